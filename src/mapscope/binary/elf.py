@@ -45,6 +45,8 @@ from mapscope.binary.elfformat import (
 from mapscope.binary.symbols import SymbolTable
 from mapscope.errors import EvidenceError, ExecutableError, FormatError
 
+__all__ = ["ElfFile", "Note", "Role", "Section", "Segment", "SymbolTable"]
+
 Role = Literal["executable", "core"]
 
 _MAX_SEGMENTS: Final = 1 << 22
