@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from mapscope.findings.thresholds import DEFAULT, Thresholds
 from mapscope.maps.model import Map, MapTable
 
 
@@ -55,3 +56,4 @@ class Context:
     """(1, 23): the release series."""
     heap_live_bytes: int
     queries: HeapQueries
+    thresholds: Thresholds = DEFAULT

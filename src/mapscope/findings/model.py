@@ -38,3 +38,7 @@ class Finding:
     """How sure and why, one sentence."""
     evidence: dict[str, int | str] = field(default_factory=dict)
     advice: Advice = Advice("")
+    part_of: str = ""
+    """Another rule whose finding on the same map already counts these bytes; empty where they are counted here."""
+    maps: int = 1
+    """Maps that the finding speaks of: 1, or many small ones of one type; ``subject`` is then the largest of them."""

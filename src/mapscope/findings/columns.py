@@ -1,0 +1,79 @@
+"""What several rules ask of the columns: slots that are needed, bytes of the current arrays, traces of history.
+
+Header fields come from hostile evidence, so sums and shifts are done in float64 or on clipped values: nothing wraps.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from mapscope.maps.model import Generation, MapTable
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+Bools: TypeAlias = npt.NDArray[np.bool_]
+
+_LARGEST = np.uint64(2**62)
+GROUP_SLOTS = 8
+"""Slots of a bucket (``bucketCnt``) and of a group (``abi.MapGroupSlots``)."""
+
+
+def ints(maps: MapTable, name: str) -> Ints:
+    """Column ``name`` as int64, clipped to 2^62 so that sums of a few of them cannot wrap."""
+    column = maps.columns[name]
+    if column.dtype == np.uint64:
+        column = np.minimum(column, _LARGEST)
+    return column.astype(np.int64)
+
+
+def is_swiss(maps: MapTable) -> Bools:
+    """Rows that are maps of internal/runtime/maps."""
+    return np.asarray(maps.columns["generation"] == Generation.SWISS)
+
+
+def needed_slots(maps: MapTable, go_release: tuple[int, int]) -> Ints:
+    """Slots of the arrays that ``make(map, count)`` would take.
+
+    Classic: 8·2^B with the smallest B for which ``overLoadFactor`` (runtime/map.go) is false: 6.5 entries a bucket, 6.0
+    on Go 1.21. Swiss: ``NewMap`` (internal/runtime/maps/map.go), the power of two at or above count·8/7, split over
+    tables of at most 1024 slots. Both: one bucket or group up to 8 entries.
+    """
+    count = np.minimum(ints(maps, "count"), 2**48).astype(np.float64)
+    load = np.where(is_swiss(maps), 7.0, 6.0 if go_release == (1, 21) else 6.5)
+    groups = np.maximum(np.ceil(count / load), 1.0)
+    groups = np.where(count <= GROUP_SLOTS, 1.0, groups)
+    slots: Ints = (GROUP_SLOTS * np.exp2(np.ceil(np.log2(groups)))).astype(np.int64)
+    return slots
+
+
+def old_bytes(maps: MapTable) -> Ints:
+    """Bytes of the old bucket array and of its overflow buckets."""
+    return ints(maps, "old_array_bytes") + ints(maps, "old_overflow_bytes")
+
+
+def current_waste(maps: MapTable) -> Ints:
+    """Bytes beyond ``needed_bytes`` once the old array is set aside: what the current arrays hold for nothing."""
+    return np.maximum(ints(maps, "total_bytes") - old_bytes(maps) - ints(maps, "needed_bytes"), 0)
+
+
+def was_fuller(maps: MapTable) -> Bools:
+    """Rows with a trace of having held more entries than now.
+
+    Classic: an overflow bucket; it stays until the map grows or is cleared. Swiss: a tombstone; ``table.Delete`` leaves
+    one only in a group that was full, and it stays until the table grows, is pruned or cleared.
+    """
+    overflow = (maps.columns["overflow_count"] != 0) | (maps.columns["noverflow"] != 0)
+    return np.where(is_swiss(maps), np.asarray(maps.columns["tombstones"] != 0), np.asarray(overflow)).astype(np.bool_)
+
+
+def would_show_history(maps: MapTable, buckets: int, groups: int) -> Bools:
+    """Rows so large that a map which was filled once would show it (see :func:`was_fuller`), all but certainly."""
+    capacity = ints(maps, "capacity")
+    return np.asarray(capacity >= GROUP_SLOTS * np.where(is_swiss(maps), groups, buckets))
+
+
+def is_sparse(maps: MapTable, go_release: tuple[int, int], factor: int) -> Bools:
+    """Rows whose current arrays have at least ``factor`` times the slots that their entries need."""
+    return np.asarray(ints(maps, "capacity") >= factor * needed_slots(maps, go_release))

@@ -1,0 +1,55 @@
+"""Every number that decides whether a state is worth a word. One place; the document shows them.
+
+They are chosen so that healthy programs stay silent: a classic map just after growth is 38 to 41 % full and a
+steady LRU on Go 1.24 sits at 31 %, both well above a quarter of what their arrays can take.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_KIB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Bytes are bytes, factors and shares are plain ratios."""
+
+    growth_min_bytes: int = 16 * _KIB
+    """R1, R2, R3: smaller old arrays are not reported one by one."""
+    sparse_min_bytes: int = 64 * _KIB
+    """R9 to R13: smaller waste is not reported map by map."""
+    keys_min_bytes: int = 64 * _KIB
+    """R16: smaller excess is not reported."""
+    group_min_bytes: int = 1024 * _KIB
+    """Maps of one type that are each too small to report are reported together from this sum on."""
+    group_after: int = 100
+    """At most so many maps of one type are reported one by one by a rule; the others are reported together."""
+    sparse_factor: int = 4
+    """R9: the arrays have at least so many times the slots that the entries need."""
+    hint_factor: int = 8
+    """R10: the same, where nothing shows that the map was ever fuller."""
+    history_buckets: int = 1024
+    """Classic: with fewer buckets a map that was filled once may have left no overflow bucket behind (0.63 % of the
+    buckets overflow just after a doubling, at 3.25 entries a bucket)."""
+    history_groups: int = 256
+    """Swiss: with fewer groups a map that was filled once may have left no tombstone behind (2.7 % of the groups
+    are full just after a table doubled, at 3.5 entries a group).
+    """
+    overflow_share: float = 0.75
+    """R11: overflow buckets in use, as a share of the buckets. The runtime regrows at 1 (tooManyOverflowBuckets); a map
+    at its load factor of 6.5 needs 0.21."""
+    tombstone_share: float = 0.125
+    """R12: tombstones as a share of the slots. From Go 1.25 inserts prune above 0.10 (table.pruneTombstones)."""
+    tombstone_factor: int = 2
+    """R12: the arrays have at least so many times the slots that the entries need."""
+    inline_slot_bytes: int = 64
+    """R13: key and value take at least so many bytes in each slot."""
+    keys_factor: int = 4
+    """R16: the objects behind the keys are at least so many times what copies of the keys would take."""
+    query_max_maps: int = 1000
+    """R3 and R16 go back to the bytes of at most so many maps, the largest first."""
+
+
+DEFAULT = Thresholds()
+"""The thresholds of every report."""
