@@ -1,0 +1,193 @@
+"""What ``/proc/PID`` says about a process: threads, mappings, auxiliary vector, and which pages are resident.
+
+Formats: proc_pid_maps(5), proc_pid_pagemap(5) and Documentation/admin-guide/mm/pagemap.rst of the kernel,
+proc_pid_stat(5). Errors of the file system reach the caller as OSError: only :mod:`mapscope.evidence.capture` knows
+what they mean for a user.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+PAGE = mmap.PAGESIZE
+_PAGEMAP_CHUNK = 1 << 17
+"""Entries read at once: 1 MB, for 512 MB of address space."""
+_PRESENT_OR_SWAPPED = np.uint64(0b11 << 62)
+_FILE_OR_SHARED = np.uint64(1 << 61)
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """One line of ``/proc/PID/maps``."""
+
+    start: int
+    end: int
+    perms: str
+    """``rwxp`` or ``rwxs`` with ``-`` for what is not there."""
+    offset: int
+    """Offset in the file, bytes."""
+    device: str
+    inode: int
+    path: str
+    """Path, ``[heap]``, ``[stack]`` …, or empty for anonymous memory."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of address space."""
+        return self.end - self.start
+
+    @property
+    def readable(self) -> bool:
+        """The process itself may read it."""
+        return self.perms[0] == "r"
+
+    @property
+    def writable(self) -> bool:
+        """The process itself may write it."""
+        return self.perms[1] == "w"
+
+    @property
+    def shared(self) -> bool:
+        """Writes reach others: MAP_SHARED."""
+        return self.perms[3] == "s"
+
+    @property
+    def has_file(self) -> bool:
+        """Backed by a file with a name; shared anonymous memory and memfd, which have an inode too, are not."""
+        unnamed = self.path.startswith(("/dev/zero", "/memfd:", "/SYSV", "/dev/shm/", "[anon"))  # noqa: S108
+        return self.inode != 0 and not unnamed
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatus:
+    """The fields of ``stat`` and ``status`` of a process or thread that a core names."""
+
+    name: str
+    state: str
+    """One letter: R, S, D, T, t, Z, X …"""
+    ppid: int
+    pgrp: int
+    session: int
+    nice: int
+    flags: int
+    user_seconds: float
+    system_seconds: float
+    uid: int
+    gid: int
+    tracer: int
+    """PID of the tracer, 0 when there is none."""
+    blocked: int
+    """Signal mask."""
+    pending: int
+    anonymous_bytes: int
+    """RssAnon + RssShmem, and VmSwap: what a core will hold at least; 0 for a thread of the kernel."""
+
+
+def task_folder(pid: int, tid: int | None = None) -> Path:
+    """``/proc/PID`` or ``/proc/PID/task/TID``."""
+    base = Path("/proc") / str(pid)
+    return base if tid is None else base / "task" / str(tid)
+
+
+def threads(pid: int) -> list[int]:
+    """Thread ids, the first thread first."""
+    return sorted((int(name) for name in os.listdir(task_folder(pid) / "task")), key=lambda tid: (tid != pid, tid))
+
+
+def status(pid: int, tid: int | None = None) -> TaskStatus:
+    """State, ids and signal masks of a process or of one of its threads."""
+    folder = task_folder(pid, tid)
+    stat = (folder / "stat").read_text(errors="replace")
+    name, _, tail = stat.partition("(")[2].rpartition(")")  # a name may hold spaces and brackets
+    numbers = tail.split()
+    fields: dict[str, str] = {}
+    for line in (folder / "status").read_text(errors="replace").splitlines():
+        key, _, value = line.partition(":")
+        fields[key] = value.strip()
+    tick = os.sysconf("SC_CLK_TCK")
+
+    def kilobytes(key: str) -> int:
+        return int(fields.get(key, "0").split()[0]) * 1024
+
+    return TaskStatus(
+        name=name,
+        state=numbers[0],
+        ppid=int(numbers[1]),
+        pgrp=int(numbers[2]),
+        session=int(numbers[3]),
+        nice=int(numbers[16]),
+        flags=int(numbers[6]),
+        user_seconds=int(numbers[11]) / tick,
+        system_seconds=int(numbers[12]) / tick,
+        uid=int(fields["Uid"].split()[0]),
+        gid=int(fields["Gid"].split()[0]),
+        tracer=int(fields.get("TracerPid", "0")),
+        blocked=int(fields.get("SigBlk", "0"), 16),
+        pending=int(fields.get("SigPnd", "0"), 16),
+        anonymous_bytes=kilobytes("RssAnon") + kilobytes("RssShmem") + kilobytes("VmSwap"),
+    )
+
+
+def mappings(pid: int) -> list[Mapping]:
+    """Every mapping, by address."""
+    found = []
+    with open(task_folder(pid) / "maps", encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            area, perms, offset, device, inode, *rest = line.rstrip("\n").split(None, 5)
+            start, _, end = area.partition("-")
+            path = rest[0] if rest else ""
+            found.append(Mapping(int(start, 16), int(end, 16), perms, int(offset, 16), device, int(inode), path))
+    return found
+
+
+def auxiliary_vector(pid: int) -> bytes:
+    """``/proc/PID/auxv`` as it is."""
+    return (task_folder(pid) / "auxv").read_bytes()
+
+
+def command_line(pid: int) -> bytes:
+    """Arguments joined by spaces, as ``pr_psargs`` of a core has them."""
+    return (task_folder(pid) / "cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
+
+
+class Pagemap:
+    """Which pages of a process are resident: ``/proc/PID/pagemap``. Needs the right to trace the process."""
+
+    def __init__(self, pid: int) -> None:
+        self._fd = os.open(task_folder(pid) / "pagemap", os.O_RDONLY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """Gives the file descriptor back."""
+        os.close(self._fd)
+
+    def runs(self, start: int, end: int, *, private_only: bool = False) -> Iterator[tuple[int, int]]:
+        """Address ranges within [start, end) whose pages are in memory or swapped out.
+
+        ``private_only`` leaves out pages that still are those of a file or of shared memory (bit 61): what remains was
+        written by the process itself.
+        """
+        pending: tuple[int, int] | None = None
+        for base in range(start, end, _PAGEMAP_CHUNK * PAGE):
+            stop = min(end, base + _PAGEMAP_CHUNK * PAGE)
+            raw = os.pread(self._fd, (stop - base) // PAGE * 8, base // PAGE * 8)
+            entries = np.frombuffer(raw[: len(raw) // 8 * 8], dtype="<u8")
+            here = (entries & _PRESENT_OR_SWAPPED) != 0
+            if private_only:
+                here &= (entries & _FILE_OR_SHARED) == 0
+            edges = np.flatnonzero(np.diff(here, prepend=False, append=False))
+            for first, last in edges.reshape(-1, 2).tolist():
+                run = (base + first * PAGE, base + last * PAGE)
+                if pending and pending[1] == run[0]:
+                    pending = (pending[0], run[1])
+                    continue
+                if pending:
+                    yield pending
+                pending = run
+        if pending:
+            yield pending
