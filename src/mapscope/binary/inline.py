@@ -1,0 +1,54 @@
+"""Inlined calls: one machine frame can stand for several functions of the source.
+
+FUNCDATA_InlTree is an array of runtime.inlinedCall; PCDATA_InlTreeIndex says which of them a pc belongs to, -1 the function
+itself. Two layouts: 20 bytes in Go 1.18 and 1.19 (runtime/symtab.go), 16 bytes since Go 1.20 (runtime/symtabinl.go).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mapscope.binary.pclntab import FUNCDATA_INL_TREE, MAGIC_120, PCDATA_INL_TREE_INDEX, FunctionTable
+from mapscope.binary.reader import Reader
+
+_MAX_DEPTH = 256
+_MAX_INDEX = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class InlineFrame:
+    """One function of the source at a pc. ``inlined``: its code lies inside the caller's, the next frame of the list."""
+
+    name: str
+    file: str
+    line: int
+    start_line: int
+    inlined: bool
+
+
+def unfold(table: FunctionTable, reader: Reader, i: int, pc: int) -> list[InlineFrame]:
+    """The functions that ``pc`` of function ``i`` stands for, innermost first; the last one is function ``i`` itself.
+
+    ``pc`` is the address of an instruction: for a return address on a stack give the address minus 1. ``reader`` must reach
+    the function data (read-only data of the executable). What cannot be read ends the list early with function ``i``.
+    """
+    frames: list[InlineFrame] = []
+    tree = table.funcdata(i, FUNCDATA_INL_TREE)
+    entry = int(table.entry[i])
+    new = table.header.magic == MAGIC_120
+    size = 16 if new else 20
+    while tree is not None and len(frames) < _MAX_DEPTH:
+        index = table.pcdata(i, PCDATA_INL_TREE_INDEX, pc)
+        if not 0 <= index < _MAX_INDEX:
+            break
+        raw = reader.read(tree + index * size, size)
+        if raw is None:
+            break
+        words = [int.from_bytes(raw[at : at + 4], "little", signed=True) for at in range(0, size, 4)]
+        name, parent, start = (words[1], words[2], words[3]) if new else (words[3], words[4], 0)
+        file, line = table.file_line(i, pc)
+        frames.append(InlineFrame(table.name_at(name), file, line, start, True))
+        pc = entry + parent
+    file, line = table.file_line(i, pc)
+    frames.append(InlineFrame(table.name(i), file, line, int(table.start_line[i]), False))
+    return frames
