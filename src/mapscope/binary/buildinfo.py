@@ -1,7 +1,8 @@
 """What ``go version -m`` shows: the Go release and the build settings that the linker leaves in every executable.
 
-Format: debug/buildinfo/buildinfo.go. A 32-byte header (magic, pointer size, flags); from Go 1.18 on it is followed by two
-strings, each with its length as a varint before it: the release, then the module information between two 16-byte marks.
+Format: debug/buildinfo/buildinfo.go. A 32-byte header (magic, pointer size, flags); from Go 1.18 on it is followed by
+two strings, each with its length as a varint before it: the release, then the module information between two 16-byte
+marks.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _SERIES = re.compile(r"go(\d+)\.(\d+)")
 class BuildInfo:
     """``go_version`` as the toolchain names itself, experiments included (``go1.24.11 X:noswissmap``).
 
-    ``path`` is the main package's import path, ``main`` the main module's ("path version"), ``settings`` the build settings
-    (``-ldflags``, ``GOARCH``, ``vcs.revision`` …), ``dependencies`` the other modules' "path version".
+    ``path`` is the main package's import path, ``main`` the main module's ("path version"), ``settings`` the build
+    settings (``-ldflags``, ``GOARCH``, ``vcs.revision`` …), ``dependencies`` the other modules' "path version".
     """
 
     go_version: str
@@ -49,13 +50,16 @@ class BuildInfo:
 
 
 def go_series(version: str) -> tuple[int, int]:
-    """Major and minor of a Go version as runtime.Version prints it (also ``devel go1.28-…``); (0, 0) if there is none."""
+    """Major and minor of a Go version as runtime.Version prints it (also ``devel go1.28-…``).
+
+    (0, 0) if there is none.
+    """
     found = _SERIES.search(version)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def go_experiments(version: str) -> frozenset[str]:
-    """The experiments that a version names: ``go1.24.11 X:noswissmap`` up to 1.26, ``go1.27.3-X:mapsplitgroup`` since."""
+    """The experiments that a version names: ``go1.24.11 X:noswissmap``, from 1.27 on ``go1.27.3-X:…``."""
     _, mark, names = version.partition("X:")
     return frozenset(name for name in names.split(",") if name) if mark else frozenset()
 
@@ -80,7 +84,7 @@ def read_build_info(image: Image) -> BuildInfo:
 
 
 def _candidates(image: Image) -> Iterator[int]:
-    """Addresses of the magic: the section that has it by name first, then every data segment, then the read-only ones."""
+    """Addresses of the magic: the section that has it by name first, then data segments, then read-only ones."""
     section = image.section(".go.buildinfo")
     if section is not None:
         yield from find_aligned(section[1], section[0], MAGIC, _ALIGN)

@@ -1,8 +1,8 @@
 """One object for a Go executable, whether or not it was stripped.
 
-Everything here comes from what every Go executable keeps: build information, pclntab, moduledata and type descriptors. A
-symbol table and DWARF only add to it. Addresses are static (as linked); a process that loaded the program elsewhere has
-them higher by a bias, for which ``image_at``, ``functions_at`` and ``ModuleData.rebase`` give the same views.
+Everything here comes from what every Go executable keeps: build information, pclntab, moduledata and type descriptors.
+A symbol table and DWARF only add to it. Addresses are static (as linked); a process that loaded the program elsewhere
+has them higher by a bias, for which ``image_at``, ``functions_at`` and ``ModuleData.rebase`` give the same views.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Executable:
 
     @cached_property
     def module(self) -> ModuleData:
-        """moduledata of the main module at static addresses; FormatError when it cannot be found."""
+        """The moduledata of the main module at static addresses; FormatError when it cannot be found."""
         return find_module(self.image, self.module_layout)
 
     @cached_property

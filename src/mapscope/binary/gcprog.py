@@ -1,8 +1,9 @@
 """GC programs: the packed form of a pointer mask.
 
-Format from the comment above runGCProg in runtime/mbitmap.go: a byte ``0nnnnnnn`` emits the next n bits (n = 0 ends), a byte
-``1nnnnnnn`` repeats the n bits before it c times, where c is a varint that follows; n = 0 there means that n itself is a
-varint that comes first. The masks of data and bss are written so in every release, those of large types up to Go 1.23.
+Format from the comment above runGCProg in runtime/mbitmap.go: a byte ``0nnnnnnn`` emits the next n bits (n = 0 ends),
+a byte ``1nnnnnnn`` repeats the n bits before it c times, where c is a varint that follows; n = 0 there means that n
+itself is a varint that comes first. The masks of data and bss are written so in every release, those of large types up
+to Go 1.23.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ _MAX_PROGRAM = 1 << 24
 def run_gc_program(reader: Reader, address: int, bits: int) -> npt.NDArray[np.bool_]:
     """The mask of exactly ``bits`` words that the program at ``address`` writes, True where a pointer is.
 
-    A program that ends early leaves False; what it writes beyond ``bits`` is cut. FormatError when it cannot be read, does
-    not end, or ``bits`` is too large.
+    A program that ends early leaves False; what it writes beyond ``bits`` is cut. FormatError when it cannot be read,
+    does not end, or ``bits`` is too large.
     """
     if not 0 <= bits <= MAX_BITS:
         raise FormatError(f"a pointer mask of {bits} words is too large", "the evidence is damaged")

@@ -1,8 +1,9 @@
 """An executable's own bytes at its virtual addresses, with relative relocations applied.
 
-A position independent executable holds its pointers in relocations (``R_X86_64_RELATIVE``, ``R_AARCH64_RELATIVE``, and the
-packed form RELR of newer linkers): the words in the file may be zero. The image is what the dynamic loader makes of the
-file, for a load bias of the caller's choice, so that moduledata and type descriptors can be read without a process.
+A position independent executable holds its pointers in relocations (``R_X86_64_RELATIVE``, ``R_AARCH64_RELATIVE``, and
+the packed form RELR of newer linkers): the words in the file may be zero. The image is what the dynamic loader makes
+of the file, for a load bias of the caller's choice, so that moduledata and type descriptors can be read without a
+process.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class Image:
         return None if view is None else (section.addr + self.bias, view)
 
     def find(self, pattern: bytes, *, flags: int = 0, align: int = 8) -> Iterator[int]:
-        """Addresses where ``pattern`` lies, ``align``-ed, in segments that have all of ``flags``, in ascending order."""
+        """Addresses where ``pattern`` lies, ``align``-ed, in segments with all of ``flags``, in ascending order."""
         for area in self.areas:
             if area.flags & flags == flags:
                 yield from find_aligned(area.data, area.start, pattern, align)

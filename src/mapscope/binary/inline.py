@@ -1,7 +1,8 @@
 """Inlined calls: one machine frame can stand for several functions of the source.
 
-FUNCDATA_InlTree is an array of runtime.inlinedCall; PCDATA_InlTreeIndex says which of them a pc belongs to, -1 the function
-itself. Two layouts: 20 bytes in Go 1.18 and 1.19 (runtime/symtab.go), 16 bytes since Go 1.20 (runtime/symtabinl.go).
+FUNCDATA_InlTree is an array of runtime.inlinedCall; PCDATA_InlTreeIndex says which of them a pc belongs to, -1 the
+function itself. Two layouts: 20 bytes in Go 1.18 and 1.19 (runtime/symtab.go), 16 bytes since Go 1.20
+(runtime/symtabinl.go).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _MAX_INDEX = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class InlineFrame:
-    """One function of the source at a pc. ``inlined``: its code lies inside the caller's, the next frame of the list."""
+    """One function of the source at a pc. ``inlined``: its code lies inside that of the next frame of the list."""
 
     name: str
     file: str
@@ -29,8 +30,9 @@ class InlineFrame:
 def unfold(table: FunctionTable, reader: Reader, i: int, pc: int) -> list[InlineFrame]:
     """The functions that ``pc`` of function ``i`` stands for, innermost first; the last one is function ``i`` itself.
 
-    ``pc`` is the address of an instruction: for a return address on a stack give the address minus 1. ``reader`` must reach
-    the function data (read-only data of the executable). What cannot be read ends the list early with function ``i``.
+    ``pc`` is the address of an instruction: for a return address on a stack give the address minus 1. ``reader`` must
+    reach the function data (read-only data of the executable). What cannot be read ends the list early with function
+    ``i``.
     """
     frames: list[InlineFrame] = []
     tree = table.funcdata(i, FUNCDATA_INL_TREE)

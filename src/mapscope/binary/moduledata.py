@@ -1,14 +1,14 @@
 """moduledata: where a Go module's text, data, types and pointer masks lie.
 
-runtime/symtab.go moduledata, written by cmd/link/internal/ld/symtab.go. It starts with a pointer to pclntab followed by a
-pointer to pclntab's function-name table, which is how it is found in an executable without symbols.
+runtime/symtab.go moduledata, written by cmd/link/internal/ld/symtab.go. It starts with a pointer to pclntab followed
+by a pointer to pclntab's function-name table, which is how it is found in an executable without symbols.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -22,14 +22,17 @@ _MAX_MODULES = 64
 _MAX_TEXT_SECTIONS = 1024
 _MAX_NAME = 4096
 _ADDRESSES = (
-    "address pclntab text etext noptrdata enoptrdata data edata bss ebss noptrbss enoptrbss end gcdata gcbss types etypes"
-    " rodata gofunc"
-).split()
+    *("address", "pclntab", "text", "etext", "noptrdata", "enoptrdata", "data", "edata", "bss", "ebss", "noptrbss"),
+    *("enoptrbss", "end", "gcdata", "gcbss", "types", "etypes", "rodata", "gofunc"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class BitVector:
-    """runtime.bitvector: ``bits`` bits from ``address`` on, least significant bit first. Empty in an executable file."""
+    """runtime.bitvector: ``bits`` bits from ``address`` on, least significant bit first.
+
+    Empty in an executable file.
+    """
 
     bits: int
     address: int
@@ -40,9 +43,9 @@ class ModuleData:
     """One module's moduledata as absolute addresses. A field that the release lacks is 0.
 
     ``typelinks`` and ``itablinks`` are (address, count) of []int32 (offsets from ``types``) and []*itab, up to Go 1.26;
-    ``typedesclen``, ``itaboffset``, ``itabsize`` (bytes, from ``types``) take their place in 1.27. ``text_sections`` are
-    textsectmap's (vaddr, end, baseaddr), only of interest when there are several. ``gcdatamask`` and ``gcbssmask`` are filled
-    when the program starts: use the GC programs at ``gcdata`` and ``gcbss`` for an executable file.
+    ``typedesclen``, ``itaboffset``, ``itabsize`` (bytes, from ``types``) take their place in 1.27. ``text_sections``
+    are textsectmap's (vaddr, end, baseaddr), only of interest when there are several. ``gcdatamask`` and ``gcbssmask``
+    are filled when the program starts: use the GC programs at ``gcdata`` and ``gcbss`` for an executable file.
     """
 
     address: int
@@ -80,12 +83,13 @@ class ModuleData:
 
     def rebase(self, bias: int) -> Self:
         """The same module loaded ``bias`` bytes higher."""
-        moved = {name: getattr(self, name) + bias if getattr(self, name) else 0 for name in _ADDRESSES}
+        moved: dict[str, Any] = {name: getattr(self, name) + bias if getattr(self, name) else 0 for name in _ADDRESSES}
         for name in ("typelinks", "itablinks"):
             address, count = getattr(self, name)
             moved[name] = (address + bias if address else 0, count)
-        sections = tuple((vaddr, end, base + bias) for vaddr, end, base in self.text_sections)
-        return replace(self, **moved, text_sections=sections, next=self.next + bias if self.next else 0)
+        moved["text_sections"] = tuple((vaddr, end, base + bias) for vaddr, end, base in self.text_sections)
+        moved["next"] = self.next + bias if self.next else 0
+        return replace(self, **moved)
 
     def holds_type(self, address: int) -> bool:
         """Whether ``address`` lies between ``types`` and ``etypes``."""
@@ -93,42 +97,31 @@ class ModuleData:
 
 
 def module_layout(series: tuple[int, int]) -> StructLayout:
-    """Offsets of moduledata in the Go release ``series`` ((1, 24)), all words of 8 bytes; from its source in each release."""
-    names: list[tuple[str, int]] = [("pcHeader", 1)]
-    names += [(name, 3) for name in ("funcnametab", "cutab", "filetab", "pctab", "pclntable", "ftab")]
-    names += [(name, 1) for name in ("findfunctab minpc maxpc text etext noptrdata enoptrdata data edata").split()]
-    names += [(name, 1) for name in ("bss ebss noptrbss enoptrbss").split()]
-    if series >= (1, 20):
-        names += [("covctrs", 1), ("ecovctrs", 1)]
-    names += [("end", 1), ("gcdata", 1), ("gcbss", 1), ("types", 1)]
-    names += [("typedesclen", 1), ("etypes", 1)] if series >= (1, 27) else [("etypes", 1)]
-    if series >= (1, 27):
-        names += [("itaboffset", 1), ("itabsize", 1)]
-    names += [("rodata", 1), ("gofunc", 1)]
-    if series >= (1, 26):
-        names.append(("epclntab", 1))
-    names.append(("textsectmap", 3))
-    if series < (1, 27):
-        names += [("typelinks", 3), ("itablinks", 3)]
-    names += [("ptab", 3), ("pluginpath", 2), ("pkghashes", 3)]
-    if series >= (1, 21):
-        names.append(("inittasks", 3))
-    names += [
-        ("modulename", 2),
-        ("modulehashes", 3),
-        ("hasmain", 1),
-        ("gcdatamask", 2),
-        ("gcbssmask", 2),
-        ("typemap", 1),
-    ]
-    if series < (1, 23):
-        names.append(("bad", 1))
-    names.append(("next", 1))
+    """Offsets of moduledata in the Go release ``series`` ((1, 24)), all words of 8 bytes.
+
+    From its source in each release.
+    """
+    words = ["pcHeader", *(f"{name}:3" for name in ("funcnametab", "cutab", "filetab", "pctab", "pclntable", "ftab"))]
+    words += ["findfunctab", "minpc", "maxpc", "text", "etext", "noptrdata", "enoptrdata", "data", "edata"]
+    words += ["bss", "ebss", "noptrbss", "enoptrbss"]
+    words += ["covctrs", "ecovctrs"] if series >= (1, 20) else []
+    words += ["end", "gcdata", "gcbss", "types"]
+    words += ["typedesclen", "etypes", "itaboffset", "itabsize"] if series >= (1, 27) else ["etypes"]
+    words += ["rodata", "gofunc"]
+    words += ["epclntab"] if series >= (1, 26) else []
+    words += ["textsectmap:3"]
+    words += [] if series >= (1, 27) else ["typelinks:3", "itablinks:3"]
+    words += ["ptab:3", "pluginpath:2", "pkghashes:3"]
+    words += ["inittasks:3"] if series >= (1, 21) else []
+    words += ["modulename:2", "modulehashes:3", "hasmain", "gcdatamask:2", "gcbssmask:2", "typemap"]
+    words += [] if series >= (1, 23) else ["bad"]
+    words += ["next"]
     at = 0
     found: dict[str, Field] = {}
-    for name, words in names:
-        found[name] = Field(at, 8 * words)
-        at += 8 * words
+    for word in words:
+        name, _, count = word.partition(":")
+        found[name] = Field(at, 8 * int(count or 1))
+        at += found[name].size
     return StructLayout("runtime.moduledata", at, found)
 
 
@@ -171,7 +164,7 @@ def read_module(reader: Reader, address: int, layout: StructLayout) -> ModuleDat
 
 
 def read_modules(reader: Reader, address: int, layout: StructLayout) -> tuple[ModuleData, ...]:
-    """The module at ``address`` and those that follow by ``next`` in the memory of a process (plugins, shared builds)."""
+    """The module at ``address`` and those that follow by ``next`` in a process's memory (plugins, shared builds)."""
     found: dict[int, ModuleData] = {}
     while address and address not in found and len(found) < _MAX_MODULES:
         module = read_module(reader, address, layout)
@@ -183,10 +176,10 @@ def read_modules(reader: Reader, address: int, layout: StructLayout) -> tuple[Mo
 
 
 def find_pclntab(image: Image) -> Iterator[tuple[int, memoryview]]:
-    """Places that look like a pclntab, the likeliest first: its address and the bytes from there to the end of the area.
+    """Places that look like a pclntab, the likeliest first: its address and the bytes up to the end of the area.
 
-    ``.gopclntab`` of a program linked by Go; ``.data.rel.ro.gopclntab`` of a PIE; no section of its own in an externally
-    linked PIE, where the magic number is searched in all segments.
+    ``.gopclntab`` of a program linked by Go; ``.data.rel.ro.gopclntab`` of a PIE; no section of its own in an
+    externally linked PIE, where the magic number is searched in all segments.
     """
     for name in (".gopclntab", ".data.rel.ro.gopclntab"):
         section = image.section(name)

@@ -100,9 +100,9 @@ def is_header(data: bytes | memoryview) -> bool:
 class FunctionTable:
     """Functions in ascending order of entry, one row a function, as NumPy columns of length ``len(table)``.
 
-    ``entry`` (u8, absolute, with the bias), ``nameoff``, ``args``, ``deferreturn``, ``pcsp``, ``pcfile``, ``pcln``, ``npcdata``,
-    ``cu_offset``, ``start_line`` (0 before Go 1.20), ``func_id``, ``flag``, ``nfuncdata``: the fields of runtime._func.
-    ``end`` is the address after the last function.
+    ``entry`` (u8, absolute, with the bias), ``nameoff``, ``args``, ``deferreturn``, ``pcsp``, ``pcfile``, ``pcln``,
+    ``npcdata``, ``cu_offset``, ``start_line`` (0 before Go 1.20), ``func_id``, ``flag``, ``nfuncdata``: the fields of
+    runtime._func. ``end`` is the address after the last function.
     """
 
     def __init__(
@@ -117,9 +117,9 @@ class FunctionTable:
     ) -> None:
         """Parse ``data``, the bytes of pclntab, which lie at ``address``.
 
-        ``text`` is moduledata.text (0: the header's textStart), ``gofunc`` moduledata.gofunc, both without ``bias``, which is
-        added to every address given out. ``text_sections`` are moduledata.textsectmap's (vaddr, end, baseaddr).
-        FormatError when the tables do not fit the bytes.
+        ``text`` is moduledata.text (0: the header's textStart), ``gofunc`` moduledata.gofunc, both without ``bias``,
+        which is added to every address given out. ``text_sections`` are moduledata.textsectmap's (vaddr, end,
+        baseaddr). FormatError when the tables do not fit the bytes.
         """
         header = parse_header(data)
         self.header = header
@@ -242,7 +242,10 @@ class FunctionTable:
         return found
 
     def pcvalue(self, offset: int, entry: int, pc: int) -> int:
-        """Value at ``pc`` of the pc-value table at ``offset`` of pctab (runtime/symtab.go pcvalue); -1 when it says none."""
+        """Value at ``pc`` of the pc-value table at ``offset`` of pctab (runtime/symtab.go pcvalue).
+
+        -1 when it says none.
+        """
         if offset == 0:
             return -1
         ends, values = self._table(offset)
@@ -298,11 +301,17 @@ class FunctionTable:
         return None if offset == _NO_FUNCDATA else self._gofunc + offset
 
     def frame_size(self, i: int, pc: int) -> int:
-        """Bytes between SP at ``pc`` and the return address of function ``i`` (funcspdelta); -1 when it is not known."""
+        """Bytes between SP at ``pc`` and the return address of function ``i`` (funcspdelta).
+
+        -1 when it is not known.
+        """
         return self.pcvalue(int(self.pcsp[i]), int(self.entry[i]), pc)
 
     def file_line(self, i: int, pc: int) -> tuple[str, int]:
-        """File and line of ``pc`` in function ``i`` (funcline1), before inlining is unfolded; ("?", 0) when not known."""
+        """File and line of ``pc`` in function ``i`` (funcline1), before inlining is unfolded.
+
+        ("?", 0) when not known.
+        """
         entry = int(self.entry[i])
         number = self.pcvalue(int(self.pcfile[i]), entry, pc)
         line = self.pcvalue(int(self.pcln[i]), entry, pc)

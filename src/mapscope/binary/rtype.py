@@ -66,10 +66,10 @@ class TypeField:
 class MapTypeFields:
     """How a map type lays out its slots, for classic and Swiss maps alike. All sizes and offsets in bytes.
 
-    ``bucket`` is the type of a bucket (classic) or of a group (Swiss), ``bucket_size`` its size; it holds 8 slots. Key i lies
-    at ``keys_offset + i * key_stride``, element i at ``elems_offset + i * elem_stride``; ``key_size`` and ``elem_size`` are what
-    lies there: 8 when held by pointer. A classic bucket starts with tophash[8] and ends with the overflow pointer; a Swiss
-    group starts with its control word.
+    ``bucket`` is the type of a bucket (classic) or of a group (Swiss), ``bucket_size`` its size; it holds 8 slots. Key
+    i lies at ``keys_offset + i * key_stride``, element i at ``elems_offset + i * elem_stride``; ``key_size`` and
+    ``elem_size`` are what lies there: 8 when held by pointer. A classic bucket starts with tophash[8] and ends with
+    the overflow pointer; a Swiss group starts with its control word.
     """
 
     swiss: bool
@@ -104,11 +104,12 @@ class MapTypeFields:
 class RType:
     """One type descriptor. Addresses are of the memory that the TypeReader reads; 0 is "none".
 
-    ``name`` is what reflect's Type.String gives (``map[string]*main.Rec``); ``name_known`` is False where it was put together
-    from the parts because the descriptor was made by reflect at run time and its name lies out of reach. ``ptrdata`` is the
-    length in bytes of the prefix that can hold pointers. ``gc_program``: ``gcdata`` is a GC program (up to Go 1.23);
-    ``gc_on_demand``: it points to a pointer to the mask (from 1.24 on). ``elem`` and ``key`` are type addresses, ``length`` is an
-    array's, ``chan_dir`` a channel's (1 receive, 2 send, 3 both), ``params`` and ``results`` a function's types.
+    ``name`` is what reflect's Type.String gives (``map[string]*main.Rec``); ``name_known`` is False where it was put
+    together from the parts because the descriptor was made by reflect at run time and its name lies out of reach.
+    ``ptrdata`` is the length in bytes of the prefix that can hold pointers. ``gc_program``: ``gcdata`` is a GC program
+    (up to Go 1.23); ``gc_on_demand``: it points to a pointer to the mask (from 1.24 on). ``elem`` and ``key`` are type
+    addresses, ``length`` is an array's, ``chan_dir`` a channel's (1 receive, 2 send, 3 both), ``params`` and
+    ``results`` a function's types.
     """
 
     address: int

@@ -1,13 +1,15 @@
 """Type descriptors read from an executable or from a process's memory: every kind, Go 1.19 to 1.27, 64 bits.
 
-The common part (48 bytes) has not changed in these releases; map types have (``MapTypeFields``), and so have the flags for
-direct interfaces, GC programs and masks on demand. What is read is validated: an address that holds no type gives None.
+The common part (48 bytes) has not changed in these releases; map types have (``MapTypeFields``), and so have the flags
+for direct interfaces, GC programs and masks on demand. What is read is validated: an address that holds no type gives
+None.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,9 +41,9 @@ _MAX_SIZE = 1 << 47
 _MAX_TYPES_BYTES = 1 << 29
 _SIZES = {
     Kind.BOOL: 1, Kind.INT: 8, Kind.INT8: 1, Kind.INT16: 2, Kind.INT32: 4, Kind.INT64: 8, Kind.UINT: 8, Kind.UINT8: 1,
-    Kind.UINT16: 2, Kind.UINT32: 4, Kind.UINT64: 8, Kind.UINTPTR: 8, Kind.FLOAT32: 4, Kind.FLOAT64: 8, Kind.COMPLEX64: 8,
-    Kind.COMPLEX128: 16, Kind.CHAN: 8, Kind.FUNC: 8, Kind.INTERFACE: 16, Kind.MAP: 8, Kind.POINTER: 8, Kind.SLICE: 24,
-    Kind.STRING: 16, Kind.UNSAFE_POINTER: 8,
+    Kind.UINT16: 2, Kind.UINT32: 4, Kind.UINT64: 8, Kind.UINTPTR: 8, Kind.FLOAT32: 4, Kind.FLOAT64: 8, Kind.COMPLEX64:
+    8, Kind.COMPLEX128: 16, Kind.CHAN: 8, Kind.FUNC: 8, Kind.INTERFACE: 16, Kind.MAP: 8, Kind.POINTER: 8, Kind.SLICE:
+    24, Kind.STRING: 16, Kind.UNSAFE_POINTER: 8,
 }  # fmt: skip
 
 
@@ -94,8 +96,8 @@ class TypeReader:
     def all_types(self, extra: Iterable[int] = ()) -> npt.NDArray[np.uint64]:
         """Addresses, ascending, of every type descriptor that can be found.
 
-        From typelinks and itablinks (up to Go 1.26) or the walk of the descriptors (1.27), from ``extra`` (addresses that may
-        be types: operands in the text, symbols), and from all that these refer to.
+        From typelinks and itablinks (up to Go 1.26) or the walk of the descriptors (1.27), from ``extra`` (addresses
+        that may be types: operands in the text, symbols), and from all that these refer to.
         """
         return typewalk.all_types(self, extra)
 
@@ -196,7 +198,7 @@ class TypeReader:
             **parts,
         )
 
-    def _parts(self, address: int, kind: Kind, tflag: int, size: int) -> dict[str, object] | None:  # noqa: PLR0911
+    def _parts(self, address: int, kind: Kind, tflag: int, size: int) -> dict[str, Any] | None:
         """What follows the common part, by kind; None when it does not hang together."""
         raw = self.read(address + COMMON_SIZE, self._base_size(kind) - COMMON_SIZE)
         if raw is None:
@@ -213,14 +215,14 @@ class TypeReader:
         if kind is Kind.INTERFACE:
             return {"methods": words[2]} if words[2] == words[3] and words[2] <= _MAX_FIELDS else None
         if kind is Kind.MAP:
-            fields = self._map_fields(words)
-            return None if fields is None else {"elem": fields.elem, "key": fields.key, "map": fields}
+            slots = self._map_fields(words)
+            return None if slots is None else {"elem": slots.elem, "key": slots.key, "map": slots}
         if kind is Kind.STRUCT:
             fields = self._struct_fields(words[1], words[2], size)
             return None if fields is None or words[2] != words[3] else {"fields": fields}
         return {}
 
-    def _signature(self, address: int, word: int, tflag: int) -> dict[str, object] | None:
+    def _signature(self, address: int, word: int, tflag: int) -> dict[str, Any] | None:
         inputs, outputs = word & 0xFFFF, word >> 16 & 0x7FFF
         start = address + 56 + (UNCOMMON_SIZE if tflag & TFLAG_UNCOMMON else 0)
         raw = self.read(start, 8 * (inputs + outputs)) if inputs + outputs <= _MAX_FIELDS else None
@@ -324,11 +326,11 @@ def _fits(name: str, kind: Kind, tflag: int) -> bool:
     return prefix is None or bool(tflag & TFLAG_NAMED) or name.removeprefix("noalg.").startswith(prefix)
 
 
-def _composed(types: TypeReader, kind: Kind, parts: dict[str, object]) -> str:
+def _composed(types: TypeReader, kind: Kind, parts: dict[str, Any]) -> str:
     """The name of a type that reflect made at run time, from the names of its parts (reflect.MapOf, SliceOf, …)."""
 
-    def of(address: object) -> str:
-        found = types.at(address) if isinstance(address, int) else None
+    def of(address: int) -> str:
+        found = types.at(address)
         return found.name if found is not None and found.name else "?"
 
     if kind is Kind.MAP:
@@ -336,7 +338,7 @@ def _composed(types: TypeReader, kind: Kind, parts: dict[str, object]) -> str:
     if kind is Kind.ARRAY:
         return f"[{parts['length']}]{of(parts['elem'])}"[:_MAX_NAME]
     if kind is Kind.CHAN:
-        return {1: "<-chan ", 2: "chan<- "}.get(int(str(parts["chan_dir"])), "chan ") + of(parts["elem"])
+        return {1: "<-chan ", 2: "chan<- "}.get(parts["chan_dir"], "chan ") + of(parts["elem"])
     if kind in (Kind.POINTER, Kind.SLICE):
         return (_PREFIXES[kind] + of(parts["elem"]))[:_MAX_NAME]
     return ""

@@ -1,4 +1,4 @@
-"""Pointer masks of types: read where the compiler wrote one, unpacked from a GC program, or built from the type's parts.
+"""Pointer masks of types: as the compiler wrote them, from a GC program, or built from the type's parts.
 
 runtime/type.go getGCMask and buildGCMask (Go 1.24 on), runtime/mbitmap.go materializeGCProg (before).
 """
@@ -24,8 +24,8 @@ _MAX_PARTS = 1 << 16
 def pointer_mask(types: TypeReader, address: int) -> Mask | None:
     """The mask of the type at ``address``, ``ptrdata / 8`` words; None when it cannot be had.
 
-    Types whose mask is made on demand are composed of others of the same sort, as deep as the program's source nests them:
-    a list of what is still to do takes the place of recursion.
+    Types whose mask is made on demand are composed of others of the same sort, as deep as the program's source nests
+    them: a list of what is still to do takes the place of recursion.
     """
     done: dict[int, Mask | None] = {}
     begun: set[int] = set()

@@ -20,7 +20,7 @@ _MAX_LINKS = 1 << 22
 
 
 def all_types(types: TypeReader, extra: Iterable[int] = ()) -> npt.NDArray[np.uint64]:
-    """Addresses, ascending, of the types on the modules' lists, of those in ``extra`` that are types, and their closure."""
+    """Addresses, ascending, of the types on the modules' lists, of the types in ``extra``, and their closure."""
     todo = [address for module in types.modules for address in _listed(types, module)]
     todo.extend(int(address) for address in extra)
     seen: set[int] = set()
