@@ -15,13 +15,13 @@ from mapscope.maps.model import Generation, MapTable
 Ints: TypeAlias = npt.NDArray[np.int64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
-_LARGEST = np.uint64(2**62)
+_LARGEST = np.uint64(2**48)
 GROUP_SLOTS = 8
 """Slots of a bucket (``bucketCnt``) and of a group (``abi.MapGroupSlots``)."""
 
 
 def ints(maps: MapTable, name: str) -> Ints:
-    """Column ``name`` as int64, clipped to 2^62 so that sums of a few of them cannot wrap."""
+    """Column ``name`` as int64, clipped to 2^48 (the address space) so that sums of a few cannot wrap."""
     column = maps.columns[name]
     if column.dtype == np.uint64:
         column = np.minimum(column, _LARGEST)
@@ -44,8 +44,8 @@ def needed_slots(maps: MapTable, go_release: tuple[int, int]) -> Ints:
     load = np.where(is_swiss(maps), 7.0, 6.0 if go_release == (1, 21) else 6.5)
     groups = np.maximum(np.ceil(count / load), 1.0)
     groups = np.where(count <= GROUP_SLOTS, 1.0, groups)
-    slots: Ints = (GROUP_SLOTS * np.exp2(np.ceil(np.log2(groups)))).astype(np.int64)
-    return slots
+    exponent: Ints = np.ceil(np.log2(groups)).astype(np.int64)
+    return GROUP_SLOTS << exponent
 
 
 def old_bytes(maps: MapTable) -> Ints:
@@ -55,7 +55,8 @@ def old_bytes(maps: MapTable) -> Ints:
 
 def current_waste(maps: MapTable) -> Ints:
     """Bytes beyond ``needed_bytes`` once the old array is set aside: what the current arrays hold for nothing."""
-    return np.maximum(ints(maps, "total_bytes") - old_bytes(maps) - ints(maps, "needed_bytes"), 0)
+    beyond: Ints = ints(maps, "total_bytes") - old_bytes(maps) - ints(maps, "needed_bytes")
+    return beyond.clip(0)
 
 
 def was_fuller(maps: MapTable) -> Bools:

@@ -69,7 +69,7 @@ def _together(context: Context, selection: Selection, describe: Describe, rows: 
     types = np.asarray(context.maps.columns["type_index"])[rows]
     for index in np.unique(types).tolist():
         mine = types == index
-        total, maps = int(held[mine].sum()), int(mine.sum())
+        total, maps = sum(held[mine].tolist()), int(mine.sum())
         if total < context.thresholds.group_min_bytes:
             continue
         row = int(rows[mine][0])

@@ -1,0 +1,219 @@
+"""From a snapshot to the document, and the document to JSON, piece by piece where there are a million maps."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from mapscope import __version__
+from mapscope.findings.columns import current_waste, ints
+from mapscope.findings.model import Finding
+from mapscope.findings.thresholds import DEFAULT
+from mapscope.maps.model import Confidence, MapTable
+from mapscope.report import document as doc
+from mapscope.report.escape import ascii_json, valid
+from mapscope.report.rows import map_rows
+from mapscope.report.source import Source
+from mapscope.units import hex_addr, human_bytes
+
+Rows = npt.NDArray[np.int64]
+
+CHUNK = 4096
+"""Maps that are turned into JSON at a time."""
+
+
+def build(source: Source, rows: Rows | None = None) -> doc.Document:
+    """The document of a snapshot. ``rows`` limits the maps in it (the verdict counts all); None takes every map."""
+    maps = source.maps
+    chosen = np.arange(len(maps)) if rows is None else rows
+    findings = source.findings
+    return doc.Document(
+        schema=doc.SCHEMA,
+        tool=tool(),
+        evidence=evidence(source),
+        process=process(source),
+        heap=_heap(source),
+        verdict=_verdict(maps, findings, source.heap.live_bytes),
+        notes=[valid(note) for note in _notes(source, findings)],
+        next=_next_commands(source, findings),
+        thresholds=asdict(DEFAULT),
+        findings=[finding_row(maps, finding) for finding in findings],
+        maps=list(map_rows(maps, chosen)),
+    )
+
+
+def json_of(source: Source) -> Iterator[bytes]:
+    """The document as JSON, every map in it, in pieces of a few thousand maps; printable ASCII, one map a line."""
+    head = build(source, np.zeros(0, np.int64))
+    return _stream(head, source.maps, np.arange(len(source.maps)))
+
+
+def maps_json(source: Source, rows: Rows, matching: int) -> Iterator[bytes]:
+    """The document of ``mapscope maps``: the chosen rows in their order."""
+    head = doc.MapsDocument(
+        schema=doc.SCHEMA,
+        tool=tool(),
+        evidence=evidence(source),
+        process=process(source),
+        matching=matching,
+        maps=[],
+    )
+    return _stream(head, source.maps, rows)
+
+
+def to_json(document: msgspec.Struct) -> bytes:
+    """A small document as indented JSON, printable ASCII."""
+    return ascii_json(msgspec.json.format(msgspec.json.encode(document), indent=2)) + b"\n"
+
+
+def _stream(head: doc.Document | doc.MapsDocument, maps: MapTable, rows: Rows) -> Iterator[bytes]:
+    """``head`` with its last field, the empty ``maps``, replaced by ``rows``."""
+    text = msgspec.json.format(msgspec.json.encode(head), indent=2)
+    end = b'"maps": []\n}'
+    if not text.endswith(end):
+        raise AssertionError("maps is the last field of the document")
+    yield ascii_json(text[: -len(end)]) + b'"maps": ['
+    encode = msgspec.json.Encoder().encode
+    before = b"\n    "
+    for start in range(0, len(rows), CHUNK):
+        lines = b",\n    ".join(map(encode, map_rows(maps, rows[start : start + CHUNK])))
+        yield before + ascii_json(lines)
+        before = b",\n    "
+    yield b"\n  ]\n}\n" if len(rows) else b"]\n}\n"
+
+
+def tool() -> doc.Tool:
+    """This mapscope."""
+    return doc.Tool(name="mapscope", version=__version__)
+
+
+def evidence(source: Source) -> doc.Evidence:
+    """What was handed in."""
+    info = source.evidence
+    return doc.Evidence(
+        path=valid(info.path),
+        kind=info.kind,
+        size_bytes=info.size_bytes,
+        executable=None if info.executable is None else valid(info.executable),
+        executable_found_by=info.executable_found_by,
+        build_id=None if info.build_id is None else valid(info.build_id),
+        missing=[valid(text) for text in info.missing],
+        warnings=[valid(text) for text in info.warnings],
+    )
+
+
+def process(source: Source) -> doc.Process:
+    """The process that the evidence shows."""
+    info = source.process
+    return doc.Process(
+        go_version=valid(info.go_version),
+        arch=valid(info.arch),
+        pid=info.pid,
+        stripped=info.stripped,
+        has_dwarf=info.has_dwarf,
+    )
+
+
+def finding_row(maps: MapTable, finding: Finding) -> doc.FindingRow:
+    """One finding with its addresses as strings."""
+    found = maps.at(finding.subject)
+    name = None if found is None else found.type_name
+    return doc.FindingRow(
+        rule=finding.rule,
+        title=finding.title,
+        bytes=finding.bytes,
+        subject=hex_addr(finding.subject),
+        type=None if name is None else valid(name),
+        maps=finding.maps,
+        confidence=finding.confidence.label,
+        why=valid(finding.why),
+        evidence={name: _evidence_value(name, value) for name, value in finding.evidence.items()},
+        advice=doc.AdviceText(text=valid(finding.advice.text), code=valid(finding.advice.code)),
+        part_of=finding.part_of or None,
+    )
+
+
+def _evidence_value(name: str, value: int | str) -> int | str:
+    if isinstance(value, str):
+        return valid(value)
+    return hex_addr(value) if name in doc.ADDRESS_FIELDS else value
+
+
+def _heap(source: Source) -> doc.Heap:
+    heap = source.heap
+    return doc.Heap(
+        live_bytes=heap.live_bytes,
+        live_objects=heap.live_objects,
+        dead_bytes=heap.dead_bytes,
+        dead_objects=heap.dead_objects,
+        runtime=None if heap.runtime is None else doc.Runtime(**asdict(heap.runtime)),
+        reconciliation=doc.Reconciliation(**asdict(heap.reconciliation)),
+    )
+
+
+def _verdict(maps: MapTable, findings: Sequence[Finding], live_bytes: int) -> doc.Verdict:
+    counted = [finding for finding in findings if not finding.part_of]
+    waste = sum(finding.bytes for finding in counted)
+    possible = sum(finding.bytes for finding in counted if finding.confidence >= Confidence.POSSIBLE)
+    waste = min(waste, live_bytes) if live_bytes else waste
+    rules = {
+        rule: doc.RuleSum(
+            findings=sum(f.rule == rule for f in findings), bytes=sum(f.bytes for f in counted if f.rule == rule)
+        )
+        for rule in sorted({f.rule for f in findings}, key=lambda rule: int(rule[1:]))
+    }
+    return doc.Verdict(
+        maps=len(maps),
+        map_bytes=_total(maps, "total_bytes"),
+        waste_bytes=waste,
+        possible_waste_bytes=min(possible, waste),
+        findings=len(findings),
+        rules=rules,
+    )
+
+
+def _total(maps: MapTable, name: str) -> int:
+    """An exact sum: a column of hostile 64-bit values would wrap in NumPy."""
+    column = maps.columns[name].astype(np.uint64)
+    high, low = column >> np.uint64(32), column & np.uint64(0xFFFFFFFF)
+    return (int(high.sum(dtype=np.uint64)) << 32) + int(low.sum(dtype=np.uint64))
+
+
+def _notes(source: Source, findings: Iterable[Finding]) -> Iterator[str]:
+    yield from source.notes
+    yield from source.heap.notes
+    maps = source.maps
+    waste = current_waste(maps)
+    subjects = np.fromiter((f.subject for f in findings), np.uint64)
+    idle = (ints(maps, "count") == 0) & (waste >= DEFAULT.sparse_min_bytes)
+    idle &= ~np.isin(maps.columns["address"], subjects)
+    if idle.any():
+        yield (
+            f"{int(idle.sum()):,} empty maps keep arrays of {human_bytes(sum(waste[idle].tolist()))}: made with a hint "
+            "and not yet filled, or cleared for reuse. One snapshot cannot tell, so they are no finding."
+        )
+    strings = [t.key_kind == "string" for t in maps.types] + [False]
+    asked = int((np.array(strings)[maps.columns["type_index"]] & (ints(maps, "count") > 0)).sum())
+    if asked > DEFAULT.query_max_maps:
+        yield f"R16 looked into the {DEFAULT.query_max_maps:,} largest of {asked:,} maps with string keys."
+
+
+def _next_commands(source: Source, findings: Sequence[Finding]) -> list[str]:
+    info = source.evidence
+    core = shlex.quote(valid(info.path))
+    given = info.executable is not None and info.executable_found_by == "given"
+    executable = shlex.quote(valid(info.executable or "")) if given else ""
+    commands = []
+    if findings:
+        option = f" -e {executable}" if given else ""
+        commands.append(f"mapscope map {core} {hex_addr(findings[0].subject)}{option}")
+    after = f" {executable}" if given else ""
+    if len(source.maps):
+        commands.append(f"mapscope maps {core}{after} --sort waste")
+    commands.append(f"mapscope analyze {core}{after} -f json -o report.json")
+    return commands

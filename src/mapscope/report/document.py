@@ -1,0 +1,284 @@
+"""The document: one typed object that every other view renders, stable from the first day.
+
+Addresses are strings (``"0xc000012345"``), bytes are integers, hash seeds are integers up to 2^64 - 1 (a reader
+that holds numbers as doubles must read them as big integers). A field may be added without a new ``schema``; none
+changes its meaning.
+"""
+
+# ruff: noqa: N815  # field names are the Go runtime's own
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+SCHEMA = 1
+"""The number in ``schema``. It rises when a field goes or changes its meaning."""
+
+ADDRESS_FIELDS = frozenset({"address", "buckets", "oldbuckets", "extra", "dirPtr"})
+"""Names in a finding's evidence whose values are addresses: strings in the document, hex in text."""
+
+Address = Annotated[str, Meta(pattern="^0x[0-9a-f]+$", description="Virtual address in the process.")]
+Bytes = Annotated[int, Meta(ge=0, description="Bytes, exact.")]
+Count = Annotated[int, Meta(ge=0)]
+
+
+class Tool(Struct, frozen=True, kw_only=True):
+    """What wrote the document."""
+
+    name: str
+    version: str
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """What was handed in, and what it lacks."""
+
+    path: str
+    kind: str
+    size_bytes: Bytes
+    executable: str | None
+    executable_found_by: str
+    build_id: str | None
+    missing: list[str]
+    warnings: list[str]
+
+
+class Process(Struct, frozen=True, kw_only=True):
+    """The process that the evidence shows."""
+
+    go_version: str
+    arch: str
+    pid: int | None
+    stripped: bool
+    has_dwarf: bool
+
+
+class Runtime(Struct, frozen=True, kw_only=True):
+    """What the runtime's own statistics in the evidence say (names as in runtime.MemStats where it has them)."""
+
+    heap_alloc_bytes: int
+    heap_objects: int
+    heap_inuse_bytes: int
+    heap_sys_bytes: int
+    heap_released_bytes: int
+    stack_inuse_bytes: int
+    other_sys_bytes: int
+    num_gc: int
+    heap_marked_bytes: int
+
+
+class Reconciliation(Struct, frozen=True, kw_only=True):
+    """rss = live + dead + free_span + stack + runtime + outside_go + unexplained, in bytes of resident memory."""
+
+    rss_bytes: int
+    live_bytes: int
+    dead_bytes: int
+    free_span_bytes: int
+    stack_bytes: int
+    runtime_bytes: int
+    outside_go_bytes: int
+    unexplained_bytes: int
+
+
+class Heap(Struct, frozen=True, kw_only=True):
+    """The heap in sums. ``runtime`` is null where the evidence lacks the runtime's statistics."""
+
+    live_bytes: Bytes
+    live_objects: Count
+    dead_bytes: Bytes
+    dead_objects: Count
+    runtime: Runtime | None
+    reconciliation: Reconciliation
+
+
+class RuleSum(Struct, frozen=True, kw_only=True):
+    """What one rule found. ``bytes`` counts only findings without ``part_of``."""
+
+    findings: Count
+    bytes: Bytes
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """The report in six numbers. No byte of ``waste_bytes`` is counted twice."""
+
+    maps: Count
+    map_bytes: Bytes
+    waste_bytes: Annotated[int, Meta(ge=0, description="Bytes held for nothing: findings without part_of, summed.")]
+    possible_waste_bytes: Annotated[
+        int, Meta(ge=0, description="The part of waste_bytes that one snapshot cannot settle.")
+    ]
+    findings: Count
+    rules: dict[str, RuleSum]
+
+
+class ClassicHeader(Struct, frozen=True, kw_only=True):
+    """``hmap`` of runtime/map.go."""
+
+    count: Count
+    flags: Count
+    B: Count
+    noverflow: Count
+    hash0: Count
+    buckets: Address
+    oldbuckets: Address
+    nevacuate: Count
+    extra: Address
+
+
+class SwissHeader(Struct, frozen=True, kw_only=True):
+    """``Map`` of internal/runtime/maps/map.go. ``tombstonePossible`` is from Go 1.25 (padding before)."""
+
+    used: Count
+    seed: Annotated[int, Meta(ge=0, description="Up to 2^64 - 1, exact.")]
+    dirPtr: Address
+    dirLen: int
+    globalDepth: Count
+    globalShift: Count
+    writing: Count
+    tombstonePossible: Count
+    clearSeq: Count
+
+
+class ClassicBytes(Struct, frozen=True, kw_only=True):
+    """Whole heap slots; ``total`` is the sum of the others."""
+
+    total: Bytes
+    header: Bytes
+    buckets: Bytes
+    oldbuckets: Bytes
+    overflow: Bytes
+    old_overflow: Bytes
+    extra: Bytes
+    indirect: Annotated[int, Meta(ge=0, description="Keys and values held by pointer because they exceed 128 bytes.")]
+
+
+class SwissBytes(Struct, frozen=True, kw_only=True):
+    """Whole heap slots; ``total`` is the sum of the others."""
+
+    total: Bytes
+    header: Bytes
+    groups: Bytes
+    tables: Bytes
+    directory: Bytes
+    indirect: Annotated[int, Meta(ge=0, description="Keys and values held by pointer because they exceed 128 bytes.")]
+
+
+class _MapFields(Struct, frozen=True, kw_only=True):
+    address: Address
+    type: Annotated[str | None, Meta(description="As Go prints it; null where nothing in the evidence names it.")]
+    place: Annotated[str, Meta(description="Where the header lies: heap, stack or data.")]
+    count: Count
+    capacity: Annotated[int, Meta(ge=0, description="Slots in the current arrays.")]
+    load_factor: Annotated[
+        float, Meta(description="Entries a bucket (classic, limit 6.5) or a slot (Swiss, limit 7/8).")
+    ]
+    state: Annotated[str, Meta(description="empty, small, steady, growing or growing-same-size.")]
+    confidence: Annotated[str, Meta(description="exact, inferred, possible or uncertain.")]
+    needed_bytes: Annotated[int, Meta(ge=0, description="What make(map, count) would take.")]
+    waste_bytes: Annotated[int, Meta(ge=0, description="max(0, total - needed_bytes); a state, not yet a finding.")]
+    complete: Annotated[bool, Meta(description="false: arrays are partly not in the evidence; sums are lower bounds.")]
+
+
+class ClassicMap(_MapFields, frozen=True, kw_only=True, tag_field="generation", tag="classic"):
+    """A map of Go up to 1.23, or built with noswissmap."""
+
+    header: ClassicHeader
+    bytes: ClassicBytes
+    noldbuckets: Count
+    old_evacuated: Count
+    overflow_count: Count
+    old_overflow_count: Count
+    prealloc_overflow: Count
+
+
+class SwissMap(_MapFields, frozen=True, kw_only=True, tag_field="generation", tag="swiss"):
+    """A map of Go 1.24 on."""
+
+    header: SwissHeader
+    bytes: SwissBytes
+    tables: Count
+    groups: Count
+    tombstones: Count
+    growth_left: Count
+
+
+MapRow = ClassicMap | SwissMap
+
+
+class AdviceText(Struct, frozen=True, kw_only=True):
+    """What to change in the source. ``code`` is a Go sketch."""
+
+    text: str
+    code: str
+
+
+class FindingRow(Struct, frozen=True, kw_only=True):
+    """One judged fact."""
+
+    rule: str
+    title: str
+    bytes: Bytes
+    subject: Address
+    type: str | None
+    maps: Annotated[int, Meta(ge=1, description="1, or many small maps of one type; subject is then the largest.")]
+    confidence: str
+    why: str
+    evidence: dict[str, int | str]
+    advice: AdviceText
+    part_of: Annotated[str | None, Meta(description="Rule whose finding on the same map counts these bytes.")]
+
+
+class Document(Struct, frozen=True, kw_only=True):
+    """What ``mapscope analyze -f json`` writes. ``analyze`` lists every map, small ones too."""
+
+    schema: Annotated[int, Meta(ge=1)]
+    tool: Tool
+    evidence: Evidence
+    process: Process
+    heap: Heap
+    verdict: Verdict
+    notes: list[str]
+    next: Annotated[list[str], Meta(description="Commands worth running now.")]
+    thresholds: dict[str, int | float]
+    findings: list[FindingRow]
+    maps: list[MapRow]
+
+
+class MapsDocument(Struct, frozen=True, kw_only=True):
+    """What ``mapscope maps -f json`` writes: the chosen maps in the chosen order."""
+
+    schema: Annotated[int, Meta(ge=1)]
+    tool: Tool
+    evidence: Evidence
+    process: Process
+    matching: Annotated[int, Meta(ge=0, description="Maps that match; maps may hold fewer (--top).")]
+    maps: list[MapRow]
+
+
+class TableRow(Struct, frozen=True, kw_only=True):
+    """One Swiss table (internal/runtime/maps/table.go)."""
+
+    address: Address
+    used: int
+    capacity: int
+    growthLeft: int
+    localDepth: int
+    index: int
+    tombstones: int
+
+
+class MapDocument(Struct, frozen=True, kw_only=True):
+    """What ``mapscope map -f json`` writes: one map in full, without its contents."""
+
+    schema: Annotated[int, Meta(ge=1)]
+    tool: Tool
+    evidence: Evidence
+    process: Process
+    map: MapRow
+    occupancy: Annotated[list[int], Meta(description="occupancy[n] buckets or groups hold n entries; last: or more.")]
+    chain_lengths: Annotated[list[int], Meta(description="Classic: chain_lengths[n] buckets have n overflow buckets.")]
+    tables: list[TableRow]
+    key_kinds: dict[str, int]
+    elem_kinds: dict[str, int]
+    how_found: str
+    findings: list[FindingRow]

@@ -1,0 +1,21 @@
+"""The JSON schema of the documents, from their types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from mapscope.report.document import SCHEMA, Document, MapDocument, MapsDocument
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) for ``analyze``, ``maps`` and ``map``: the three documents lie under ``$defs``."""
+    documents = (Document, MapsDocument, MapDocument)
+    _, components = msgspec.json.schema_components(documents, ref_template="#/$defs/{name}")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"mapscope documents, schema {SCHEMA}",
+        "anyOf": [{"$ref": f"#/$defs/{document.__name__}"} for document in documents],
+        "$defs": dict(sorted(components.items())),
+    }

@@ -1,0 +1,42 @@
+"""What a report needs of a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from mapscope.findings.model import Finding
+from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo
+from mapscope.maps.detail import MapDetail
+from mapscope.maps.model import MapTable
+
+
+class Source(Protocol):
+    """One Go heap at one instant; ``mapscope.Snapshot`` is one."""
+
+    @property
+    def evidence(self) -> EvidenceInfo:
+        """What was handed in."""
+
+    @property
+    def process(self) -> ProcessInfo:
+        """The process that it shows."""
+
+    @property
+    def heap(self) -> HeapSummary:
+        """The heap in sums."""
+
+    @property
+    def maps(self) -> MapTable:
+        """Every map."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the rules say; judged when first asked for."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Sentences worth reading, one each."""
+
+    def detail(self, address: int) -> MapDetail:
+        """One map in full."""

@@ -1,0 +1,195 @@
+"""The report as text: the verdict, where the memory is, the findings, the largest maps, the next command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from mapscope.report.document import Document, FindingRow, MapRow
+from mapscope.report.escape import clean, clean_lines
+from mapscope.report.fields import shown
+from mapscope.report.style import WIDTH, Style, bar, listed, percent, shorten, table, wrap
+from mapscope.units import human_bytes
+
+SHOWN_FINDINGS = 20
+"""Findings that the text shows in full; JSON has them all."""
+SHOWN_MAPS = 10
+
+_PARTS = (
+    ("live", "live_bytes", "heap objects that something reaches"),
+    ("dead", "dead_bytes", "garbage and free slots of spans in use"),
+    ("free spans", "free_span_bytes", "heap pages without objects"),
+    ("stacks", "stack_bytes", "goroutine stacks"),
+    ("runtime", "runtime_bytes", "the runtime's own tables"),
+    ("outside Go", "outside_go_bytes", "code, data, C libraries"),
+    ("unexplained", "unexplained_bytes", ""),
+)
+
+
+def render(document: Document, style: Style | None = None) -> Iterator[str]:
+    """The lines of the report. ``document.maps`` holds the maps for the table of the largest, in its order."""
+    style = style or Style()
+    yield from _opening(document, style)
+    yield from _verdict(document, style)
+    yield from _reconciliation(document, style)
+    yield from _findings(document, style)
+    yield from _largest(document, style)
+    yield from _remarks(document, style)
+    yield from next_commands(document.next, style)
+
+
+def _opening(document: Document, style: Style) -> Iterator[str]:
+    evidence, process = document.evidence, document.process
+    name = clean(os.path.basename(evidence.path) or evidence.path, 60)
+    pid = "" if process.pid is None else f", pid {process.pid}"
+    build = "stripped" if process.stripped else "with DWARF" if process.has_dwarf else "with symbols"
+    yield f"mapscope {document.tool.version}: {evidence.kind} {name} ({human_bytes(evidence.size_bytes)})"
+    yield f"  {clean(process.go_version, 40)} {clean(process.arch, 12)}{pid}, {build}"
+    if evidence.executable is not None:
+        yield from wrap(f"executable {clean(evidence.executable)} ({clean(evidence.executable_found_by, 40)})")
+
+
+def _verdict(document: Document, style: Style) -> Iterator[str]:
+    verdict, live = document.verdict, document.heap.live_bytes
+    yield ""
+    yield style.head("VERDICT")
+    share = percent(verdict.map_bytes, live)
+    of_heap = f", {share} of the live heap" if share else ""
+    yield f"  {verdict.maps:,} {_plural('map', verdict.maps)} hold {human_bytes(verdict.map_bytes)}{of_heap}."
+    if not verdict.findings:
+        yield style.good("  No findings: no map holds memory that it clearly should not.")
+        yield from _why_empty(document)
+        return
+    count = f"{verdict.findings:,} {_plural('finding', verdict.findings)}"
+    yield f"  {style.bad(human_bytes(verdict.waste_bytes))} held for nothing, in {count}."
+    if verdict.possible_waste_bytes:
+        yield from wrap(
+            f"{human_bytes(verdict.possible_waste_bytes)} of it only possibly: one snapshot shows a state, not how "
+            "long it lasts."
+        )
+
+
+def _why_empty(document: Document) -> Iterator[str]:
+    if not document.verdict.maps:
+        reason = "No map was found in this evidence at all"
+        reason += ", and parts of it are missing (see REMARKS)." if document.evidence.missing else "."
+        if document.process.stripped:
+            reason += " In a stripped program maps of up to 8 entries that no typed word reaches can stay unseen."
+        yield from wrap(reason + " A core taken under load, with the executable beside it, would tell more.")
+        return
+    least = min(int(value) for name, value in document.thresholds.items() if name.endswith("_min_bytes"))
+    yield from wrap(
+        f"Every map was held against every rule; waste under {human_bytes(least)} a map stays unsaid. A second "
+        "core, taken later, would show growth over time."
+    )
+
+
+def _reconciliation(document: Document, style: Style) -> Iterator[str]:
+    heap, sums = document.heap, document.heap.reconciliation
+    yield ""
+    yield style.head("WHERE THE MEMORY IS")
+    whole = sums.rss_bytes
+    yield f"  {'resident':<12} {human_bytes(whole):>10}"
+    for label, name, meaning in _PARTS:
+        part = getattr(sums, name)
+        if part == 0 and label in ("outside Go", "free spans"):
+            continue
+        line = f"  {'= ' if label == 'live' else '+ '}{label:<10} {human_bytes(part):>10} {percent(part, whole):>6}"
+        yield f"{line}  {bar(part, whole):<20}  {style.dim(meaning)}".rstrip()
+    yield f"  mapscope counts {human_bytes(heap.live_bytes)} live in {heap.live_objects:,} objects."
+    if heap.runtime is None:
+        yield "  The runtime's own figures are not in this evidence."
+    else:
+        yield from wrap(
+            f"The runtime counts {human_bytes(heap.runtime.heap_alloc_bytes)} in {heap.runtime.heap_objects:,} objects "
+            f"(garbage not yet swept included); its last collection, number {heap.runtime.num_gc:,}, marked "
+            f"{human_bytes(heap.runtime.heap_marked_bytes)}."
+        )
+
+
+def _findings(document: Document, style: Style) -> Iterator[str]:
+    if not document.findings:
+        return
+    yield ""
+    yield style.head("FINDINGS")
+    for number, finding in enumerate(document.findings[:SHOWN_FINDINGS], 1):
+        yield from finding_lines(finding, style, f"{number}. ")
+    rest = document.findings[SHOWN_FINDINGS:]
+    if rest:
+        counted = sum(f.bytes for f in rest if f.part_of is None)
+        more = f"{len(rest):,} more {_plural('finding', len(rest))}"
+        yield f"  {more} of {human_bytes(counted)} in all: -f json lists them."
+
+
+def finding_lines(finding: FindingRow, style: Style, number: str = "") -> Iterator[str]:
+    """One finding: what, where, how sure, the proof, what to do."""
+    size = human_bytes(finding.bytes)
+    counted = "" if finding.part_of is None else f" (these bytes are counted under {finding.part_of})"
+    yield ""
+    yield f"{number}{style.name(finding.rule)}  {style.bad(size)}  {finding.title}{counted}"
+    indent = "   "
+    kind = clean(finding.type or "map of unknown type", 100)
+    if finding.maps > 1:
+        yield from wrap(f"{finding.maps:,} maps {kind}, the largest at {finding.subject}", indent)
+    else:
+        yield from wrap(f"{kind} at {finding.subject}", indent)
+    yield from wrap(f"{finding.confidence}: {finding.why}", indent)
+    yield from map(style.dim, listed(shown(finding.evidence), indent))
+    if finding.advice.text:
+        yield from wrap(f"do: {finding.advice.text}", indent + "    ", indent)
+    if finding.advice.code:
+        yield from (f"{indent}    {line}" for line in clean_lines(finding.advice.code).expandtabs(4).split("\n"))
+
+
+def _largest(document: Document, style: Style) -> Iterator[str]:
+    if not document.maps:
+        return
+    yield ""
+    yield style.head("LARGEST MAPS")
+    yield from map_table(document.maps[:SHOWN_MAPS])
+    unseen = document.verdict.maps - SHOWN_MAPS
+    if unseen > 0:
+        yield style.dim(f"  and {unseen:,} more")
+
+
+def map_table(maps: Sequence[MapRow]) -> Iterator[str]:
+    """Address, entries, bytes, waste, state and type, a map a line. ``~`` marks a map found by shape alone."""
+    cells = [
+        (
+            row.address + ("" if row.confidence == "exact" else "~"),
+            f"{row.count:,}",
+            human_bytes(row.bytes.total),
+            human_bytes(row.waste_bytes),
+            row.state,
+            clean(row.type or "?"),
+        )
+        for row in maps
+    ]
+    heads = ("address", "entries", "bytes", "waste", "state", "type")
+    used = 2 + sum(max(map(len, column)) + 2 for column in list(zip(heads, *cells, strict=True))[:-1])
+    room = max(WIDTH - used, 16)
+    yield from table(heads, [(*cell[:-1], shorten(cell[-1], room)) for cell in cells], "<>>><<")
+
+
+def _remarks(document: Document, style: Style) -> Iterator[str]:
+    remarks = [*document.evidence.missing, *document.evidence.warnings, *document.notes]
+    if not remarks:
+        return
+    yield ""
+    yield style.head("REMARKS")
+    for remark in remarks:
+        yield from wrap(clean(remark, 400), "    ", "  - ")
+
+
+def next_commands(commands: Sequence[str], style: Style) -> Iterator[str]:
+    """What to run now. Never wrapped, so that it can be copied."""
+    if not commands:
+        return
+    yield ""
+    yield style.head("NEXT")
+    for command in commands:
+        yield "  " + clean(command, 1000)
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else word + "s"
