@@ -203,17 +203,24 @@ def _notes(source: Source, findings: Iterable[Finding]) -> Iterator[str]:
         yield f"R16 looked into the {DEFAULT.query_max_maps:,} largest of {asked:,} maps with string keys."
 
 
+def map_command(source: Source, address: str) -> str:
+    """The command that shows one map of this evidence in full."""
+    core, executable = _paths(source)
+    return f"mapscope map {core} {address}" + (f" -e {executable}" if executable else "")
+
+
 def _next_commands(source: Source, findings: Sequence[Finding]) -> list[str]:
-    info = source.evidence
-    core = shlex.quote(valid(info.path))
-    given = info.executable is not None and info.executable_found_by == "given"
-    executable = shlex.quote(valid(info.executable or "")) if given else ""
-    commands = []
-    if findings:
-        option = f" -e {executable}" if given else ""
-        commands.append(f"mapscope map {core} {hex_addr(findings[0].subject)}{option}")
-    after = f" {executable}" if given else ""
+    core, executable = _paths(source)
+    both = f"{core} {executable}" if executable else core
+    commands = [map_command(source, hex_addr(findings[0].subject))] if findings else []
     if len(source.maps):
-        commands.append(f"mapscope maps {core}{after} --sort waste")
-    commands.append(f"mapscope analyze {core}{after} -f json -o report.json")
+        commands.append(f"mapscope maps {both} --sort waste")
+    commands.append(f"mapscope analyze {both} -f json -o report.json")
     return commands
+
+
+def _paths(source: Source) -> tuple[str, str]:
+    """Core and executable, quoted for a shell; the executable is empty where mapscope finds it by itself."""
+    info = source.evidence
+    given = info.executable is not None and info.executable_found_by == "given"
+    return shlex.quote(valid(info.path)), shlex.quote(valid(info.executable or "")) if given else ""

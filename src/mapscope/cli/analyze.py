@@ -1,0 +1,100 @@
+"""``mapscope analyze``: the whole report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from mapscope.cli.opening import open_evidence, watched
+from mapscope.cli.options import chosen_format, format_option, output_options
+from mapscope.cli.output import check_target, text_pieces, wants_colour, write
+from mapscope.errors import UsageError
+
+if TYPE_CHECKING:
+    from mapscope.snapshot import Snapshot
+
+_EPILOG = """\b
+Examples:
+  mapscope analyze core.4242
+  mapscope analyze core.4242 ./service
+  mapscope analyze core.4242 -f json -o report.json
+  mapscope analyze core.4242 --fail-on R1,R9 > report.txt
+
+\b
+Exit status: 0 nothing found, 1 findings, 2 usage or unusable input."""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("core")
+@click.argument("executable", required=False)
+@format_option("text", "json")
+@output_options
+@click.option(
+    "--fail-on",
+    multiple=True,
+    metavar="RULE",
+    help="Exit with 1 only for these rules (R1,R9; may be repeated), or none. Default: for any.",
+)
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found.")
+def command(
+    core: str,
+    executable: str | None,
+    form: str | None,
+    output: str | None,
+    force: bool,
+    fail_on: tuple[str, ...],
+    exit_zero: bool,
+) -> int:
+    """Report every map of CORE that holds memory for nothing.
+
+    CORE is a core dump (gcore PID, or the kernel's). EXECUTABLE is the program that made it; left out, it is found
+    from the core. The report opens with the verdict and says where the resident memory went.
+    """
+    check_target(output, force)
+    rules = parse_rules(fail_on)
+    with watched() as progress:
+        snapshot = open_evidence(core, executable, progress)
+        if progress is not None:
+            progress("judging maps", 0, 0)
+        found = {finding.rule for finding in snapshot.findings}
+    pieces = _json(snapshot) if chosen_format(form, output, ("text", "json")) == "json" else _text(snapshot, output)
+    write(pieces, output, force)
+    failing = found if rules is None else found & rules
+    return 1 if failing and not exit_zero else 0
+
+
+def parse_rules(values: Iterable[str]) -> frozenset[str] | None:
+    """The rules of ``--fail-on``: None for any, empty for none. Raises UsageError for a rule that does not exist."""
+    wanted = [rule.strip() for value in values for rule in value.split(",") if rule.strip()]
+    if not wanted:
+        return None
+    if [rule.lower() for rule in wanted] == ["none"]:
+        return frozenset()
+    from mapscope.findings import RULES
+
+    known = {rule.RULE for rule in RULES}
+    unknown = [rule for rule in wanted if rule.upper() not in known]
+    if unknown:
+        raise UsageError(
+            f"--fail-on {unknown[0]}: there is no such rule",
+            f"rules are {', '.join(sorted(known, key=lambda r: int(r[1:])))}; or none, alone",
+        )
+    return frozenset(rule.upper() for rule in wanted)
+
+
+def _text(snapshot: Snapshot, output: str | None) -> Iterator[bytes]:
+    from mapscope.report import text
+    from mapscope.report.build import build
+    from mapscope.report.maps_view import choose
+    from mapscope.report.style import Style
+
+    document = build(snapshot, choose(snapshot.maps, "bytes")[: text.SHOWN_MAPS])
+    return text_pieces(text.render(document, Style(wants_colour(output))), output)
+
+
+def _json(snapshot: Snapshot) -> Iterator[bytes]:
+    from mapscope.report.build import json_of
+
+    return json_of(snapshot)

@@ -1,0 +1,140 @@
+"""The entry point: which command, and what each kind of failure looks like.
+
+Exit status: 0 nothing found, 1 findings, 2 usage or unusable input, 101 a bug of ours, 130 interrupted, 141 the
+reader of the output went away. Commands are imported when they are asked for, so ``mapscope --help`` loads no heavy
+module.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from mapscope import __version__
+from mapscope.cli.output import OutputClosed, report_line
+from mapscope.errors import MapscopeError
+
+EXIT_USAGE = 2
+EXIT_BUG = 101
+EXIT_INTERRUPTED = 130
+EXIT_CLOSED = 141
+
+_COMMANDS = {"analyze": "mapscope.cli.analyze", "maps": "mapscope.cli.maps", "map": "mapscope.cli.map"}
+_EPILOG = """\b
+Examples:
+  gcore -o svc 4242 && mapscope analyze svc.4242
+  mapscope maps svc.4242 --sort waste --type 'map[string]*'
+  mapscope map svc.4242 0xc000012345
+
+\b
+Exit status: 0 nothing found, 1 findings, 2 usage or unusable input, 101 a bug."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in modules that are imported on demand."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands, the main one first."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The ``command`` of the module for ``cmd_name``."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command = importlib.import_module(_COMMANDS[cmd_name]).command
+        assert isinstance(command, click.Command)
+        return command
+
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
+
+
+@click.group(
+    cls=LazyGroup, epilog=_EPILOG, no_args_is_help=False, invoke_without_command=True, context_settings=_CONTEXT
+)
+@click.version_option(__version__, "--version", prog_name="mapscope", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(context: click.Context) -> int | None:
+    """Finds every Go map in a process's memory and says which hold memory that they should not.
+
+    Give it a core dump of a Go process; the executable is found from the core.
+    """
+    if context.invoked_subcommand is not None:
+        return None
+    sys.stderr.write(context.get_help() + "\n")
+    return EXIT_USAGE
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command line and gives its exit status. Failures become one line, with a hint where there is one."""
+    try:
+        given = None if arguments is None else list(arguments)
+        result = cli.main(args=given, prog_name="mapscope", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.UsageError as error:
+        path = "mapscope" if error.ctx is None else error.ctx.command_path
+        return _failed(error.format_message(), f"{path} --help shows the usage")
+    except click.ClickException as error:
+        return _failed(error.format_message(), "")
+    except (KeyboardInterrupt, click.Abort):
+        report_line("mapscope: interrupted")
+        return EXIT_INTERRUPTED
+    except OutputClosed:
+        return EXIT_CLOSED
+    except MapscopeError as error:
+        return _failed(str(error), error.hint, error.exit_status)
+    except MemoryError:
+        return _failed("not enough memory", "mapscope takes about a third of the heap's size; use a larger machine")
+    except OSError as error:
+        return _os_error(error)
+    except Exception as error:  # noqa: BLE001  # the last line before a traceback would meet the user
+        return _bug(error)
+
+
+def run() -> NoReturn:
+    """The console script."""
+    sys.exit(main())
+
+
+def _failed(message: str, hint: str, status: int = EXIT_USAGE) -> int:
+    _traceback_if_asked()
+    report_line(f"mapscope: error: {message}")
+    if hint:
+        report_line(f"  hint: {hint}")
+    return status
+
+
+def _os_error(error: OSError) -> int:
+    where = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
+    hint = "free some space, or write elsewhere" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    return _failed(f"{error.strerror or error}{where}", hint)
+
+
+def _bug(error: Exception) -> int:
+    """An error that no part of mapscope expected: one line, and how to tell us."""
+    _traceback_if_asked()
+    text = str(error).split("\n", 1)[0]
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        place = f" at {os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    report_line(f"mapscope: this is a bug of ours: {type(error).__name__}{place}: {text}")
+    report_line(
+        f"  hint: run it again with MAPSCOPE_DEBUG=1 and send us the traceback (mapscope {__version__}, "
+        f"Python {sys.version.split()[0]}); it holds no contents of the heap"
+    )
+    return EXIT_BUG
+
+
+def _traceback_if_asked() -> None:
+    if os.environ.get("MAPSCOPE_DEBUG", "0") not in ("", "0"):
+        import traceback
+
+        traceback.print_exc()

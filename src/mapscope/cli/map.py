@@ -1,0 +1,46 @@
+"""``mapscope map``: one map in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from mapscope.cli.opening import open_evidence, watched
+from mapscope.cli.options import chosen_format, format_option, output_options, parse_address
+from mapscope.cli.output import check_target, text_pieces, wants_colour, write
+
+_EPILOG = """\b
+Example:
+  mapscope map core.4242 0xc000012345 -e ./service"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("core")
+@click.argument("address")
+@click.option("-e", "--executable", metavar="FILE", help="The program that made CORE. Default: found from the core.")
+@format_option("text", "json")
+@output_options
+def command(core: str, address: str, executable: str | None, form: str | None, output: str | None, force: bool) -> int:
+    """Show the map at ADDRESS in full: header, growth, occupancy, kinds.
+
+    ADDRESS is that of the map's header, as the report prints it. Keys and values themselves are never shown, only
+    their kinds.
+    """
+    where = parse_address(address)
+    check_target(output, force)
+    with watched() as progress:
+        snapshot = open_evidence(core, executable, progress)
+        detail = snapshot.detail(where)
+    from mapscope.report.build import to_json
+    from mapscope.report.map_view import build_map, render
+    from mapscope.report.style import Style
+
+    document = build_map(snapshot, detail)
+    pieces: Iterable[bytes]
+    if chosen_format(form, output, ("text", "json")) == "json":
+        pieces = [to_json(document)]
+    else:
+        pieces = text_pieces(render(document, Style(wants_colour(output))), output)
+    write(pieces, output, force)
+    return 0

@@ -1,0 +1,52 @@
+"""Opens the evidence with a progress bar where someone watches."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mapscope.snapshot import Snapshot
+
+Progress = Callable[[str, int, int], None]
+"""``progress(step, done, total)``; a total of 0 means unknown."""
+
+
+def open_evidence(core: str, executable: str | None, progress: Progress | None) -> Snapshot:
+    """The snapshot of ``core``. Raises the errors of :mod:`mapscope.errors`."""
+    from mapscope.snapshot import open_snapshot
+
+    return open_snapshot(core, executable, progress=progress)
+
+
+@contextmanager
+def watched() -> Iterator[Progress | None]:
+    """A progress callable that draws on stderr, or None where stderr is no terminal."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    bars = Bars(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def report(step: str, done: int, total: int) -> None:
+        if step not in tasks:
+            for task in tasks.values():
+                bars.update(task, visible=False)
+            tasks[step] = bars.add_task(step, total=total or None)
+        bars.update(tasks[step], completed=done, total=total or None)
+
+    with bars:
+        yield report
