@@ -10,6 +10,7 @@ PYTEST_FLAGS ?=
 WORKERS ?= 2
 GO ?=
 BENCH_FLAGS ?=
+TOOLCHAINS ?= 1.21 1.22 1.23 1.24 1.25 1.26 1.27
 KERNELS := $(wildcard src/mapscope/_kernels/*.pyx) $(wildcard src/mapscope/_kernels/*.pxd)
 
 .PHONY: help demo test lint format bench install dev kernels system clean
@@ -26,7 +27,7 @@ demo: install kernels
 	@$(PY) examples/demo.py $(if $(GO),--go $(GO))
 
 test: dev kernels system
-	@$(PY) -m mapscope.lab.toolchains install
+	@$(PY) -m mapscope.lab.toolchains install $(TOOLCHAINS)
 	$(PY) -m pytest -n $(WORKERS) $(PYTEST_FLAGS)
 
 lint: dev kernels
@@ -41,7 +42,7 @@ format: dev
 	$(VENV)/bin/ruff format .
 
 bench: install kernels
-	@$(PY) bench/run.py $(BENCH_FLAGS)
+	@$(PY) -m bench.run $(BENCH_FLAGS)
 
 install: $(VENV)/.installed
 dev: $(VENV)/.installed-dev
