@@ -1,0 +1,25 @@
+// Command maptypes holds Go maps of many types, sizes and states, reached in every way that Go has, and prints where they
+// are and what their headers say. It waits until its standard input ends, so that a core can be taken.
+package main
+
+import (
+	"runtime"
+
+	"truth/probe"
+)
+
+func main() {
+	matrix()
+	nested()
+	globals()
+	holders()
+	channels()
+	syncs()
+	finalizers()
+	decoys()
+	stacks()
+	probe.Settle()
+	settleStacks()
+	probe.Report(reportDecoys)
+	runtime.KeepAlive(keep)
+}

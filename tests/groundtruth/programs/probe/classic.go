@@ -1,0 +1,70 @@
+//go:build !go1.24 || (!go1.26 && !goexperiment.swissmap)
+
+package probe
+
+// The classic map: hmap and bmap in runtime/map.go (runtime/map_noswiss.go in 1.24 and 1.25).
+
+const generation = "classic"
+
+var (
+	headerNames = []string{"count", "flags", "B", "noverflow", "hash0", "buckets", "oldbuckets", "nevacuate", "extra"}
+	sumNames    = []string{"noldbuckets", "overflow_count", "old_evacuated", "old_overflow_count", "entries", "stale_old"}
+	tableNames  []string
+	tables      [][7]uint64
+)
+
+func growing(h uintptr) bool { return ptr(h+0x18) != 0 }
+
+func (e *Entry) read() {
+	h := e.addr
+	e.array = u16(e.mt + 0x52)          // maptype.BucketSize
+	e.ptrs = u64(ptr(e.mt+0x40) + 0x08) // maptype.Bucket.PtrBytes
+	e.header = [12]uint64{
+		u64(h), u8(h + 8), u8(h + 9), u16(h + 0xa), u32(h + 0xc), u64(h + 0x10), u64(h + 0x18), u64(h + 0x20), u64(h + extraOffset),
+	}
+	e.sums = [6]uint64{}
+	size := uintptr(e.array)
+	current, old := ptr(h+0x10), ptr(h+0x18)
+	if current != 0 {
+		for i := uintptr(0); i < 1<<u8(h+9); i++ {
+			e.sums[1] += e.chain(current + i*size)
+		}
+	}
+	if old != 0 {
+		n := uintptr(1) << u8(h+9)
+		if u8(h+8)&8 == 0 { // not sameSizeGrow
+			n >>= 1
+		}
+		e.sums[0] = uint64(n)
+		for i := uintptr(0); i < n; i++ {
+			b := old + i*size
+			if top := u8(b); top >= 2 && top <= 4 {
+				e.sums[2]++
+				if top < 4 {
+					e.sums[5]++
+				}
+			} else {
+				e.sums[3] += e.chain(b)
+			}
+		}
+	}
+	if e.sums[4] != u64(h) {
+		panic(e.Name + ": the entries counted are not the count of the header")
+	}
+}
+
+// chain counts the live entries of a bucket and of its overflow buckets, and returns how many those are.
+func (e *Entry) chain(b uintptr) (more uint64) {
+	for {
+		for i := uintptr(0); i < 8; i++ {
+			if u8(b+i) >= 5 {
+				e.sums[4]++
+			}
+		}
+		b = ptr(b + uintptr(e.array) - 8)
+		if b == 0 {
+			return more
+		}
+		more++
+	}
+}
