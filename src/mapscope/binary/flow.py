@@ -1,0 +1,269 @@
+"""A light dataflow over the operations of one function: what constants and globals reach calls and stores.
+
+It is conservative: where two ways meet, only what both agree on stays; at the head of a loop, registers are forgotten,
+and stack slots too unless the whole function writes them once. Values name where a word came from; they are no numbers
+to compute with.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Collection, Mapping
+from enum import IntEnum
+from typing import NamedTuple
+
+from mapscope.binary.machine import Code, Machine, Op
+
+Value = tuple[object, ...]
+"""Where a word came from.
+
+``("address", a)`` a constant; ``("load", a)`` the word at address a; ``("context",)`` the closure that runs;
+``("argument", n)`` the n-th integer argument; ``("field", value, offset)`` the word at an offset from another value
+(at most three deep); ``("call", site, target, first argument)`` the first result of a call.
+"""
+
+
+class EventKind(IntEnum):
+    """What an ``Event`` tells."""
+
+    CALL = 0
+    """A call: ``target`` is the callee, ``values`` its first arguments, ``slots`` the known stack slots."""
+    STORE_GLOBAL = 1
+    """``values[0]`` is stored at address ``target``."""
+    STORE = 2
+    """``values[1]`` is stored at ``values[0]`` plus ``target``."""
+    LOAD_GLOBAL = 3
+    """The word at address ``target`` is loaded."""
+    EXCHANGE_GLOBAL = 4
+    """The word at address ``target`` is exchanged or added to atomically."""
+    COMPARE_GLOBAL = 5
+    """The word at address ``target`` is compared."""
+    ADDRESS = 6
+    """The address ``target`` is made."""
+
+
+class Event(NamedTuple):
+    """One thing that happens in a function, at ``address`` and with the stack ``depth`` bytes deep (from pcsp)."""
+
+    kind: EventKind
+    address: int
+    target: int
+    values: tuple[Value | None, ...] = ()
+    slots: Mapping[int, Value] = {}
+    depth: int = 0
+
+
+class Special(IntEnum):
+    """Callees that do not follow the calling convention."""
+
+    BARRIER = 0
+    """runtime.gcWriteBarrier*: keeps every register but the one with the address of its buffer."""
+    DUFF = 1
+    """runtime.duffzero, duffcopy: changes the registers of source and destination only."""
+
+
+_MAX_DEEP = 3
+_MAX_STATES = 4096
+
+
+def trace(
+    machine: Machine,
+    ops: list[Op],
+    depths: tuple[list[int], list[int]],
+    entry: int,
+    special: Mapping[int, Special],
+    wanted: Collection[int] | None = None,
+) -> list[Event]:
+    """Events of the function at ``entry`` in the order of its code.
+
+    ``depths`` is the function's pcsp table (``FunctionTable.pcvalues``), ``wanted`` the callees whose calls are
+    reported (None: all, with the other kinds of events, too: for single functions).
+    """
+    return _Walk(machine, depths, entry, special, wanted).run(ops)
+
+
+class _Walk:
+    def __init__(
+        self,
+        machine: Machine,
+        depths: tuple[list[int], list[int]],
+        entry: int,
+        special: Mapping[int, Special],
+        wanted: Collection[int] | None,
+    ) -> None:
+        self.machine = machine
+        self.ends, self.deep = depths
+        self.entry = entry
+        self.special = special
+        self.wanted = wanted
+        self.events: list[Event] = []
+        self.registers: list[Value | None] = [None] * machine.registers
+        self.slots: dict[int, Value] = {}
+        self.fixed: dict[int, Value] = {}
+        self.reached = True
+
+    def depth(self, pc: int) -> int:
+        at = bisect_right(self.ends, pc - self.entry)
+        return self.deep[at] if at < len(self.deep) else 0
+
+    def run(self, ops: list[Op]) -> list[Event]:
+        forward: set[int] = set()
+        backward: set[int] = set()
+        writes: Counter[int] = Counter()
+        for op in ops:
+            if op.code in (Code.JUMP, Code.BRANCH) and op.a:
+                (backward if op.a <= op.address else forward).add(op.a)
+            elif op.code is Code.STORE_STACK:
+                key = op.a - self.depth(op.address)
+                writes.update(range(key, key + max(op.c, 1), 8))
+            elif op.code is Code.STACK_ADDRESS:
+                writes[op.b - self.depth(op.address)] += 2
+        self.once = {key for key, count in writes.items() if count == 1}
+        for number, register in enumerate(self.machine.arguments):
+            self.registers[register] = ("argument", number)
+        self.registers[self.machine.context] = ("context",)
+        saved: dict[int, tuple[list[Value | None], dict[int, Value]]] = {}
+        for op in ops:
+            if op.address in backward:
+                self.registers = [None] * self.machine.registers
+                self.slots = {}
+                self.reached = True
+            elif op.address in forward:
+                self._meet(saved.pop(op.address, None))
+            if op.code in (Code.JUMP, Code.BRANCH) and op.a > op.address and self.reached and len(saved) < _MAX_STATES:
+                known = saved.get(op.a)
+                saved[op.a] = (
+                    (list(self.registers), dict(self.slots))
+                    if known is None
+                    else _common(known, self.registers, self.slots)
+                )
+            self._step(op)
+        return self.events
+
+    def _meet(self, arriving: tuple[list[Value | None], dict[int, Value]] | None) -> None:
+        if arriving is None:
+            if not self.reached:
+                self.registers, self.slots = [None] * self.machine.registers, {}
+        elif self.reached:
+            self.registers, self.slots = _common(arriving, self.registers, self.slots)
+        else:
+            self.registers, self.slots = arriving
+        self.reached = True
+
+    def _event(self, kind: EventKind, op: Op, target: int, *values: Value | None) -> None:
+        self.events.append(Event(kind, op.address, target, values))
+
+    def _step(self, op: Op) -> None:
+        code, registers = op.code, self.registers
+        if code is Code.OTHER:
+            return
+        if code is Code.KILL:
+            registers[op.a] = None
+        elif code is Code.MOVE:
+            registers[op.a] = registers[op.b]
+        elif code is Code.LOAD_STACK:
+            key = op.b - self.depth(op.address)
+            registers[op.a] = self.fixed.get(key) or self.slots.get(key)
+        elif code is Code.STORE_STACK:
+            self._store_stack(op)
+        elif code is Code.LOAD:
+            self._load(op)
+        elif code is Code.ADDRESS:
+            registers[op.a] = ("address", op.b)
+            if self.wanted is None:
+                self._event(EventKind.ADDRESS, op, op.b)
+        elif code is Code.LOAD_GLOBAL:
+            registers[op.a] = ("load", op.b)
+            if self.wanted is None:
+                self._event(EventKind.LOAD_GLOBAL, op, op.b)
+        elif code is Code.STORE_GLOBAL:
+            self._event(EventKind.STORE_GLOBAL, op, op.a, registers[op.b] if op.b >= 0 else None)
+        elif code is Code.STORE:
+            self._store(op)
+        elif code is Code.CALL:
+            self._call(op)
+        elif code is Code.ADD:
+            base = registers[op.b]
+            moved = base is not None and base[0] == "address"
+            registers[op.a] = ("address", int(str(base[1])) + op.c) if moved and base is not None else None
+        elif code is Code.STACK_ADDRESS:
+            registers[op.a] = None
+            self.slots.pop(op.b - self.depth(op.address), None)
+        elif code in (Code.JUMP, Code.STOP):
+            self.reached = False
+        elif self.wanted is None:
+            self._atomic(op)
+
+    def _store_stack(self, op: Op) -> None:
+        key = op.a - self.depth(op.address)
+        value = self.registers[op.b] if op.b >= 0 else None
+        for word in range(key - 7, key + max(op.c, 1)):
+            self.slots.pop(word, None)
+        if value is None:
+            return
+        self.slots[key] = value
+        if key in self.once:
+            self.fixed[key] = value
+
+    def _load(self, op: Op) -> None:
+        base = self.registers[op.b]
+        if base is None:
+            self.registers[op.a] = None
+        elif base[0] == "address":
+            self.registers[op.a] = ("load", int(str(base[1])) + op.c)
+            if self.wanted is None:
+                self._event(EventKind.LOAD_GLOBAL, op, int(str(base[1])) + op.c)
+        else:
+            self.registers[op.a] = ("field", base, op.c) if _deep(base) < _MAX_DEEP else None
+
+    def _store(self, op: Op) -> None:
+        base = self.registers[op.a]
+        value = self.registers[op.c] if op.c >= 0 else None
+        if base is not None and base[0] == "address":
+            self._event(EventKind.STORE_GLOBAL, op, int(str(base[1])) + op.b, value)
+        elif base is not None and value is not None:
+            self._event(EventKind.STORE, op, op.b, base, value)
+
+    def _call(self, op: Op) -> None:
+        special = self.special.get(op.a)
+        if special is Special.BARRIER:
+            self.registers[self.machine.barrier_register] = None
+            return
+        if special is Special.DUFF:
+            for register in self.machine.scratch:
+                self.registers[register] = None
+            return
+        values = tuple(self.registers[register] for register in self.machine.arguments[:5])
+        if self.wanted is None or op.a in self.wanted:
+            slots = {**self.slots, **self.fixed}
+            self.events.append(Event(EventKind.CALL, op.address, op.a, values, slots, self.depth(op.address)))
+        first = values[0] if values[0] is not None and values[0][0] == "address" else None
+        self.registers = [None] * self.machine.registers
+        self.registers[self.machine.arguments[0]] = ("call", op.address, op.a, first)
+
+    def _atomic(self, op: Op) -> None:
+        if op.code is Code.EXCHANGE_GLOBAL:
+            self._event(EventKind.EXCHANGE_GLOBAL, op, op.a)
+        elif op.code is Code.COMPARE_GLOBAL:
+            self._event(EventKind.COMPARE_GLOBAL, op, op.a)
+        elif op.code is Code.EXCHANGE:
+            base = self.registers[op.a]
+            if base is not None and base[0] == "address":
+                self._event(EventKind.EXCHANGE_GLOBAL, op, int(str(base[1])))
+
+
+def _deep(value: Value) -> int:
+    count = 0
+    while value[0] == "field" and isinstance(value[1], tuple):
+        value = value[1]
+        count += 1
+    return count
+
+
+def _common(
+    one: tuple[list[Value | None], dict[int, Value]], registers: list[Value | None], slots: dict[int, Value]
+) -> tuple[list[Value | None], dict[int, Value]]:
+    """What two states agree on."""
+    both = [a if a == b else None for a, b in zip(one[0], registers, strict=True)]
+    return both, {key: value for key, value in one[1].items() if slots.get(key) == value}
