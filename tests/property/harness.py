@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -93,8 +94,27 @@ class Sample:
         notes_end = min(offset for _, size, offset in self.loads if size)
         found["headers"] = [(0, notes_end)]
         found["segments"] = [(64, 56 * 24)]
-        found["anywhere"] = [(offset, size) for _, size, offset in self.loads if size]
+        found["anywhere"] = data_extents(self.core)
         return found
+
+
+def data_extents(path: Path) -> list[tuple[int, int]]:
+    """(offset, bytes) of the parts of a sparse file that are no holes."""
+    found = []
+    with path.open("rb") as stream:
+        end = os.fstat(stream.fileno()).st_size
+        at = 0
+        while at < end:
+            try:
+                at = os.lseek(stream.fileno(), at, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # nothing but a hole is left
+                    break
+                raise
+            stop = os.lseek(stream.fileno(), at, os.SEEK_HOLE)
+            found.append((at, stop - at))
+            at = stop
+    return found
 
 
 def make_sample(release: str, folder: Path) -> Sample:
