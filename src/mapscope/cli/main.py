@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed("not enough memory", "mapscope takes about a third of the heap's size; use a larger machine")
     except OSError as error:
         return _os_error(error)
-    except Exception as error:  # noqa: BLE001  # the last line before a traceback would meet the user
+    except Exception as error:  # noqa: BLE001  # the last net
         return _bug(error)
 
 

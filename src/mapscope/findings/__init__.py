@@ -53,4 +53,4 @@ def run(context: Context) -> tuple[Finding, ...]:
         for rule in RULES
         for finding in emit(context, selections[rule.RULE], rule.describe, part_of.get(rule.RULE))
     ]
-    return tuple(sorted(found, key=lambda f: (-f.bytes, int(f.rule[1:]), f.subject)))
+    return tuple(sorted(found, key=lambda f: (-f.bytes, f.part_of != "", int(f.rule[1:]), f.subject)))

@@ -19,6 +19,9 @@ _LARGEST = np.uint64(2**48)
 GROUP_SLOTS = 8
 """Slots of a bucket (``bucketCnt``) and of a group (``abi.MapGroupSlots``)."""
 
+_MAX_TABLE_SLOTS = 1024
+"""``maxTableCapacity`` of internal/runtime/maps/table.go."""
+
 
 def ints(maps: MapTable, name: str) -> Ints:
     """Column ``name`` as int64, clipped to 2^48 (the address space) so that sums of a few cannot wrap."""
@@ -36,16 +39,27 @@ def is_swiss(maps: MapTable) -> Bools:
 def needed_slots(maps: MapTable, go_release: tuple[int, int]) -> Ints:
     """Slots of the arrays that ``make(map, count)`` would take.
 
-    Classic: 8·2^B with the smallest B for which ``overLoadFactor`` (runtime/map.go) is false: 6.5 entries a bucket, 6.0
-    on Go 1.21. Swiss: ``NewMap`` (internal/runtime/maps/map.go), the power of two at or above count·8/7, split over
-    tables of at most 1024 slots. Both: one bucket or group up to 8 entries.
+    Classic: 8·2^B with the smallest B for which ``overLoadFactor`` (runtime/map.go) is false: 13·(2^B/2) entries,
+    12·(2^B/2) on Go 1.21. Swiss: ``NewMap`` (internal/runtime/maps/map.go), count·8/7 slots in a power of two of
+    tables of at most 1024 slots each. Both: one bucket or group up to 8 entries.
     """
-    count = np.minimum(ints(maps, "count"), 2**48).astype(np.float64)
-    load = np.where(is_swiss(maps), 7.0, 6.0 if go_release == (1, 21) else 6.5)
-    groups = np.maximum(np.ceil(count / load), 1.0)
-    groups = np.where(count <= GROUP_SLOTS, 1.0, groups)
-    exponent: Ints = np.ceil(np.log2(groups)).astype(np.int64)
-    return GROUP_SLOTS << exponent
+    count = ints(maps, "count")
+    load = 12 if go_release == (1, 21) else 13
+    halves = _power_of_two(np.maximum(-(-count // load), 1))
+    target = np.maximum(count * 8 // 7, GROUP_SLOTS)
+    directory = _power_of_two(-(-target // _MAX_TABLE_SLOTS))
+    slots = np.where(
+        is_swiss(maps),
+        directory * np.maximum(_power_of_two(target // directory), GROUP_SLOTS),
+        2 * GROUP_SLOTS * halves,
+    )
+    return np.where(count <= GROUP_SLOTS, GROUP_SLOTS, slots)
+
+
+def _power_of_two(values: Ints) -> Ints:
+    """The power of two at or above each of ``values``, which are 1 to 2^52."""
+    _, exponent = np.frexp((values - 1).astype(np.float64))
+    return np.left_shift(np.int64(1), exponent.astype(np.int64))
 
 
 def old_bytes(maps: MapTable) -> Ints:

@@ -75,7 +75,7 @@ def finish_advice(found: Map) -> Advice:
     return Advice(
         f"If nothing writes to it any more, finish the growth: at most {left:,} deletes of a key that is not in it "
         "do it. Or make it with its final size, make(T, n). From Go 1.24 on the default maps grow a table at once.",
-        "// Each delete moves at least one old bucket; the contents stay as they are.\n"
+        "// Each delete moves at least one old bucket and changes nothing else.\n"
         f"var absent {go_key(found)} // a key that the map never holds\n"
         f"for i := 0; i < {left}; i++ {{\n\tdelete(m, absent)\n}}",
     )

@@ -65,17 +65,24 @@ def describe(context: Context, found: Map, held: int, fact: object) -> Finding:
 
 def sparse_evidence(found: Map) -> dict[str, int | str]:
     """The fields that show how few entries the arrays hold."""
-    evidence: dict[str, int | str] = {"count": found.count, "capacity": found.capacity}
+    evidence: dict[str, int | str]
     if found.is_swiss:
-        evidence |= {
+        evidence = {
             "used": found.count,
+            "capacity": found.capacity,
             "dirLen": found.dirLen,
             "tables": found.tables,
             "tombstones": found.tombstones,
             "clearSeq": found.clearSeq,
         }
     else:
-        evidence |= {"B": found.B, "noverflow": found.noverflow, "overflow_count": found.overflow_count}
+        evidence = {
+            "count": found.count,
+            "capacity": found.capacity,
+            "B": found.B,
+            "noverflow": found.noverflow,
+            "overflow_count": found.overflow_count,
+        }
     return evidence | {"total_bytes": found.total_bytes, "needed_bytes": found.needed_bytes}
 
 

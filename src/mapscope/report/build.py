@@ -193,9 +193,11 @@ def _notes(source: Source, findings: Iterable[Finding]) -> Iterator[str]:
     idle = (ints(maps, "count") == 0) & (waste >= DEFAULT.sparse_min_bytes)
     idle &= ~np.isin(maps.columns["address"], subjects)
     if idle.any():
+        count, held = int(idle.sum()), human_bytes(sum(waste[idle].tolist()))
+        kept = f"map keeps arrays of {held}" if count == 1 else f"maps keep arrays of {held}"
         yield (
-            f"{int(idle.sum()):,} empty maps keep arrays of {human_bytes(sum(waste[idle].tolist()))}: made with a hint "
-            "and not yet filled, or cleared for reuse. One snapshot cannot tell, so they are no finding."
+            f"{count:,} empty {kept}: made with a hint and not yet filled, or cleared for reuse. One snapshot cannot "
+            "tell, so this is no finding."
         )
     strings = [t.key_kind == "string" for t in maps.types] + [False]
     asked = int((np.array(strings)[maps.columns["type_index"]] & (ints(maps, "count") > 0)).sum())

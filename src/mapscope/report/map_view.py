@@ -16,7 +16,7 @@ from mapscope.report.fields import flag_names
 from mapscope.report.rows import map_rows
 from mapscope.report.source import Source
 from mapscope.report.style import Style, bar, listed, percent, table, wrap
-from mapscope.report.text import finding_lines
+from mapscope.report.text import also_lines, finding_lines
 from mapscope.units import hex_addr, human_bytes
 
 _SHOWN_TABLES = 16
@@ -79,7 +79,7 @@ def render(document: MapDocument, style: Style | None = None) -> Iterator[str]:
         yield ""
         yield style.head("FINDINGS")
         for finding in document.findings:
-            yield from finding_lines(finding, style)
+            yield from finding_lines(finding, style) if finding.part_of is None else also_lines(finding, style)
 
 
 def _header(document: MapDocument, style: Style) -> Iterator[str]:

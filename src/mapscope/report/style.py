@@ -70,6 +70,8 @@ def percent(part: int, whole: int) -> str:
     if whole <= 0:
         return ""
     share = 100 * part / whole
+    if 0 < share < 0.1:
+        return "<0.1 %"
     return f"{share:.1f} %" if 0 < share < 1 else f"{share:.0f} %"
 
 

@@ -16,8 +16,8 @@ SHOWN_FINDINGS = 20
 SHOWN_MAPS = 10
 
 _PARTS = (
-    ("live", "live_bytes", "heap objects that something reaches"),
-    ("dead", "dead_bytes", "garbage and free slots of spans in use"),
+    ("live", "live_bytes", "objects that something reaches"),
+    ("dead", "dead_bytes", "garbage and free slots"),
     ("free spans", "free_span_bytes", "heap pages without objects"),
     ("stacks", "stack_bytes", "goroutine stacks"),
     ("runtime", "runtime_bytes", "the runtime's own tables"),
@@ -60,8 +60,12 @@ def _verdict(document: Document, style: Style) -> Iterator[str]:
         yield style.good("  No findings: no map holds memory that it clearly should not.")
         yield from _why_empty(document)
         return
-    count = f"{verdict.findings:,} {_plural('finding', verdict.findings)}"
-    yield f"  {style.bad(human_bytes(verdict.waste_bytes))} held for nothing, in {count}."
+    findings = sum(finding.part_of is None for finding in document.findings)
+    sums = sorted(((rule, sums.bytes) for rule, sums in verdict.rules.items() if sums.bytes), key=lambda pair: -pair[1])
+    by_rule = ", ".join(f"{rule} {human_bytes(size)}" for rule, size in sums)
+    held = style.bad(human_bytes(verdict.waste_bytes))
+    yield f"  {held} held for nothing, in {findings:,} {_plural('finding', findings)}."
+    yield from wrap(f"By rule: {by_rule}.")
     if verdict.possible_waste_bytes:
         yield from wrap(
             f"{human_bytes(verdict.possible_waste_bytes)} of it only possibly: one snapshot shows a state, not how "
@@ -89,13 +93,13 @@ def _reconciliation(document: Document, style: Style) -> Iterator[str]:
     yield ""
     yield style.head("WHERE THE MEMORY IS")
     whole = sums.rss_bytes
-    yield f"  {'resident':<12} {human_bytes(whole):>10}"
+    yield f"  {'resident':<13} {human_bytes(whole):>10}"
     for label, name, meaning in _PARTS:
         part = getattr(sums, name)
         if part == 0 and label in ("outside Go", "free spans"):
             continue
-        line = f"  {'= ' if label == 'live' else '+ '}{label:<10} {human_bytes(part):>10} {percent(part, whole):>6}"
-        yield f"{line}  {bar(part, whole):<20}  {style.dim(meaning)}".rstrip()
+        line = f"  {'= ' if label == 'live' else '+ '}{label:<11} {human_bytes(part):>10} {percent(part, whole):>6}"
+        yield f"{line}  {bar(part, whole, 12):<12}  {style.dim(meaning)}".rstrip()
     yield f"  mapscope counts {human_bytes(heap.live_bytes)} live in {heap.live_objects:,} objects."
     if heap.runtime is None:
         yield "  The runtime's own figures are not in this evidence."
@@ -112,21 +116,27 @@ def _findings(document: Document, style: Style) -> Iterator[str]:
         return
     yield ""
     yield style.head("FINDINGS")
-    for number, finding in enumerate(document.findings[:SHOWN_FINDINGS], 1):
+    main = [finding for finding in document.findings if finding.part_of is None]
+    also: dict[tuple[str, str | None], list[FindingRow]] = {}
+    for finding in document.findings:
+        if finding.part_of is not None:
+            also.setdefault((finding.subject, finding.part_of), []).append(finding)
+    for number, finding in enumerate(main[:SHOWN_FINDINGS], 1):
         yield from finding_lines(finding, style, f"{number}. ")
-    rest = document.findings[SHOWN_FINDINGS:]
+        for other in also.get((finding.subject, finding.rule), ()):
+            yield from also_lines(other, style)
+    rest = main[SHOWN_FINDINGS:]
     if rest:
-        counted = sum(f.bytes for f in rest if f.part_of is None)
         more = f"{len(rest):,} more {_plural('finding', len(rest))}"
-        yield f"  {more} of {human_bytes(counted)} in all: -f json lists them."
+        yield ""
+        yield f"  {more} of {human_bytes(sum(f.bytes for f in rest))} in all: -f json lists them."
 
 
 def finding_lines(finding: FindingRow, style: Style, number: str = "") -> Iterator[str]:
     """One finding: what, where, how sure, the proof, what to do."""
     size = human_bytes(finding.bytes)
-    counted = "" if finding.part_of is None else f" (these bytes are counted under {finding.part_of})"
     yield ""
-    yield f"{number}{style.name(finding.rule)}  {style.bad(size)}  {finding.title}{counted}"
+    yield f"{number}{style.name(finding.rule)}  {style.bad(size)}  {finding.title}"
     indent = "   "
     kind = clean(finding.type or "map of unknown type", 100)
     if finding.maps > 1:
@@ -139,6 +149,12 @@ def finding_lines(finding: FindingRow, style: Style, number: str = "") -> Iterat
         yield from wrap(f"do: {finding.advice.text}", indent + "    ", indent)
     if finding.advice.code:
         yield from (f"{indent}    {line}" for line in clean_lines(finding.advice.code).expandtabs(4).split("\n"))
+
+
+def also_lines(finding: FindingRow, style: Style) -> Iterator[str]:
+    """A second rule that holds for the same map and the same bytes, in short."""
+    yield from wrap(f"also {finding.rule}, {human_bytes(finding.bytes)} of the same bytes: {finding.title}.", "   ")
+    yield from wrap(f"do: {finding.advice.text}", "       ", "   ")
 
 
 def _largest(document: Document, style: Style) -> Iterator[str]:
