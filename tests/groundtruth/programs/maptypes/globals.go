@@ -49,6 +49,7 @@ type wide struct {
 	tail [40]int
 }
 
+//go:noinline
 func strings(n int) map[string]int {
 	m := make(map[string]int)
 	for i := 0; i < n; i++ {
@@ -57,6 +58,7 @@ func strings(n int) map[string]int {
 	return m
 }
 
+//go:noinline
 func words(n int) map[uint64]uint64 {
 	m := make(map[uint64]uint64)
 	for i := 0; i < n; i++ {
@@ -65,6 +67,7 @@ func words(n int) map[uint64]uint64 {
 	return m
 }
 
+//go:noinline
 func recs(n int) map[string]*rec {
 	m := make(map[string]*rec)
 	for i := 0; i < n; i++ {
