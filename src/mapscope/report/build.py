@@ -185,8 +185,7 @@ def _total(maps: MapTable, name: str) -> int:
 
 
 def _notes(source: Source, findings: Iterable[Finding]) -> Iterator[str]:
-    yield from source.notes
-    yield from source.heap.notes
+    yield from dict.fromkeys((*source.notes, *source.heap.notes))
     maps = source.maps
     waste = current_waste(maps)
     subjects = np.fromiter((f.subject for f in findings), np.uint64)
