@@ -31,7 +31,6 @@ def extensions() -> list[Extension]:
             [str(source)],
             define_macros=[("Py_LIMITED_API", ABI), ("CYTHON_LIMITED_API", "1")],
             py_limited_api=True,
-            optional=True,
             extra_compile_args=["-O3", "-fno-strict-aliasing"],
         )
         for source in KERNELS
@@ -43,7 +42,10 @@ def extensions() -> list[Extension]:
         "cdivision": True,
         "initializedcheck": False,
     }
-    return cythonize(modules, compiler_directives=directives, build_dir="build/cython")
+    made: list[Extension] = cythonize(modules, compiler_directives=directives, build_dir="build/cython")
+    for extension in made:
+        extension.optional = True  # cythonize makes new objects and forgets this
+    return made
 
 
 setup(ext_modules=extensions(), options={"bdist_wheel": {"py_limited_api": "cp311"}})
