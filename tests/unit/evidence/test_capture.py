@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,37 @@ address = ctypes.addressof(ctypes.c_char.from_buffer(pattern))
 print(address, ctypes.addressof(ctypes.c_char.from_buffer(shared)), flush=True)
 for line in sys.stdin:
     print("answer", line.strip(), flush=True)
+"""
+
+# Two threads that count queued signals in their handlers, which no signal may skip, and print the sum when asked.
+COUNTER = """
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+static atomic_int seen;
+static void handle(int number) { (void)number; seen++; }
+static void *spin(void *unused) { for (volatile long i = 0;; i++); return unused; }
+int main(void) {
+    struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
+    sigaction(SIGRTMIN, &action, 0);
+    pthread_t thread;
+    pthread_create(&thread, 0, spin, 0);
+    puts("ready"); fflush(stdout);
+    for (int c; (c = getchar()) != EOF;) { printf("%d\\n", (int)seen); fflush(stdout); }
+}
+"""
+
+# Maps three pages of a file of one page, so that two of them cannot be read.
+BEHIND_THE_END = """
+import mmap, os, sys
+with open(sys.argv[1], "w+b") as file:
+    os.ftruncate(file.fileno(), 3 * mmap.PAGESIZE)
+    area = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    area[:4] = b"kept"
+    os.ftruncate(file.fileno(), mmap.PAGESIZE)
+print("ready", flush=True)
+sys.stdin.read()
 """
 
 # Takes a core and stops for ever in the middle of it.
@@ -189,6 +221,56 @@ def test_notes_name_threads_files_and_process(target: Target, tmp_path: Path):
     assert process.pr_pid == target.pid
     auxv = next(bytes(data) for kind, data in found if kind == "NT_AUXV")
     assert auxv == procfs.auxiliary_vector(target.pid)
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="gcc is not installed")
+def test_no_signal_is_lost(tmp_path: Path):
+    (tmp_path / "counter.c").write_text(COUNTER)
+    program = tmp_path / "counter"
+    subprocess.run(["gcc", "-O1", "-pthread", "-o", program, tmp_path / "counter.c"], check=True, timeout=60)
+    sent = 0
+    with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        ended = threading.Event()
+
+        def send() -> None:
+            nonlocal sent
+            while not ended.is_set():
+                os.kill(process.pid, signal.SIGRTMIN)  # queued, one by one, unlike ordinary signals
+                sent += 1
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        try:
+            for _ in range(40):
+                capture(process.pid, tmp_path / "core", overwrite=True)
+        finally:
+            ended.set()
+            sender.join()
+        deadline = time.monotonic() + 30
+        seen = -1
+        while seen != sent and time.monotonic() < deadline:
+            process.stdin.write("\n")
+            seen = int(process.stdout.readline())
+        process.kill()
+    assert seen == sent > 40
+
+
+def test_what_cannot_be_read_is_missing_and_not_zero(tmp_path: Path):
+    file = tmp_path / "file"
+    command = [sys.executable, "-c", BEHIND_THE_END, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        area = next(each for each in procfs.mappings(process.pid) if each.path == str(file))
+        result = capture(process.pid, tmp_path / "core")
+        process.kill()
+    assert [(each.start, each.end) for each in result.missing] == [(area.start + procfs.PAGE, area.end)]
+    inside = [each for each in segments(tmp_path / "core") if area.start <= each[0] < area.end]
+    assert [(start, size, kept) for start, size, _, kept in inside] == [(area.start, area.size, procfs.PAGE)]
+    assert core_bytes(tmp_path / "core", area.start, 4) == b"kept"
 
 
 @pytest.mark.skipif(not shutil.which("gdb"), reason="gdb is not installed")
