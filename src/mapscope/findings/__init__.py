@@ -45,7 +45,7 @@ def run(context: Context) -> tuple[Finding, ...]:
     selections = {rule.RULE: rule.select(context) for rule in RULES}
     sharing = {
         "R2": r02_same_size.emptied_part(context, selections["R2"]),
-        **{rule: selections[rule] for rule in ("R12", "R11", "R9", "R10", "R13")},
+        **{rule: selections[rule] for rule in ("R11", "R9", "R12", "R10", "R13")},
     }
     part_of = resolve(sharing)
     found = [

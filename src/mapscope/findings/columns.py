@@ -37,23 +37,23 @@ def is_swiss(maps: MapTable) -> Bools:
 
 
 def needed_slots(maps: MapTable, go_release: tuple[int, int]) -> Ints:
-    """Slots of the arrays that ``make(map, count)`` would take.
+    """Slots of the arrays that ``make(map, count)`` would take, by row."""
+    return slots_for(ints(maps, "count"), is_swiss(maps), go_release)
 
-    Classic: 8·2^B with the smallest B for which ``overLoadFactor`` (runtime/map.go) is false: 13·(2^B/2) entries,
-    12·(2^B/2) on Go 1.21. Swiss: ``NewMap`` (internal/runtime/maps/map.go), count·8/7 slots in a power of two of
-    tables of at most 1024 slots each. Both: one bucket or group up to 8 entries.
+
+def slots_for(count: Ints, swiss: Bools, go_release: tuple[int, int]) -> Ints:
+    """Slots of the arrays of a map made for ``count`` entries (at most 2^48).
+
+    Classic: 8·2^B with the smallest B for which ``overLoadFactor`` (runtime/map.go) is false: 13·(2^B/2) entries, on
+    Go 1.21 12·(2^B/2). Swiss: ``NewMap`` (internal/runtime/maps/map.go), count·8/7 slots in a power of two of tables
+    of at most 1024 slots each. Both: one bucket or group up to 8 entries.
     """
-    count = ints(maps, "count")
     load = 12 if go_release == (1, 21) else 13
     halves = _power_of_two(np.maximum(-(-count // load), 1))
     target = np.maximum(count * 8 // 7, GROUP_SLOTS)
     directory = _power_of_two(-(-target // _MAX_TABLE_SLOTS))
-    slots = np.where(
-        is_swiss(maps),
-        directory * np.maximum(_power_of_two(target // directory), GROUP_SLOTS),
-        2 * GROUP_SLOTS * halves,
-    )
-    return np.where(count <= GROUP_SLOTS, GROUP_SLOTS, slots)
+    tables = directory * np.maximum(_power_of_two(target // directory), GROUP_SLOTS)
+    return np.where(count <= GROUP_SLOTS, GROUP_SLOTS, np.where(swiss, tables, 2 * GROUP_SLOTS * halves))
 
 
 def _power_of_two(values: Ints) -> Ints:
@@ -89,6 +89,6 @@ def would_show_history(maps: MapTable, buckets: int, groups: int) -> Bools:
     return np.asarray(capacity >= GROUP_SLOTS * np.where(is_swiss(maps), groups, buckets))
 
 
-def is_sparse(maps: MapTable, go_release: tuple[int, int], factor: int) -> Bools:
+def is_sparse(maps: MapTable, go_release: tuple[int, int], factor: float) -> Bools:
     """Rows whose current arrays have at least ``factor`` times the slots that their entries need."""
     return np.asarray(ints(maps, "capacity") >= factor * needed_slots(maps, go_release))

@@ -21,7 +21,7 @@ from mapscope.maps.model import Confidence, Map
 from mapscope.units import Addr
 
 RULE = "R9"
-TITLE = "sparse map keeps the arrays of a fuller past"
+TITLE = "sparse map keeps arrays that were made for many more entries"
 
 
 def select(context: Context) -> Selection:
@@ -39,7 +39,9 @@ def describe(context: Context, found: Map, held: int, fact: object) -> Finding:
     trace = found.tombstones if found.is_swiss else max(found.overflow_count, found.noverflow)
     if trace:
         name = "tombstones" if found.is_swiss else "overflow buckets"
-        why = f"The arrays and the count are exact, and {trace:,} {name} show that the map was fuller once."
+        why = f"The arrays and the count are exact, and {trace:,} {name} show that a fuller map was emptied."
+        if found.is_swiss and context.go_release < (1, 25):
+            why += " On Go 1.24 steady churn alone can end here too."
     else:
         why = (
             "The arrays and the count are exact; whether the map was fuller once or was made too large, nothing shows."

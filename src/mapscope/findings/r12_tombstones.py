@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mapscope.findings.columns import current_waste, ints, is_sparse, is_swiss
+from mapscope.findings.columns import current_waste, ints, is_sparse, is_swiss, slots_for
 from mapscope.findings.context import Context
 from mapscope.findings.model import Advice, Finding
 from mapscope.findings.r09_sparse import sparse_evidence
@@ -25,15 +25,21 @@ TITLE = "tombstones of deleted entries blew up the tables"
 
 
 def select(context: Context) -> Selection:
-    """Maps with many tombstones and at least twice the slots they need; the bytes are those beyond make(map, count)."""
+    """Maps with many tombstones and far more slots than they need; the bytes are those beyond make(map, count)."""
     maps, limits = context.maps, context.thresholds
-    many = ints(maps, "tombstones") >= np.maximum(limits.tombstone_share * ints(maps, "capacity"), 1)
-    bloated = is_sparse(maps, context.go_release, limits.tombstone_factor)
-    return Selection.where(np.asarray(is_swiss(maps) & many & bloated), current_waste(maps), limits.sparse_min_bytes)
+    tombstones, slots = ints(maps, "tombstones"), ints(maps, "capacity")
+    bloated = (tombstones > limits.tombstone_share * slots) & is_sparse(
+        maps, context.go_release, limits.tombstone_factor
+    )
+    if context.go_release < (1, 25):
+        bloated |= (tombstones > limits.churn_share * slots) & is_sparse(maps, context.go_release, limits.churn_factor)
+    return Selection.where(np.asarray(is_swiss(maps) & bloated), current_waste(maps), limits.sparse_min_bytes)
 
 
 def describe(context: Context, found: Map, held: int, fact: object) -> Finding:
     """The words for one map."""
+    needed = slots_for(np.array([min(found.count, 2**48)]), np.array([True]), context.go_release)
+    times = found.capacity // int(needed[0])
     share = 100 * found.tombstones // max(found.capacity, 1)
     if context.go_release < (1, 25):
         text = (
@@ -50,7 +56,7 @@ def describe(context: Context, found: Map, held: int, fact: object) -> Finding:
         subject=Addr(found.address),
         confidence=Confidence.EXACT,
         why=f"{share} % of the slots are tombstones (capacity*7/8 - used - growthLeft, over {found.tables:,} tables), "
-        "and the slots are at least twice what the entries need.",
+        f"and the slots are {times:,} times what the entries need.",
         evidence=sparse_evidence(found) | {"growth_left": found.growth_left},
         advice=Advice(text, rebuild(found)),
     )

@@ -25,8 +25,10 @@ class Thresholds:
     """Maps of one type that are each too small to report are reported together from this sum on."""
     group_after: int = 100
     """At most so many maps of one type are reported one by one by a rule; the others are reported together."""
-    sparse_factor: int = 4
-    """R9: the arrays have at least so many times the slots that the entries need."""
+    sparse_factor: float = 3.5
+    """R9: the arrays have at least so many times the slots that the entries need. Sizes are powers of two, so this
+    means four; the room below is for Swiss maps of which a few tables have not split yet.
+    """
     hint_factor: int = 8
     """R10: the same, where nothing shows that the map was ever fuller."""
     history_buckets: int = 1024
@@ -39,10 +41,16 @@ class Thresholds:
     overflow_share: float = 0.75
     """R11: overflow buckets in use, as a share of the buckets. The runtime regrows at 1 (tooManyOverflowBuckets); a map
     at its load factor of 6.5 needs 0.21."""
-    tombstone_share: float = 0.125
-    """R12: tombstones as a share of the slots. From Go 1.25 inserts prune above 0.10 (table.pruneTombstones)."""
-    tombstone_factor: int = 2
+    tombstone_share: float = 0.10
+    """R12: tombstones as a share of the slots, the share above which inserts prune from Go 1.25 on
+    (table.pruneTombstones)."""
+    tombstone_factor: float = 3.5
     """R12: the arrays have at least so many times the slots that the entries need."""
+    churn_share: float = 0.25
+    """R12 on Go 1.24: tombstones as a share of the slots of a map that churn is doubling."""
+    churn_factor: int = 2
+    """R12 on Go 1.24: the slots of such a map. From Go 1.25 on steady churn stays at twice the slots with 0.2 to 0.4
+    tombstones, so that is no finding there."""
     inline_slot_bytes: int = 64
     """R13: key and value take at least so many bytes in each slot."""
     keys_factor: int = 4

@@ -237,9 +237,11 @@ def test_overflow_near_the_runtimes_limit():
 
 
 def test_tombstones_that_doubled_the_tables():
-    (finding,) = judge(swiss(100_000, 1 << 18, tombstones=60_000, needed_bytes=2_300_000), release=(1, 24))
+    (finding,) = judge(swiss(100_000, 1 << 18, tombstones=85_824, needed_bytes=2_300_000), release=(1, 24))
     assert finding.rule == "R12"
     assert finding.bytes == (1 << 18) // 8 * 136 + 48 + 40 * 256 - 2_300_000
+    assert finding.why.startswith("32 % of the slots are tombstones")
+    assert "the slots are 2 times what the entries need" in finding.why
     assert "from Go 1.25 inserts prune them" in finding.advice.text
 
 
@@ -248,10 +250,61 @@ def test_tombstones_in_a_map_that_needs_its_slots_are_silent():
     assert judge(row, release=(1, 24)) == ()
 
 
-def test_tombstones_and_sparseness_count_once():
-    findings = judge(swiss(10_000, 1 << 18, tombstones=60_000, needed_bytes=300_000), release=(1, 24))
-    assert [(f.rule, f.part_of) for f in findings] == [("R12", ""), ("R9", "R12")]
-    assert findings[0].bytes == findings[1].bytes
+MEASURED = [
+    # What programs on these releases printed about a map[uint64]uint64 of their own: used, slots, tombstones. LRU rows
+    # are "size x rounds": so many times every entry was replaced by a new one.
+    ("LRU 20000 x1", (1, 24), 20_000, 32_768, 4_429, []),
+    ("LRU 20000 x16", (1, 24), 20_000, 65_536, 8_536, []),
+    ("LRU 60000 x4", (1, 24), 60_000, 131_072, 26_179, []),
+    ("LRU 60000 x64", (1, 24), 60_000, 262_144, 29_791, []),
+    ("LRU 80000 x16", (1, 24), 80_000, 262_144, 34_378, []),
+    ("LRU 80000 x64", (1, 24), 80_000, 262_144, 112_952, ["R12"]),
+    ("LRU 100000 x1", (1, 24), 100_000, 261_120, 2_701, []),
+    ("LRU 100000 x64", (1, 24), 100_000, 524_288, 13_698, ["R9"]),
+    ("random churn 100000, 5M", (1, 24), 100_000, 523_264, 5_372, ["R9"]),
+    ("LRU 100000 x16", (1, 25), 100_000, 262_144, 85_965, []),
+    ("LRU 100000 x64", (1, 26), 100_000, 262_144, 67_857, []),
+    ("LRU 110000 x16", (1, 26), 110_000, 262_144, 100_688, []),
+    ("random churn 100000, 5M", (1, 26), 100_000, 262_144, 64_511, []),
+    ("99 % of 2^20 deleted", (1, 24), 10_486, 2_097_152, 111_938, ["R9"]),
+    ("99 % of 2^20 deleted", (1, 26), 10_486, 2_097_152, 112_393, ["R9"]),
+    ("99 % of 5000 deleted", (1, 26), 50, 8_192, 1_099, ["R9", "R12"]),
+    ("all of 5000 deleted", (1, 25), 0, 8_192, 1_040, ["R9", "R12"]),
+    ("presized 2^20, 100000 in", (1, 26), 100_000, 2_097_152, 0, ["R10"]),
+    ("full 110000", (1, 24), 110_000, 145_408, 0, []),
+]
+
+
+@pytest.mark.parametrize(
+    ("release", "used", "slots", "tombstones", "rules"),
+    [case[1:] for case in MEASURED],
+    ids=[f"{case[0]}, {case[1][0]}.{case[1][1]}" for case in MEASURED],
+)
+def test_swiss_maps_as_programs_measured_them(release, used, slots, tombstones, rules):
+    needed = 48 + swiss_slots(used) * 17
+    findings = judge(swiss(used, slots, tombstones=tombstones, needed_bytes=needed), release=release)
+    assert [f.rule for f in findings] == rules
+    assert all(f.part_of == ("" if f.rule == rules[0] else rules[0]) for f in findings)
+
+
+@pytest.mark.parametrize(
+    ("count", "B", "overflow", "rules"),
+    [
+        (100_000, 14, 7_552, []),
+        (80_000, 14, 8_915, []),
+        (100_000, 14, 15_662, ["R11"]),
+        (10_486, 18, 5_602, ["R9"]),
+        (50, 10, 67, ["R9"]),
+        (100_000, 18, 0, ["R10"]),
+    ],
+    ids=["LRU x1", "LRU x4", "LRU x16", "99 % of 2^20 deleted", "99 % of 5000 deleted", "presized 2^20"],
+)
+def test_classic_maps_as_programs_measured_them(count, B, overflow, rules):
+    loose = max(overflow - ((1 << B - 4) if B >= 4 else 0), 0) * 144
+    slots = classic_slots(count, (13, 2))
+    needed = 48 + (slots // 8 + slots // 128) * 144
+    row = classic(count, B, overflow_count=overflow, noverflow=min(overflow, 65_535), overflow_bytes=loose)
+    assert [f.rule for f in judge(row | {"needed_bytes": needed})] == rules
 
 
 def test_large_values_in_a_sparse_map():

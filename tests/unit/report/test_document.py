@@ -126,7 +126,7 @@ def test_unknown_type_is_null():
 def test_verdict_counts_no_byte_twice():
     verdict = analysed(swiss_sample())["verdict"]
     findings = analysed(swiss_sample())["findings"]
-    assert {f["part_of"] for f in findings} == {None, "R12"}
+    assert {f["part_of"] for f in findings} == {None, "R9"}
     assert verdict["waste_bytes"] == sum(f["bytes"] for f in findings if f["part_of"] is None)
     assert verdict["findings"] == len(findings) == 3
     assert sum(rule["bytes"] for rule in verdict["rules"].values()) == verdict["waste_bytes"]

@@ -83,7 +83,7 @@ def test_colour_changes_nothing_but_colour():
 def test_rules_that_share_bytes_are_told_in_one_block():
     report = rendered(swiss_sample())
     assert "in 2 findings." in report
-    assert "also R9, 6.6 MB of the same bytes" in report
+    assert "also R12, 6.6 MB of the same bytes" in report
 
 
 def test_more_findings_than_anyone_reads():
