@@ -8,26 +8,32 @@ const generation = "classic"
 
 var (
 	headerNames = []string{"count", "flags", "B", "noverflow", "hash0", "buckets", "oldbuckets", "nevacuate", "extra"}
-	sumNames    = []string{"noldbuckets", "overflow_count", "old_evacuated", "old_overflow_count", "entries", "stale_old"}
-	tableNames  []string
-	tables      [][7]uint64
+	sumNames    = []string{
+		"noldbuckets", "overflow_count", "old_evacuated", "old_overflow_count", "entries", "stale_old",
+		"overflow_apart", "old_overflow_apart", // not in the array itself
+	}
+	tableNames []string
+	tables     [][7]uint64
 )
 
 func growing(h uintptr) bool { return ptr(h+0x18) != 0 }
 
 func (e *Entry) read() {
 	h := e.addr
-	e.array = u16(e.mt + 0x52)          // maptype.BucketSize
-	e.ptrs = u64(ptr(e.mt+0x40) + 0x08) // maptype.Bucket.PtrBytes
+	e.sizes(u16(e.mt + 0x52))
 	e.header = [12]uint64{
 		u64(h), u8(h + 8), u8(h + 9), u16(h + 0xa), u32(h + 0xc), u64(h + 0x10), u64(h + 0x18), u64(h + 0x20), u64(h + extraOffset),
 	}
-	e.sums = [6]uint64{}
+	e.sums = [8]uint64{}
 	size := uintptr(e.array)
 	current, old := ptr(h+0x10), ptr(h+0x18)
 	if current != 0 {
+		if e.end[0] == 0 {
+			e.end[0] = e.arrayBytes(u8(h + 9))
+		}
 		for i := uintptr(0); i < 1<<u8(h+9); i++ {
 			e.sums[1] += e.chain(current + i*size)
+			e.sums[6] += e.apart(current+i*size, current, current+e.end[0])
 		}
 	}
 	if old != 0 {
@@ -36,8 +42,16 @@ func (e *Entry) read() {
 			n >>= 1
 		}
 		e.sums[0] = uint64(n)
+		if e.end[1] == 0 {
+			b := u8(h + 9)
+			if n < 1<<b {
+				b--
+			}
+			e.end[1] = e.arrayBytes(b)
+		}
 		for i := uintptr(0); i < n; i++ {
 			b := old + i*size
+			e.sums[7] += e.apart(b, old, old+e.end[1]) // evacuated chains too: what still hangs there is held
 			if top := u8(b); top >= 2 && top <= 4 {
 				e.sums[2]++
 				if top < 4 {
@@ -61,10 +75,35 @@ func (e *Entry) chain(b uintptr) (more uint64) {
 				e.sums[4]++
 			}
 		}
-		b = ptr(b + uintptr(e.array) - 8)
+		b = e.next(b)
 		if b == 0 {
 			return more
 		}
 		more++
 	}
+}
+
+// apart counts the overflow buckets of b that do not lie in the array from start to end.
+func (e *Entry) apart(b, start, end uintptr) (count uint64) {
+	for b = e.next(b); b != 0; b = e.next(b) {
+		if b < start || b >= end {
+			count++
+		}
+	}
+	return count
+}
+
+func (e *Entry) next(b uintptr) uintptr { return ptr(b + uintptr(e.array) - 8) }
+
+// arrayBytes is what makeBucketArray asks for and gets for 2^b buckets; append asks the allocator the same question.
+func (e *Entry) arrayBytes(b uint64) uintptr {
+	n := uintptr(1) << b
+	if b < 4 {
+		return n * uintptr(e.array)
+	}
+	words := (n + n/16) * uintptr(e.array) / 8
+	if e.ptrs == 0 {
+		return uintptr(cap(append([]uint64(nil), make([]uint64, words)...))) * 8
+	}
+	return uintptr(cap(append([]*int(nil), make([]*int, words)...))) * 8
 }

@@ -64,6 +64,8 @@ func write(extra func()) {
 		Number("address", uint64(e.addr))
 		Number("array_unit", e.array)
 		Number("array_unit_pointers", e.ptrs)
+		Number("key_size", e.key)
+		Number("elem_size", e.elem)
 		raw(`,"header":{"_":0`)
 		for j, name := range headerNames {
 			Number(name, e.header[j])

@@ -22,9 +22,12 @@ type Entry struct {
 
 	array  uint64 // size in bytes of one bucket or group
 	ptrs   uint64 // pointer bytes of one bucket or group; 0 is noscan
+	key    uint64 // size of a key
+	elem   uint64
 	header [12]uint64
-	sums   [6]uint64
-	first  int // Swiss: tables[first:first+ntable]
+	sums   [8]uint64
+	end    [2]uintptr // classic: bytes of the arrays
+	first  int        // Swiss: tables[first:first+ntable]
 	ntable int
 }
 
@@ -74,6 +77,14 @@ func AddRaw(name, reach, typ string, mt, addr uintptr) {
 //
 //go:noinline
 func (e *Entry) Set(addr uintptr) { e.addr = addr }
+
+// sizes reads what the map type says about its keys, elems, and buckets or groups.
+func (e *Entry) sizes(unit uint64) {
+	e.array = unit
+	e.ptrs = u64(ptr(e.mt+0x40) + 8) // Bucket or Group, PtrBytes
+	e.key = u64(ptr(e.mt + 0x30))    // Key.Size_
+	e.elem = u64(ptr(e.mt + 0x38))
+}
 
 // Growing says whether a classic map has an old bucket array. Always false for Swiss maps.
 func Growing[M any](m M) bool { return growing(Word(&m)) }

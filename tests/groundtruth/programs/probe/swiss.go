@@ -19,12 +19,11 @@ func growing(uintptr) bool { return false }
 
 func (e *Entry) read() {
 	m := e.addr
-	e.array = u64(e.mt + 0x50)          // MapType.GroupSize
-	e.ptrs = u64(ptr(e.mt+0x40) + 0x08) // MapType.Group.PtrBytes
+	e.sizes(u64(e.mt + 0x50))
 	e.header = [12]uint64{
 		u64(m), u64(m + 8), u64(m + 0x10), u64(m + 0x18), u8(m + 0x20), u8(m + 0x21), u8(m + 0x22), u8(m + 0x23), u64(m + 0x28),
 	}
-	e.sums = [6]uint64{}
+	e.sums = [8]uint64{}
 	dir, n := ptr(m+0x10), u64(m+0x18)
 	if n == 0 {
 		if dir != 0 {

@@ -1,0 +1,66 @@
+"""What is run: which releases, how each program is built, and what kind of evidence is taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SERIES = ("1.19", "1.21", "1.22", "1.23", "1.24", "1.25", "1.26", "1.27")
+
+MODES = {
+    # name: (ldflags, buildmode)
+    "default": ("", ""),
+    "stripped": ("-s -w", ""),
+    "pie": ("", "pie"),
+    "pie-stripped": ("-s -w", "pie"),
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Variant:
+    """One way to build a program and to take evidence of it."""
+
+    series: str
+    mode: str = "default"
+    experiment: str = ""
+    evidence: str = "capture"
+    """``capture`` (mapscope's own), ``gcore`` (gdb's) or ``kernel`` (SIGABRT with GOTRACEBACK=crash)."""
+
+    @property
+    def release(self) -> str:
+        """``1.24+noswissmap``."""
+        return self.series + (f"+{self.experiment}" if self.experiment else "")
+
+    @property
+    def stripped(self) -> bool:
+        """Neither symbols nor DWARF."""
+        return MODES[self.mode][0] != ""
+
+    @property
+    def swiss(self) -> bool:
+        """Which generation of maps the program has."""
+        return int(self.series.split(".")[1]) >= 24 and self.experiment != "noswissmap"
+
+    @property
+    def twin(self) -> Variant:
+        """The same sources and release with DWARF, whose package variables an oracle can name."""
+        return Variant(self.series, "default", self.experiment)
+
+    def __str__(self) -> str:
+        return f"{self.release}-{self.mode}-{self.evidence}"
+
+
+def map_variants() -> list[Variant]:
+    """Every release plain, stripped and as PIE; both experiments; each kind of evidence with each generation."""
+    runs = [Variant(series, mode) for series in SERIES for mode in ("default", "stripped")]
+    runs += [Variant(series, "pie", evidence="gcore") for series in SERIES]
+    runs += [Variant(series, "pie-stripped") for series in ("1.23", "1.26")]
+    runs += [Variant("1.24", mode, "noswissmap") for mode in ("default", "stripped")]
+    runs += [Variant("1.25", "default", "noswissmap")]
+    runs += [Variant("1.27", mode, "mapsplitgroup") for mode in ("default", "stripped")]
+    runs += [
+        Variant("1.19", "stripped", evidence="kernel"),
+        Variant("1.23", "default", evidence="kernel"),
+        Variant("1.26", "stripped", evidence="kernel"),
+    ]
+    # in the order of releases: the twin of a stripped build was run just before it
+    return sorted(runs, key=lambda run: (SERIES.index(run.series), run.experiment, list(MODES).index(run.mode)))
