@@ -28,7 +28,7 @@ def select(context: Context) -> Selection:
     limits = context.thresholds
     kept = (ints(context.maps, "flags") & FLAG_OLD_ITERATOR) != 0
     rows = np.flatnonzero(growing(context) & kept & (ints(context.maps, "old_evacuated") > 0))
-    rows = rows[np.argsort(-old_bytes(context.maps)[rows], kind="stable")][: limits.query_max_maps]
+    rows = rows[np.argsort(-old_bytes(context.maps)[rows], kind="stable")][: limits.stale_max_maps]
     facts: dict[int, object] = {}
     held: dict[int, int] = {}
     for row in rows.tolist():

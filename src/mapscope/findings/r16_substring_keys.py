@@ -30,7 +30,7 @@ def select(context: Context) -> Selection:
     index = np.where((index < 0) | (index >= len(maps.types)), len(maps.types), index)
     count = ints(maps, "count")
     rows = np.flatnonzero(is_string[index] & (count > 0))
-    rows = rows[np.argsort(-count[rows], kind="stable")][: limits.query_max_maps]
+    rows = rows[np.argsort(-count[rows], kind="stable")][: limits.keys_max_maps]
     facts: dict[int, object] = {}
     held: dict[int, int] = {}
     for row in rows.tolist():

@@ -55,8 +55,10 @@ class Thresholds:
     """R13: key and value take at least so many bytes in each slot."""
     keys_factor: int = 4
     """R16: the objects behind the keys are at least so many times what copies of the keys would take."""
-    query_max_maps: int = 1000
-    """R3 and R16 go back to the bytes of at most so many maps, the largest first."""
+    keys_max_maps: int = 5000
+    """R16 looks into the keys of at most so many maps, those with most entries first: about 0.1 ms each."""
+    stale_max_maps: int = 16
+    """R3 asks for at most so many maps, the largest old arrays first: each asks for another marking of the heap."""
 
 
 DEFAULT = Thresholds()

@@ -200,8 +200,8 @@ def _notes(source: Source, findings: Iterable[Finding]) -> Iterator[str]:
         )
     strings = [t.key_kind == "string" for t in maps.types] + [False]
     asked = int((np.array(strings)[maps.columns["type_index"]] & (ints(maps, "count") > 0)).sum())
-    if asked > DEFAULT.query_max_maps:
-        yield f"R16 looked into the {DEFAULT.query_max_maps:,} largest of {asked:,} maps with string keys."
+    if asked > DEFAULT.keys_max_maps:
+        yield f"R16 looked into the {DEFAULT.keys_max_maps:,} largest of {asked:,} maps with string keys."
 
 
 def map_command(source: Source, address: str) -> str:

@@ -350,10 +350,15 @@ def test_keys_of_their_own_size_are_silent(keys):
 
 def test_only_maps_with_string_keys_are_asked_and_the_largest_first():
     queries = Queries()
-    rows = [classic(n, 8, 208, type_index=n % 2) for n in range(2_500)]
+    rows = [classic(n, 8, 208, type_index=n % 2) for n in range(12_000)]
     judge(*rows, queries=queries)
-    assert len(queries.asked) == 1_000
-    assert queries.asked == [FIRST + 0x40 * n for n in range(2_499, 499, -2)]
+    assert queries.asked == [FIRST + 0x40 * n for n in range(11_999, 1_999, -2)]
+
+
+def test_only_the_largest_old_arrays_are_marked_around():
+    queries = Queries()
+    judge(*[stalled(13_313, 12, 359_952 + n, flags=2) for n in range(40)], queries=queries)
+    assert queries.marked == [FIRST + 0x40 * n for n in range(39, 23, -1)]
 
 
 # --- words -----------------------------------------------------------------------------------------------------------

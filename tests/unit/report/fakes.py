@@ -96,8 +96,10 @@ class Queries:
     stale: dict[int, StaleValues] = field(default_factory=dict)
     keys: dict[int, StringKeys] = field(default_factory=dict)
     asked: list[int] = field(default_factory=list)
+    marked: list[int] = field(default_factory=list)
 
     def stale_values(self, found: Map) -> StaleValues | None:
+        self.marked.append(found.address)
         return self.stale.get(found.address)
 
     def string_keys(self, found: Map) -> StringKeys | None:
