@@ -53,7 +53,7 @@ _AT_SIZE, _AT_ENCODING, _AT_UPPER, _AT_COUNT, _AT_LOCATION, _AT_TYPE = 0x0B, 0x3
 _AT_BIT_OFFSET, _AT_GO_KIND, _AT_GO_KEY, _AT_GO_ELEM, _AT_GO_RUNTIME = 0x6B, 0x2900, 0x2901, 0x2902, 0x2904
 
 _FLAG_VALUE, _FLAG_DECLARATION, _FLAG_SIGNED = 1, 2, 8
-_KIND_ARRAY, _KIND_FUNC, _KIND_POINTER, _KIND_STRUCT = 17, 19, 22, 25
+_KIND_ARRAY, _KIND_FUNC, _KIND_POINTER, _KIND_STRUCT, _KIND_UNSAFE_POINTER = 17, 19, 22, 25, 26
 _BASE_KINDS: Final = {  # (DWARF encoding class, bytes) → reflect.Kind, for types that are not Go's
     ("bool", 1): 1,
     ("signed", 1): 3,
@@ -110,9 +110,10 @@ class DwarfType:
         key: offset of the type of a map's keys.
         count: elements of an array.
         fields: of a struct, and of the types that the runtime keeps as structs (string, slice, interface).
-        runtime_type: raw DW_AT_go_runtime_type, or None. Up to Go 1.25 it is the static address of the type
-            descriptor; from 1.26 its offset from ``runtime.types`` (``cmd/link/internal/ld/dwarf.go``, newtype).
-            0 where the linker dropped the descriptor.
+        runtime_type: raw DW_AT_go_runtime_type, or None. In every release from 1.19 to 1.27, and however the program
+            was linked, it is the offset of the type descriptor from ``runtime.types``; 0 where the linker dropped the
+            descriptor. The one exception is ``uintptr`` up to Go 1.22: there it is the static address itself
+            (``cmd/link/internal/ld/dwarf.go``, where that entry was written with another attribute class).
     """
 
     offset: int
@@ -220,6 +221,11 @@ class Dwarf:
                     found.setdefault(name, value - (1 << 64) if signed else value)
         return found
 
+    def struct_names(self) -> list[str]:
+        """The names of all struct types, sorted."""
+        rows = np.flatnonzero((self._tag == _TAG_STRUCT) & (self._name != 0))
+        return sorted({self._text(int(i)) for i in rows})
+
     # ---------------------------------------------------------------- types
 
     def type(self, offset: int) -> DwarfType:
@@ -272,7 +278,8 @@ class Dwarf:
             count = self._count(unit, die)
         elif die.tag in (_TAG_STRUCT, _TAG_UNION, _TAG_CLASS):
             fields = self._fields(unit, die)
-        kind = kind if kind else _derived_kind(die, size or 0)
+        if not kind:  # a C type, or unsafe.Pointer, whose entry is bare
+            kind = _KIND_UNSAFE_POINTER if name == "unsafe.Pointer" else _derived_kind(die, size or 0)
         return DwarfType(offset, at, kind, name, size or 0, elem or None, key or None, count, fields, runtime_type)
 
     def _count(self, unit: Unit, array: Die) -> int:
@@ -339,7 +346,7 @@ def _member_offset(member: Die) -> int:
         cursor = reference.Cursor(where.data, 1, len(where.data))
         try:
             return cursor.uleb()
-        except reference.Malformed:
+        except reference.MalformedError:
             return 0
     return 0
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mapscope._kernels.reference.dwarf import Cursor, Malformed, UnknownForm, entry, read_value
+from mapscope._kernels.reference.dwarf import Cursor, MalformedError, UnknownFormError, entry, read_value
 from mapscope.errors import FormatError
 
 _HINT: Final = "the debug information is damaged; rebuild, or strip it and let the layout tables serve"
@@ -133,11 +133,11 @@ class DebugInfo:
                 if length == 0xFFFFFFFF:
                     length, size = cursor.fixed(8), 8
                 elif length >= 0xFFFFFFF0:
-                    raise Malformed
+                    raise MalformedError
                 at = cursor.at + length
                 if at > len(self.info):
-                    raise Malformed
-            except Malformed:
+                    raise MalformedError
+            except MalformedError:
                 if not self.units:
                     raise FormatError(f".debug_info: no unit at {start:#x}", _HINT) from None
                 self.skipped += 1  # what follows cannot be found without this length
@@ -145,7 +145,7 @@ class DebugInfo:
             cursor.end = at
             try:
                 self.units.append(self._unit(start, cursor, size))
-            except (Malformed, UnknownForm, FormatError):
+            except (MalformedError, UnknownFormError, FormatError):
                 self.skipped += 1
 
     def _unit(self, offset: int, cursor: Cursor, offset_size: int) -> Unit:
@@ -187,7 +187,7 @@ class DebugInfo:
             return found
         cursor = Cursor(self.abbrev, offset, len(self.abbrev))
         if offset >= len(self.abbrev):
-            raise Malformed
+            raise MalformedError
         entries: dict[int, tuple[int, bool, tuple[tuple[int, int, int], ...]]] = {}
         while cursor.at < cursor.end and (code := cursor.uleb()) != 0:
             tag, has_children = cursor.uleb(), cursor.fixed(1) != 0
@@ -199,7 +199,7 @@ class DebugInfo:
                     break
                 attributes.append((min(attribute, 0x7FFFFFFF), min(form, 0x7FFFFFFF), implicit))
             if code > _MAX_CODE:
-                raise Malformed
+                raise MalformedError
             entries.setdefault(code, (min(tag, 0x7FFFFFFF), has_children, tuple(attributes)))
         self._abbrev_budget -= cursor.at - offset
         if self._abbrev_budget < 0:
@@ -228,13 +228,13 @@ class DebugInfo:
                 return None
             abbreviation = unit.abbreviations.entries.get(code)
             if abbreviation is None:
-                raise Malformed
+                raise MalformedError
             tag, has_children, wanted = abbreviation
             attributes: dict[int, Value] = {}
             for attribute, form, implicit in wanted:
                 value = self._decode(unit, *read_value(cursor, form, implicit, unit.words))
                 attributes.setdefault(attribute, value)
-        except (Malformed, UnknownForm) as error:
+        except (MalformedError, UnknownFormError) as error:
             raise FormatError(f".debug_info: no readable entry at {offset:#x}", _HINT) from error
         return Die(offset, tag, has_children, attributes, cursor.at)
 

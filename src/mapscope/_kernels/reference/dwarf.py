@@ -24,11 +24,11 @@ _SKIPPED: Final = {0x1E: 16, 0x20: 8, 0x24: 8, 0x1C: 4}
 _OFFSETS: Final = frozenset({0x17, 0x1D, 0x1F20, 0x1F21})
 
 
-class Malformed(Exception):
+class MalformedError(Exception):
     """A value runs past the end of its unit."""
 
 
-class UnknownForm(Exception):
+class UnknownFormError(Exception):
     """A form that no DWARF version up to 5 defines."""
 
 
@@ -44,7 +44,7 @@ class Cursor:
         """Steps over ``size`` bytes; where they start."""
         start = self.at
         if size > self.end - start:
-            raise Malformed
+            raise MalformedError
         self.at = start + size
         return start
 
@@ -63,7 +63,7 @@ class Cursor:
             shift += 7
             if byte < 0x80:
                 return value & _MASK, shift, byte
-        raise Malformed
+        raise MalformedError
 
     def uleb(self) -> int:
         """An unsigned LEB128."""
@@ -79,7 +79,7 @@ class Cursor:
         start = self.at
         end = terminator(self.data, start, self.end)
         if end < 0:
-            raise Malformed
+            raise MalformedError
         self.at = end + 1
         return start
 
@@ -108,7 +108,7 @@ def read_value(c: Cursor, form: int, implicit: int, unit: list[int]) -> tuple[st
     if form == 0x16:
         form = c.uleb()
         if form in (0x16, 0x21):
-            raise UnknownForm
+            raise UnknownFormError
     if form == 0x08:
         return "here", 0, c.string()
     if form in _FIXED:
@@ -146,7 +146,7 @@ def read_value(c: Cursor, form: int, implicit: int, unit: list[int]) -> tuple[st
         return "other", 0, c.skip(_SKIPPED[form])
     if form in (0x22, 0x23):
         return "list index", c.uleb(), 0
-    raise UnknownForm
+    raise UnknownFormError
 
 
 def name_hash(text: bytes) -> int:
@@ -170,7 +170,7 @@ def _location(
         cursor = Cursor(info, at + 1, at + size)
         try:
             index = cursor.uleb()
-        except Malformed:
+        except MalformedError:
             return None
         return entry(addresses, unit[7], index, address_size) if cursor.at == cursor.end else None
     return None
@@ -295,8 +295,8 @@ def index_unit(
                     return MALFORMED
             elif depth == 0:
                 break
-    except Malformed:
+    except MalformedError:
         return MALFORMED
-    except UnknownForm:
+    except UnknownFormError:
         return UNKNOWN_FORM
     return row
