@@ -14,6 +14,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from mapscope.binary.machine import Code, Machine, Op
+from mapscope.binary.pclntab import FunctionTable
 
 Value = tuple[object, ...]
 """Where a word came from.
@@ -60,7 +61,29 @@ class Special(IntEnum):
     BARRIER = 0
     """runtime.gcWriteBarrier*: keeps every register but the one with the address of its buffer."""
     DUFF = 1
-    """runtime.duffzero, duffcopy: changes the registers of source and destination only."""
+    """runtime.duffzero, duffcopy (up to Go 1.25): changes the registers of source and destination only."""
+
+
+class SpecialCallees:
+    """Which addresses of a program belong to such callees. duffzero and duffcopy are called at places inside them."""
+
+    def __init__(self, table: FunctionTable) -> None:
+        """Look them up by name in ``table``."""
+        suffixes = ("", *(str(n) for n in range(1, 9)), "CX", "DX", "BX", "BP", "SI", "R8", "R9")
+        names = ["runtime.gcWriteBarrier" + suffix for suffix in suffixes] + ["gcWriteBarrier"]
+        self._barriers = frozenset(int(table.entry[i]) for name in names for i in table.indices_of(name))
+        found = [i for name in ("runtime.duffzero", "runtime.duffcopy") for i in table.indices_of(name)]
+        self._duff = tuple((int(table.entry[i]), table.end_of(i)) for i in found)
+        self._lowest = min((low for low, _ in self._duff), default=0)
+        self._highest = max((high for _, high in self._duff), default=0)
+
+    def of(self, target: int) -> Special | None:
+        """What ``target`` is, None for an ordinary function."""
+        if target in self._barriers:
+            return Special.BARRIER
+        if not self._lowest <= target < self._highest:
+            return None
+        return Special.DUFF if any(low <= target < high for low, high in self._duff) else None
 
 
 _MAX_DEEP = 3
@@ -72,10 +95,10 @@ def trace(
     ops: list[Op],
     depths: tuple[list[int], list[int]],
     entry: int,
-    special: Mapping[int, Special],
+    special: SpecialCallees,
     wanted: Collection[int] | None = None,
 ) -> list[Event]:
-    """Events of the function at ``entry`` in the order of its code.
+    """Events in ``ops``, the code of the function at ``entry`` or a piece of it, in the order of its code.
 
     ``depths`` is the function's pcsp table (``FunctionTable.pcvalues``), ``wanted`` the callees whose calls are
     reported (None: all, with the other kinds of events, too: for single functions).
@@ -89,7 +112,7 @@ class _Walk:
         machine: Machine,
         depths: tuple[list[int], list[int]],
         entry: int,
-        special: Mapping[int, Special],
+        special: SpecialCallees,
         wanted: Collection[int] | None,
     ) -> None:
         self.machine = machine
@@ -112,33 +135,49 @@ class _Walk:
         backward: set[int] = set()
         writes: Counter[int] = Counter()
         for op in ops:
-            if op.code in (Code.JUMP, Code.BRANCH) and op.a:
+            if op.code in (Code.JUMP, Code.BRANCH) and op.a and op.a != self.entry:
+                # (the jump back to the entry comes after the stack grew: the arguments are what they were)
                 (backward if op.a <= op.address else forward).add(op.a)
-            elif op.code is Code.STORE_STACK:
-                key = op.a - self.depth(op.address)
+            elif op.code is Code.STORE_STACK and (depth := self.depth(op.address)):
+                # (with no frame there is only the path that saves the arguments before the stack grows)
+                key = op.a - depth
                 writes.update(range(key, key + max(op.c, 1), 8))
             elif op.code is Code.STACK_ADDRESS:
                 writes[op.b - self.depth(op.address)] += 2
         self.once = {key for key, count in writes.items() if count == 1}
-        for number, register in enumerate(self.machine.arguments):
-            self.registers[register] = ("argument", number)
-        self.registers[self.machine.context] = ("context",)
+        if ops and ops[0].address == self.entry:
+            for number, register in enumerate(self.machine.arguments):
+                self.registers[register] = ("argument", number)
+            self.registers[self.machine.context] = ("context",)
         saved: dict[int, tuple[list[Value | None], dict[int, Value]]] = {}
+        step = self._step
+        labels = forward | backward
         for op in ops:
-            if op.address in backward:
-                self.registers = [None] * self.machine.registers
-                self.slots = {}
-                self.reached = True
-            elif op.address in forward:
-                self._meet(saved.pop(op.address, None))
-            if op.code in (Code.JUMP, Code.BRANCH) and op.a > op.address and self.reached and len(saved) < _MAX_STATES:
-                known = saved.get(op.a)
-                saved[op.a] = (
-                    (list(self.registers), dict(self.slots))
-                    if known is None
-                    else _common(known, self.registers, self.slots)
-                )
-            self._step(op)
+            address, _, code, target, _, _ = op
+            if address in labels:
+                if address in backward:
+                    self.registers = [None] * self.machine.registers
+                    self.slots = {}
+                    self.reached = True
+                else:
+                    self._meet(saved.pop(address, None))
+            elif not self.reached:
+                # reached by a jump that is not constant (a table of a switch): nothing is known
+                self.registers, self.slots, self.reached = [None] * self.machine.registers, {}, True
+            if code is Code.OTHER:
+                continue
+            if code is Code.BRANCH or code is Code.JUMP:
+                if target > address and len(saved) < _MAX_STATES:
+                    known = saved.get(target)
+                    saved[target] = (
+                        (list(self.registers), dict(self.slots))
+                        if known is None
+                        else _common(known, self.registers, self.slots)
+                    )
+                if code is Code.JUMP:
+                    self.reached = False
+                continue
+            step(op)
         return self.events
 
     def _meet(self, arriving: tuple[list[Value | None], dict[int, Value]] | None) -> None:
@@ -156,8 +195,6 @@ class _Walk:
 
     def _step(self, op: Op) -> None:
         code, registers = op.code, self.registers
-        if code is Code.OTHER:
-            return
         if code is Code.KILL:
             registers[op.a] = None
         elif code is Code.MOVE:
@@ -190,7 +227,7 @@ class _Walk:
         elif code is Code.STACK_ADDRESS:
             registers[op.a] = None
             self.slots.pop(op.b - self.depth(op.address), None)
-        elif code in (Code.JUMP, Code.STOP):
+        elif code is Code.STOP:
             self.reached = False
         elif self.wanted is None:
             self._atomic(op)
@@ -226,7 +263,7 @@ class _Walk:
             self._event(EventKind.STORE, op, op.b, base, value)
 
     def _call(self, op: Op) -> None:
-        special = self.special.get(op.a)
+        special = self.special.of(op.a)
         if special is Special.BARRIER:
             self.registers[self.machine.barrier_register] = None
             return

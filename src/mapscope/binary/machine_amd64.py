@@ -44,6 +44,7 @@ _STRINGS = ("movs", "stos", "lods", "scas", "cmps")
 _WIDE = frozenset(
     ("mul", "imul", "div", "idiv", "cqo", "cdq", "cwd", "cqto", "cltd", "rdtsc", "cpuid", "xgetbv", "rdtscp")
 )
+_MAX_KNOWN = 1 << 18
 _STOPS = frozenset(("ret", "retf", "ud2", "int3", "hlt", "iretq"))
 
 
@@ -51,36 +52,50 @@ def machine(capstone: Capstone) -> Machine:
     """The amd64 machine; ``capstone`` is the module."""
     engine = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
 
+    known: dict[tuple[str, str], list[tuple[Code, int, int, int]]] = {}
+
     def decode(code: bytes, address: int) -> list[Op]:
-        return list(_operations(engine.disasm_lite(code, address)))
+        ops: list[Op] = []
+        for at, size, mnemonic, text in engine.disasm_lite(code, address):
+            end = at + size
+            key = mnemonic, text
+            parts = known.get(key)
+            if parts is None:
+                found = list(_operations(at, end, mnemonic, text))
+                ops += found
+                # what refers to the instruction's own address differs from place to place; the rest repeats endlessly
+                if "rip" not in text and len(known) < _MAX_KNOWN:
+                    known[key] = [(op.code, op.a, op.b, op.c) for op in found]
+                continue
+            for part in parts:
+                ops.append(Op(at, end, *part))
+        return ops
 
     return Machine("amd64", (RAX, RBX, RCX, RDI, RSI, R8, R9, R10, R11), RDX, 16, R11, (RDI, RSI, RCX), decode)
 
 
-def _operations(instructions: Iterator[tuple[int, int, str, str]]) -> Iterator[Op]:
-    for address, size, mnemonic, text in instructions:
-        end = address + size
-        if mnemonic == "mov":
-            left, _, right = text.partition(", ")
-            yield _move(address, end, left, right)
-        elif mnemonic == "lea":
-            left, _, right = text.partition(", ")
-            yield _lea(address, end, left, right)
-        elif mnemonic == "call":
-            yield Op(address, end, Code.CALL, _constant(text))
-        elif mnemonic[0] == "j":
-            yield Op(address, end, Code.JUMP if mnemonic == "jmp" else Code.BRANCH, _constant(text))
-        elif mnemonic in _READERS:
-            left = text.partition(", ")[0]
-            found = _RIP.match(left) if mnemonic == "cmp" else None
-            if found is not None:
-                yield Op(address, end, Code.COMPARE_GLOBAL, _relative(end, found))
-            else:
-                yield Op(address, end, Code.OTHER)
-        elif mnemonic in _STOPS:
-            yield Op(address, end, Code.STOP)
+def _operations(address: int, end: int, mnemonic: str, text: str) -> Iterator[Op]:
+    if mnemonic == "mov":
+        left, _, right = text.partition(", ")
+        yield _move(address, end, left, right)
+    elif mnemonic == "lea":
+        left, _, right = text.partition(", ")
+        yield _lea(address, end, left, right)
+    elif mnemonic == "call":
+        yield Op(address, end, Code.CALL, _constant(text))
+    elif mnemonic[0] == "j":
+        yield Op(address, end, Code.JUMP if mnemonic == "jmp" else Code.BRANCH, _constant(text))
+    elif mnemonic in _READERS:
+        left = text.partition(", ")[0]
+        found = _RIP.match(left) if mnemonic == "cmp" else None
+        if found is not None:
+            yield Op(address, end, Code.COMPARE_GLOBAL, _relative(end, found))
         else:
-            yield from _rest(address, end, mnemonic, text)
+            yield Op(address, end, Code.OTHER)
+    elif mnemonic in _STOPS:
+        yield Op(address, end, Code.STOP)
+    else:
+        yield from _rest(address, end, mnemonic, text)
 
 
 def _constant(text: str) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapscope.binary.executable import Executable
-from mapscope.binary.flow import Event, EventKind, Special, trace
+from mapscope.binary.flow import Event, EventKind, SpecialCallees, trace
 from mapscope.binary.machine import Machine, decoder, have_capstone
 from mapscope.binary.pclntab import FunctionTable
 from mapscope.binary.textcode import TextCode
@@ -137,7 +137,7 @@ class RuntimeCode:
         self.exe = exe
         self.machine: Machine = decoder(exe.arch)
         self.table: FunctionTable = exe.functions
-        self.special = special_callees(self.table)
+        self.special = SpecialCallees(self.table)
 
     def events(self, name: str) -> list[Event]:
         """Every event in function ``name``; empty when there is no such function."""
@@ -155,16 +155,6 @@ class RuntimeCode:
         """Name of the function that a CALL event calls."""
         index = self.table.find(event.target) if event.kind is EventKind.CALL else -1
         return self.table.name(index) if index >= 0 and int(self.table.entry[index]) == event.target else ""
-
-
-def special_callees(table: FunctionTable) -> dict[int, Special]:
-    """Entries of the assembly functions that do not follow the calling convention."""
-    found: dict[int, Special] = {}
-    suffixes = ("", *(str(n) for n in range(1, 9)), "CX", "DX", "BX", "BP", "SI", "R8", "R9")
-    for suffix in suffixes:
-        for index in table.indices_of("runtime.gcWriteBarrier" + suffix):
-            found[int(table.entry[index])] = Special.BARRIER
-    return found
 
 
 def _allgs(code: RuntimeCode) -> Iterator[tuple[str, int]]:
