@@ -111,7 +111,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     rules: dict[str, RuleSum]
 
 
-class ClassicHeader(Struct, frozen=True, kw_only=True):
+class ClassicHeader(Struct, frozen=True, gc=False):
     """``hmap`` of runtime/map.go."""
 
     count: Count
@@ -125,7 +125,7 @@ class ClassicHeader(Struct, frozen=True, kw_only=True):
     extra: Address
 
 
-class SwissHeader(Struct, frozen=True, kw_only=True):
+class SwissHeader(Struct, frozen=True, gc=False):
     """``Map`` of internal/runtime/maps/map.go. ``tombstonePossible`` is from Go 1.25 (padding before)."""
 
     used: Count
@@ -139,7 +139,7 @@ class SwissHeader(Struct, frozen=True, kw_only=True):
     clearSeq: Count
 
 
-class ClassicBytes(Struct, frozen=True, kw_only=True):
+class ClassicBytes(Struct, frozen=True, gc=False):
     """Whole heap slots; ``total`` is the sum of the others."""
 
     total: Bytes
@@ -152,7 +152,7 @@ class ClassicBytes(Struct, frozen=True, kw_only=True):
     indirect: Annotated[int, Meta(ge=0, description="Keys and values held by pointer because they exceed 128 bytes.")]
 
 
-class SwissBytes(Struct, frozen=True, kw_only=True):
+class SwissBytes(Struct, frozen=True, gc=False):
     """Whole heap slots; ``total`` is the sum of the others."""
 
     total: Bytes
@@ -163,7 +163,7 @@ class SwissBytes(Struct, frozen=True, kw_only=True):
     indirect: Annotated[int, Meta(ge=0, description="Keys and values held by pointer because they exceed 128 bytes.")]
 
 
-class _MapFields(Struct, frozen=True, kw_only=True):
+class _MapFields(Struct, frozen=True, gc=False):
     address: Address
     type: Annotated[str | None, Meta(description="As Go prints it; null where nothing in the evidence names it.")]
     place: Annotated[str, Meta(description="Where the header lies: heap, stack or data.")]
@@ -179,7 +179,7 @@ class _MapFields(Struct, frozen=True, kw_only=True):
     complete: Annotated[bool, Meta(description="false: arrays are partly not in the evidence; sums are lower bounds.")]
 
 
-class ClassicMap(_MapFields, frozen=True, kw_only=True, tag_field="generation", tag="classic"):
+class ClassicMap(_MapFields, frozen=True, gc=False, tag_field="generation", tag="classic"):
     """A map of Go up to 1.23, or built with noswissmap."""
 
     header: ClassicHeader
@@ -191,7 +191,7 @@ class ClassicMap(_MapFields, frozen=True, kw_only=True, tag_field="generation", 
     prealloc_overflow: Count
 
 
-class SwissMap(_MapFields, frozen=True, kw_only=True, tag_field="generation", tag="swiss"):
+class SwissMap(_MapFields, frozen=True, gc=False, tag_field="generation", tag="swiss"):
     """A map of Go 1.24 on."""
 
     header: SwissHeader

@@ -43,10 +43,9 @@ def valid(text: str, limit: int = DOCUMENT_LIMIT) -> str:
 
 def ascii_json(data: bytes) -> bytes:
     r"""The same JSON with everything beyond printable ASCII written as ``\uXXXX``: no terminal can be misled by it."""
-    text = data.decode("utf-8")
-    if text.isascii() and "\x7f" not in text:
+    if data.isascii() and b"\x7f" not in data:
         return data
-    return _NOT_ASCII.sub(_json_escape, text).encode("ascii")
+    return _NOT_ASCII.sub(_json_escape, data.decode("utf-8")).encode("ascii")
 
 
 def csv_cell(value: object) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,106 +11,136 @@ from mapscope.maps.model import FLAG_SAME_SIZE_GROW, Confidence, Generation, Map
 from mapscope.report import document as doc
 from mapscope.report.escape import valid
 
-_PLACES = tuple(place.name.lower() for place in Place)
-_CONFIDENCE = tuple(confidence.label for confidence in Confidence)
-_CHUNK = 16384
+Rows = npt.NDArray[np.int64]
+
+_CHUNK = 8192
+_GROUP_SLOTS = 8
+_HEX = "0x{:x}".format
 
 
-def map_rows(maps: MapTable, rows: npt.NDArray[np.int64]) -> Iterator[doc.MapRow]:
+def map_rows(maps: MapTable, rows: Rows) -> Iterator[doc.MapRow]:
     """The records of ``rows``, in their order."""
-    names = [valid(t.name) for t in maps.types]
+    names: list[str | None] = [valid(t.name) for t in maps.types]
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]
-        columns = {name: column[part].tolist() for name, column in maps.columns.items()}
-        for values in zip(*columns.values(), strict=True):
-            yield _record(dict(zip(columns, values, strict=True)), names)
+        swiss = maps.columns["generation"][part] == Generation.SWISS
+        if swiss.all():
+            yield from _swiss(_Columns(maps, part, names))
+        elif not swiss.any():
+            yield from _classic(_Columns(maps, part, names))
+        else:
+            newer, older = (_Columns(maps, part[which], names) for which in (swiss, ~swiss))
+            records: tuple[Iterator[doc.MapRow], Iterator[doc.MapRow]] = (_classic(older), _swiss(newer))
+            yield from (next(records[generation]) for generation in swiss.tolist())
 
 
-def _record(row: dict[str, Any], names: list[str]) -> doc.MapRow:
-    swiss = row["generation"] == Generation.SWISS
-    count, capacity, index = row["count"], row["capacity"], row["type_index"]
-    slots = capacity if swiss else capacity // 8
-    common = {
-        "address": f"0x{row['address']:x}",
-        "type": names[index] if 0 <= index < len(names) else None,
-        "place": _PLACES[row["place"]],
-        "count": count,
-        "capacity": capacity,
-        "load_factor": round(count / slots, 4) if slots else 0.0,
-        "state": _state(row, swiss),
-        "confidence": _CONFIDENCE[row["confidence"]],
-        "needed_bytes": row["needed_bytes"],
-        "waste_bytes": row["waste_bytes"],
-        "complete": not row["unreadable"],
-    }
-    return _swiss(row, common) if swiss else _classic(row, common)
+class _Columns:
+    """Some columns of some rows as Python lists."""
+
+    def __init__(self, maps: MapTable, rows: Rows, names: list[str | None]) -> None:
+        self._columns = maps.columns
+        self._rows = rows
+        self._names = names
+
+    def array(self, name: str) -> npt.NDArray[np.generic]:
+        return self._columns[name][self._rows]
+
+    def numbers(self, *names: str) -> Iterator[list[int]]:
+        """The plain values of each column."""
+        return (self.array(name).tolist() for name in names)
+
+    def addresses(self, name: str) -> list[str]:
+        return list(map(_HEX, self.array(name).tolist()))
+
+    def words(self, name: str, words: tuple[str, ...]) -> list[str]:
+        """Small codes as their words."""
+        return [words[code] for code in self.array(name).tolist()]
+
+    def types(self) -> list[str | None]:
+        names, known = self._names, len(self._names)
+        return [names[index] if 0 <= index < known else None for index in self.array("type_index").tolist()]
+
+    def loads(self, slots_a_unit: int) -> list[float]:
+        """Entries a unit of the arrays, 0 where there are none."""
+        units = (self.array("capacity").astype(np.uint64) // np.uint64(slots_a_unit)).astype(np.float64)
+        count = self.array("count").astype(np.float64)
+        shares: list[float] = np.round(np.divide(count, units, out=np.zeros_like(count), where=units > 0), 4).tolist()
+        return shares
+
+    def states(self) -> list[str]:
+        """As ``Map.state``, by column."""
+        swiss = self.array("generation") == Generation.SWISS
+        growing = ~swiss & (self.array("oldbuckets") != 0)
+        same_size = self.array("flags").astype(np.int64) & FLAG_SAME_SIZE_GROW != 0
+        conditions = [growing & same_size, growing, self.array("count") == 0, swiss & (self.array("dirLen") == 0)]
+        states: list[str] = np.select(
+            conditions, ["growing-same-size", "growing", "empty", "small"], default="steady"
+        ).tolist()
+        return states
+
+    def complete(self) -> list[bool]:
+        complete: list[bool] = (self.array("unreadable") == 0).tolist()
+        return complete
+
+    def common(self, slots_a_unit: int) -> tuple[Sequence[object], ...]:
+        """The fields that both generations share, in the order of the record."""
+        return (
+            self.addresses("address"),
+            self.types(),
+            self.words("place", _PLACES),
+            *self.numbers("count", "capacity"),
+            self.loads(slots_a_unit),
+            self.states(),
+            self.words("confidence", _CONFIDENCE),
+            *self.numbers("needed_bytes", "waste_bytes"),
+            self.complete(),
+        )
 
 
-def _classic(row: dict[str, Any], common: dict[str, Any]) -> doc.ClassicMap:
-    return doc.ClassicMap(
-        **common,
-        header=doc.ClassicHeader(
-            count=row["count"],
-            flags=row["flags"],
-            B=row["B"],
-            noverflow=row["noverflow"],
-            hash0=row["hash0"],
-            buckets=f"0x{row['buckets']:x}",
-            oldbuckets=f"0x{row['oldbuckets']:x}",
-            nevacuate=row["nevacuate"],
-            extra=f"0x{row['extra']:x}",
-        ),
-        bytes=doc.ClassicBytes(
-            total=row["total_bytes"],
-            header=row["header_bytes"],
-            buckets=row["array_bytes"],
-            oldbuckets=row["old_array_bytes"],
-            overflow=row["overflow_bytes"],
-            old_overflow=row["old_overflow_bytes"],
-            extra=row["extra_bytes"],
-            indirect=row["indirect_bytes"],
-        ),
-        noldbuckets=row["noldbuckets"],
-        old_evacuated=row["old_evacuated"],
-        overflow_count=row["overflow_count"],
-        old_overflow_count=row["old_overflow_count"],
-        prealloc_overflow=row["prealloc_overflow"],
+_PLACES = tuple(place.name.lower() for place in Place)
+_CONFIDENCE = tuple(confidence.label for confidence in Confidence)
+
+
+def _classic(columns: _Columns) -> Iterator[doc.ClassicMap]:
+    headers = map(
+        doc.ClassicHeader,
+        *columns.numbers("count", "flags", "B", "noverflow", "hash0"),
+        columns.addresses("buckets"),
+        columns.addresses("oldbuckets"),
+        *columns.numbers("nevacuate"),
+        columns.addresses("extra"),
     )
-
-
-def _swiss(row: dict[str, Any], common: dict[str, Any]) -> doc.SwissMap:
-    return doc.SwissMap(
-        **common,
-        header=doc.SwissHeader(
-            used=row["count"],
-            seed=row["seed"],
-            dirPtr=f"0x{row['dirPtr']:x}",
-            dirLen=row["dirLen"],
-            globalDepth=row["globalDepth"],
-            globalShift=row["globalShift"],
-            writing=row["writing"],
-            tombstonePossible=row["tombstonePossible"],
-            clearSeq=row["clearSeq"],
+    sizes = map(
+        doc.ClassicBytes,
+        *columns.numbers(
+            "total_bytes",
+            "header_bytes",
+            "array_bytes",
+            "old_array_bytes",
+            "overflow_bytes",
+            "old_overflow_bytes",
+            "extra_bytes",
+            "indirect_bytes",
         ),
-        bytes=doc.SwissBytes(
-            total=row["total_bytes"],
-            header=row["header_bytes"],
-            groups=row["array_bytes"],
-            tables=row["table_bytes"],
-            directory=row["directory_bytes"],
-            indirect=row["indirect_bytes"],
-        ),
-        tables=row["tables"],
-        groups=row["groups"],
-        tombstones=row["tombstones"],
-        growth_left=row["growth_left"],
     )
+    counted = columns.numbers(
+        "noldbuckets", "old_evacuated", "overflow_count", "old_overflow_count", "prealloc_overflow"
+    )
+    return map(doc.ClassicMap, *columns.common(_GROUP_SLOTS), headers, sizes, *counted)
 
 
-def _state(row: dict[str, Any], swiss: bool) -> str:
-    """As ``Map.state``, on plain values."""
-    if not swiss and row["oldbuckets"]:
-        return "growing-same-size" if row["flags"] & FLAG_SAME_SIZE_GROW else "growing"
-    if not row["count"]:
-        return "empty"
-    return "small" if swiss and not row["dirLen"] else "steady"
+def _swiss(columns: _Columns) -> Iterator[doc.SwissMap]:
+    headers = map(
+        doc.SwissHeader,
+        *columns.numbers("count", "seed"),
+        columns.addresses("dirPtr"),
+        *columns.numbers("dirLen", "globalDepth", "globalShift", "writing", "tombstonePossible", "clearSeq"),
+    )
+    sizes = map(
+        doc.SwissBytes,
+        *columns.numbers(
+            "total_bytes", "header_bytes", "array_bytes", "table_bytes", "directory_bytes", "indirect_bytes"
+        ),
+    )
+    counted = columns.numbers("tables", "groups", "tombstones", "growth_left")
+    return map(doc.SwissMap, *columns.common(1), headers, sizes, *counted)
