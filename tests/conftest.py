@@ -68,7 +68,7 @@ _OUTCOMES: list[dict[str, Any]] = []
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """The main process writes the record; one test may stand in it twice (its set-up failed and its call never came)."""
+    """The main process writes the record of what its workers ran."""
     if os.environ.get("PYTEST_XDIST_WORKER") or not _OUTCOMES:
         return
     path = Path(session.config.rootpath) / session.config.getoption("--support-record")

@@ -27,7 +27,8 @@ class Run:
     seconds: float
     document: dict[str, Any]
     foreign: list[dict[str, Any]]
-    """Maps of the runtime and the standard library, by DWARF. Empty for stripped builds, whose twin knows."""
+    """Maps of the runtime and the standard library, by DWARF. Empty for stripped builds, whose twin knows, and
+    where nobody asks."""
 
 
 class Store:
@@ -57,7 +58,11 @@ class Store:
             executable = harness.build(program, variant)
             with harness.running(executable, *arguments, folder=folder) as process:
                 truth = process.truth
-                foreign = [] if variant.stripped else oracle.foreign_maps(executable, process.pid)
+                foreign = (
+                    []
+                    if variant.stripped or program not in ASK_ORACLE
+                    else oracle.foreign_maps(executable, process.pid)
+                )
                 core = harness.take_core(process, variant.evidence, folder)
             said = harness.analyze(core, executable, folder)
         except pytest.skip.Exception as reason:
@@ -70,5 +75,7 @@ class Store:
         return {"truth": truth, "foreign": [dataclasses.asdict(one) for one in foreign], **said}
 
 
+ASK_ORACLE = {"maptypes"}
+"""Programs whose foreign maps are of interest; the oracle takes seconds."""
 KEEP = False
 """Set by ``--keep-cores``: the cores of a session stay for a look with a debugger."""

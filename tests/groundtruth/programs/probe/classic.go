@@ -107,3 +107,52 @@ func (e *Entry) arrayBytes(b uint64) uintptr {
 	}
 	return uintptr(cap(append([]*int(nil), make([]*int, words)...))) * 8
 }
+
+// Buckets is the number of buckets of a map.
+func Buckets[M any](m M) int { return 1 << u8(Word(&m)+9) }
+
+// Overflow is the runtime's own count of overflow buckets.
+func Overflow[M any](m M) int { return int(u16(Word(&m) + 0xa)) }
+
+// EachKey calls f with the bucket and the key of every entry of a map that is not growing.
+func EachKey(m map[uint64]uint64, f func(bucket int, key uint64)) {
+	const size = 8 + 8*8 + 8*8 + 8
+	start := ptr(Word(&m) + 0x10)
+	for i := 0; i < Buckets(m); i++ {
+		for b := start + uintptr(i)*size; b != 0; b = ptr(b + size - 8) {
+			for j := uintptr(0); j < 8; j++ {
+				if u8(b+j) >= 5 {
+					f(i, u64(b+8+8*j))
+				}
+			}
+		}
+	}
+}
+
+// StaleElems counts the elems that only evacuated old buckets of a growing map still point to. Keys and elems are a word.
+func StaleElems[V any](m map[uint64]*V) (count uint64) {
+	const size = 8 + 8*8 + 8*8 + 8
+	h := Word(&m)
+	old, n := ptr(h+0x18), uintptr(1)<<u8(h+9)
+	if u8(h+8)&8 == 0 {
+		n >>= 1
+	}
+	for i := uintptr(0); i < n; i++ {
+		b := old + i*size
+		if top := u8(b); top < 2 || top > 4 {
+			continue
+		}
+		for ; b != 0; b = ptr(b + size - 8) {
+			for j := uintptr(0); j < 8; j++ {
+				elem := u64(b + 72 + 8*j)
+				if elem == 0 {
+					continue
+				}
+				if now := m[u64(b+8+8*j)]; Word(&now) != uintptr(elem) {
+					count++
+				}
+			}
+		}
+	}
+	return count
+}

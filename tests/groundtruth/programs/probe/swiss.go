@@ -78,3 +78,15 @@ func (e *Entry) group(g uintptr) {
 		}
 	}
 }
+
+// Buckets, Overflow, EachKey and StaleElems are about classic maps alone.
+func Buckets[M any](M) int { return 0 }
+
+// Overflow see Buckets.
+func Overflow[M any](M) int { return 0 }
+
+// EachKey see Buckets.
+func EachKey(map[uint64]uint64, func(int, uint64)) {}
+
+// StaleElems see Buckets.
+func StaleElems[V any](map[uint64]*V) uint64 { return 0 }

@@ -1,0 +1,123 @@
+"""Each state that holds memory for nothing gives its finding, with the bytes that the runtime itself measured; healthy
+states that look alike give none.
+
+The program makes the state twice, mends one twin, and tells by how much HeapAlloc fell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.groundtruth.store import Run, Store
+from tests.groundtruth.variants import SERIES, Variant
+
+pytestmark = [pytest.mark.toolchain, pytest.mark.slow, pytest.mark.timeout(900)]
+TOLERANCE = 0.02
+"""Overflow buckets depend on the hash seed, which differs from twin to twin."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a mode of the program must give."""
+
+    rules: frozenset[str]
+    """All of them, on the one map."""
+    may_share: frozenset[str] = frozenset()
+    """Rules that may claim the same bytes, as a part of another."""
+
+
+def expectation(mode: str, variant: Variant) -> Expectation | None:
+    """None where the mode makes no such state in this release."""
+    if not variant.swiss:
+        table = {
+            "stalled": Expectation(frozenset({"R1"})),
+            "same-size": Expectation(frozenset({"R2"})),
+            "stale": Expectation(frozenset({"R1", "R3"})),
+            "sparse": Expectation(frozenset({"R9"})),
+            "hinted": Expectation(frozenset({"R10"})),
+            "overflow": Expectation(frozenset({"R11"})),
+            "churn": Expectation(frozenset({"R11"})),
+            "inline": Expectation(frozenset({"R9", "R13"})),
+            "substrings": Expectation(frozenset({"R16"})),
+            "healthy": Expectation(frozenset()),
+        }
+    else:
+        table = {
+            "sparse": Expectation(frozenset({"R9"}), frozenset({"R12"})),
+            "hinted": Expectation(frozenset({"R10"})),
+            # from 1.25 on inserts prune tombstones and steady churn costs nothing worth a word
+            "churn": Expectation(frozenset({"R12"}) if variant.series == "1.24" else frozenset(), frozenset({"R9"})),
+            "inline": Expectation(frozenset({"R9", "R13"}), frozenset({"R12"})),
+            "substrings": Expectation(frozenset({"R16"})),
+            "healthy": Expectation(frozenset()),
+        }
+    return table.get(mode)
+
+
+def cases() -> list[Any]:
+    """(mode, variant): every release as built by default, two also stripped, one classic release of the new runtime."""
+    variants = [Variant(series) for series in SERIES]
+    variants += [Variant("1.23", "stripped"), Variant("1.26", "stripped"), Variant("1.24", "default", "noswissmap")]
+    modes = ("stalled", "same-size", "stale", "sparse", "hinted", "overflow", "churn", "inline", "substrings")
+    return [
+        pytest.param(mode, variant, id=f"{variant}-{mode}")
+        for variant in variants
+        for mode in modes
+        if expectation(mode, variant) is not None
+    ]
+
+
+def healthy_cases() -> list[Any]:
+    """Every release, and stripped builds."""
+    variants = [Variant(series) for series in SERIES]
+    variants += [Variant("1.21", "stripped"), Variant("1.23", "stripped"), Variant("1.27", "stripped")]
+    return [pytest.param(variant, id=str(variant)) for variant in variants]
+
+
+def short(findings: list[dict[str, Any]]) -> str:
+    return "\n".join(
+        f"{one['rule']} {one['bytes']} bytes on {one['subject']} {one['type']} part of {one['part_of']}: {one['evidence']}"
+        for one in findings
+    )
+
+
+@pytest.mark.parametrize(("mode", "variant"), cases())
+def test_the_state_gives_its_finding(runs: Store, mode: str, variant: Variant):
+    run = runs.run("findings", variant, mode)
+    expected = expectation(mode, variant)
+    assert expected is not None
+    found = run.document["findings"]
+    assert run.truth["subject"] in {int(one["address"], 16) for one in run.document["maps"]}
+    assert run.status == (1 if expected.rules else 0)
+    assert {int(one["subject"], 16) for one in found} <= {run.truth["subject"]}, short(found)
+    rules = [one["rule"] for one in found]
+    assert len(set(rules)) == len(rules), short(found)
+    assert set(rules) - expected.may_share == expected.rules, short(found)
+    if not expected.rules:
+        return
+    counting = [one for one in found if one["part_of"] is None]
+    assert all(one["rule"] in expected.rules or one["part_of"] for one in found if one not in counting), short(found)
+    total = sum(one["bytes"] for one in counting)
+    assert total == pytest.approx(run.truth["measured"], rel=TOLERANCE), short(found)
+    assert run.document["verdict"]["waste_bytes"] == total
+
+
+@pytest.mark.parametrize("variant", [Variant(series) for series in ("1.19", "1.21", "1.22", "1.23")], ids=str)
+def test_stale_values_are_counted_apart_from_the_old_array(runs: Store, variant: Variant):
+    """The program has followed the old buckets itself: so many payloads of 1024 bytes are only there."""
+    run = runs.run("findings", variant, "stale")
+    assert run.truth["counted"] > 100 * 1024
+    (stale,) = (one for one in run.document["findings"] if one["rule"] == "R3")
+    assert stale["bytes"] == run.truth["counted"]
+
+
+@pytest.mark.parametrize("variant", healthy_cases())
+def test_a_healthy_program_gives_no_finding(runs: Store, variant: Variant):
+    run: Run = runs.run("findings", variant, "healthy")
+    assert len(run.document["maps"]) >= len(run.truth["maps"]) * 0.5
+    assert not run.document["findings"], short(run.document["findings"])
+    assert run.status == 0
+    assert run.document["verdict"]["waste_bytes"] == 0
