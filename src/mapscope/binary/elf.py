@@ -369,6 +369,12 @@ class ElfFile:
             yield Note(name, kind, self.mapping[start : start + size])
             at = start + -(-size // align) * align
 
+    @property
+    def note_ranges(self) -> tuple[tuple[int, int], ...]:
+        """Static address and size in bytes of each PT_NOTE segment: where a process has the notes in memory."""
+        rows = self._programs[self._programs["type"] == PT_NOTE][:_MAX_SECTIONS]
+        return tuple((int(row["vaddr"]), int(row["filesz"])) for row in rows)
+
     @cached_property
     def build_id(self) -> str | None:
         """The GNU build id in hex (Go's own linker writes one from 1.24 on), or None."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mapscope.goruntime.memstats import RuntimeFigures
+
 
 @dataclass(frozen=True, slots=True)
 class EvidenceInfo:
@@ -39,25 +41,6 @@ class ProcessInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class RuntimeFigures:
-    """What the runtime's own statistics in the evidence say (memstats, heapStats and the per-P caches not yet flushed)."""
-
-    heap_alloc_bytes: int
-    """``MemStats.HeapAlloc`` as ``runtime.ReadMemStats`` would have computed it: allocated, live or not yet swept."""
-    heap_objects: int
-    """``MemStats.HeapObjects``."""
-    heap_inuse_bytes: int
-    heap_sys_bytes: int
-    heap_released_bytes: int
-    stack_inuse_bytes: int
-    other_sys_bytes: int
-    """Everything the runtime took for itself: mspan, mcache, profiling, GC, other."""
-    num_gc: int
-    heap_marked_bytes: int
-    """Bytes that the last collection marked (``gcController.heapMarked``)."""
-
-
-@dataclass(frozen=True, slots=True)
 class Reconciliation:
     """RSS = live + dead + free spans + stacks + runtime + outside Go + unexplained. Bytes of resident memory."""
 
@@ -86,3 +69,6 @@ class HeapSummary:
     """None when the evidence lacks them, with a sentence in the warnings."""
     reconciliation: Reconciliation
     notes: tuple[str, ...] = field(default=())
+
+
+__all__ = ["EvidenceInfo", "HeapSummary", "ProcessInfo", "Reconciliation", "RuntimeFigures"]

@@ -1,0 +1,408 @@
+# What lies below a map's header: buckets and chains (classic), directory, tables and groups (Swiss).
+# One C loop over maps; every walk is bounded by what the header could explain. See reference/maps.py for the plain version.
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from mapscope._kernels._index cimport (
+    Index, Span, ctz64, fill_index, find_span, host_of, ld16, ld64, load64, maskword, slot_of,
+)
+
+cdef enum:
+    MARKED = 2
+    MIN_TOPHASH = 5      # runtime/map.go: minTopHash; below it are the marks of empty and evacuated cells
+    EVACUATED_X = 2
+    EVACUATED_EMPTY = 4
+
+cdef enum:
+    # columns of a classic map's row
+    C_B = 0
+    C_SAME = 1
+    C_BUCKETS = 2
+    C_OLD = 3
+    C_COUNT = 4
+    C_BSIZE = 5
+    C_KEYS = 6
+    C_KSTRIDE = 7
+    C_KIND = 8           # 1: keys are held by pointer
+    C_ELEMS = 9
+    C_ESTRIDE = 10
+    C_EIND = 11
+    C_WIDTH = 12
+
+cdef enum:
+    # columns of a classic map's result
+    R_LIVE = 0
+    R_OVERFLOW = 1
+    R_OVERFLOW_BYTES = 2
+    R_EVACUATED = 3
+    R_OLD_OVERFLOW = 4
+    R_OLD_OVERFLOW_BYTES = 5
+    R_INDIRECT = 6
+    R_UNREADABLE = 7
+    R_CORRUPT = 8
+    R_WIDTH = 9
+
+
+cdef inline uint64_t slot_bytes(const Index *ix, uint64_t address) noexcept nogil:
+    # Size of the heap slot that holds address, 0 when none does.
+    cdef int64_t s = find_span(ix, address)
+    if s < 0 or slot_of(&ix.spans[s], address) < 0:
+        return 0
+    return ix.spans[s].elemsize
+
+
+cdef inline bint is_marked(const Index *ix, const uint8_t *flags, uint64_t address) noexcept nogil:
+    cdef int64_t s = find_span(ix, address)
+    cdef int64_t i
+    if s < 0:
+        return False
+    i = slot_of(&ix.spans[s], address)
+    return i >= 0 and (flags[ix.spans[s].first + i] & MARKED) != 0
+
+
+cdef uint64_t bucket_live(const Index *ix, uint64_t bucket, uint64_t top, const uint64_t *m, uint64_t *indirect) noexcept nogil:
+    # Live cells of one bucket, by its tophash bytes; adds the slots of keys and elems held by pointer.
+    cdef uint64_t live = 0, i, p = 0
+    for i in range(8):
+        if ((top >> (8 * i)) & 255) < MIN_TOPHASH:
+            continue
+        live += 1
+        if m[C_KIND] and load64(ix, bucket + m[C_KEYS] + i * m[C_KSTRIDE], &p):
+            indirect[0] += slot_bytes(ix, p)
+        if m[C_EIND] and load64(ix, bucket + m[C_ELEMS] + i * m[C_ESTRIDE], &p):
+            indirect[0] += slot_bytes(ix, p)
+    return live
+
+
+cdef void walk_classic(const Index *ix, const uint8_t *flags, const uint64_t *m, uint64_t *out, uint64_t *histogram,
+                       uint64_t nhist, uint64_t *chains, uint64_t nchains) noexcept nogil:
+    cdef uint64_t n, old_n, b, address, top = 0, over = 0, live, length, budget, low, high, size
+    cdef bint old, evacuated
+    cdef int part
+    n = <uint64_t>1 << m[C_B]
+    budget = 4 * n + m[C_COUNT] + 4096
+    for part in range(2):
+        old = part == 1
+        if old and m[C_OLD] == 0:
+            break
+        if old:
+            n = n if m[C_SAME] else n >> 1
+            low = m[C_OLD]
+        else:
+            low = m[C_BUCKETS]
+        if low == 0:
+            continue
+        size = slot_bytes(ix, low)
+        # an array must fit its slot; one outside the heap (a map on a stack) has a bucket or a few
+        if (size and n * m[C_BSIZE] > size) or (size == 0 and n > 64):
+            out[R_CORRUPT] = 1
+            return
+        high = low + (size if size else n * m[C_BSIZE])
+        for b in range(n):
+            address = low + b * m[C_BSIZE]
+            if not load64(ix, address, &top):
+                out[R_UNREADABLE] = 1
+                break
+            evacuated = old and EVACUATED_X <= (top & 255) <= EVACUATED_EMPTY
+            if evacuated:
+                out[R_EVACUATED] += 1
+                live = 0
+            else:
+                live = bucket_live(ix, address, top, m, &out[R_INDIRECT])
+            length = 0
+            over = 0
+            load64(ix, address + m[C_BSIZE] - 8, &over)
+            while over != 0:
+                if budget == 0:
+                    out[R_CORRUPT] = 1
+                    return
+                budget -= 1
+                if not load64(ix, over, &top):
+                    out[R_UNREADABLE] = 1
+                    break
+                if old and not is_marked(ix, flags, over):
+                    break
+                length += 1
+                size = 0
+                if over < low or over >= high:
+                    size = slot_bytes(ix, over)
+                if old:
+                    out[R_OLD_OVERFLOW_BYTES] += size
+                    if not evacuated:
+                        out[R_OLD_OVERFLOW] += 1
+                else:
+                    out[R_OVERFLOW] += 1
+                    out[R_OVERFLOW_BYTES] += size
+                if not evacuated:
+                    live += bucket_live(ix, over, top, m, &out[R_INDIRECT])
+                if not load64(ix, over + m[C_BSIZE] - 8, &over):
+                    break
+            out[R_LIVE] += live
+            if histogram != NULL and not old:
+                histogram[live if live < nhist else nhist - 1] += 1
+                chains[length if length < nchains else nchains - 1] += 1
+
+
+def classic(h, const uint8_t[::1] flags, const uint64_t[:, ::1] maps, uint64_t[:, ::1] out):
+    """Walks the buckets of classic maps: rows of C_WIDTH numbers in, rows of R_WIDTH numbers out (zeroed by the caller)."""
+    cdef Index ix
+    cdef int64_t k
+    fill_index(&ix, h)
+    if maps.shape[0] == 0:
+        return
+    with nogil:
+        for k in range(maps.shape[0]):
+            if maps[k, C_B] < 44 and maps[k, C_BSIZE] >= 16:
+                walk_classic(&ix, &flags[0] if flags.shape[0] else NULL, &maps[k, 0], &out[k, 0], NULL, 0, NULL, 0)
+
+
+def classic_histogram(h, const uint8_t[::1] flags, const uint64_t[::1] one, uint64_t[::1] out, uint64_t[::1] occupancy,
+                      uint64_t[::1] chains):
+    """The same for one map, with buckets by entries (chain included) and by overflow buckets; the last cell is "or more"."""
+    cdef Index ix
+    fill_index(&ix, h)
+    if one[C_B] >= 44 or one[C_BSIZE] < 16:
+        return
+    with nogil:
+        walk_classic(&ix, &flags[0] if flags.shape[0] else NULL, &one[0], &out[0], &occupancy[0], occupancy.shape[0],
+                     &chains[0], chains.shape[0])
+
+
+cdef enum:
+    # columns of a Swiss map's row
+    S_DIR = 0
+    S_LEN = 1
+    S_GSIZE = 2
+    S_KEYS = 3
+    S_KSTRIDE = 4
+    S_KIND = 5
+    S_ELEMS = 6
+    S_ESTRIDE = 7
+    S_EIND = 8
+    S_SCAN = 9           # 1: read the control words too (live cells, histogram, pointers)
+    S_WIDTH = 10
+
+cdef enum:
+    T_USED = 0
+    T_TABLES = 1
+    T_GROUPS = 2
+    T_CAPACITY = 3
+    T_GROWTH_LEFT = 4
+    T_TOMBSTONES = 5
+    T_TABLE_BYTES = 6
+    T_GROUP_BYTES = 7
+    T_LIVE = 8
+    T_INDIRECT = 9
+    T_UNREADABLE = 10
+    T_CORRUPT = 11
+    T_WIDTH = 12
+
+cdef enum:
+    MAX_GROUPS = 128     # maxTableCapacity / 8 (internal/runtime/maps/table.go)
+
+
+cdef void walk_groups(const Index *ix, const uint64_t *m, uint64_t data, uint64_t groups, uint64_t *out, uint64_t *histogram) noexcept nogil:
+    cdef uint64_t g, ctrl = 0, i, p = 0, live
+    cdef uint64_t group
+    for g in range(groups):
+        group = data + g * m[S_GSIZE]
+        if not load64(ix, group, &ctrl):
+            out[T_UNREADABLE] = 1
+            return
+        live = 0
+        for i in range(8):
+            if (ctrl >> (8 * i)) & 0x80:      # ctrlEmpty 0x80, ctrlDeleted 0xfe; full cells have the top bit clear
+                continue
+            live += 1
+            if m[S_KIND] and load64(ix, group + m[S_KEYS] + i * m[S_KSTRIDE], &p):
+                out[T_INDIRECT] += slot_bytes(ix, p)
+            if m[S_EIND] and load64(ix, group + m[S_ELEMS] + i * m[S_ESTRIDE], &p):
+                out[T_INDIRECT] += slot_bytes(ix, p)
+        out[T_LIVE] += live
+        if histogram != NULL:
+            histogram[live] += 1
+
+
+cdef void walk_swiss(const Index *ix, const uint64_t *lay, const uint64_t *m, uint64_t *out, uint64_t *histogram,
+                     uint64_t *tables, uint64_t max_tables) noexcept nogil:
+    # lay: offsets in the table struct of used, capacity, growthLeft, localDepth, index, groups.data, groups.lengthMask
+    cdef uint64_t i, table = 0, before = 0, data = 0, mask = 0, used, capacity, growth, depth, size
+    cdef const uint8_t *p
+    cdef int64_t tombs
+    if m[S_LEN] == 0:
+        if m[S_DIR]:
+            out[T_GROUPS] = 1
+            out[T_CAPACITY] = 8
+            size = slot_bytes(ix, m[S_DIR])
+            out[T_GROUP_BYTES] = size if size else m[S_GSIZE]
+            if m[S_SCAN]:
+                walk_groups(ix, m, m[S_DIR], 1, out, histogram)
+        return
+    if slot_bytes(ix, m[S_DIR]) < 8 * m[S_LEN]:
+        out[T_CORRUPT] = 1
+        return
+    i = 0
+    while i < m[S_LEN]:
+        if not load64(ix, m[S_DIR] + 8 * i, &table):
+            out[T_UNREADABLE] = 1
+            return
+        if table == before:
+            i += 1
+            continue
+        before = table
+        p = host_of(ix, table)
+        # a table is 32 bytes in a 32-byte slot: it never crosses a page
+        if p == NULL or (table & 4095) > 4096 - 32:
+            out[T_UNREADABLE] = 1
+            i += 1
+            continue
+        used = ld16(p + lay[0])
+        capacity = ld16(p + lay[1])
+        growth = ld16(p + lay[2])
+        depth = p[lay[3]]
+        data = ld64(p + lay[5])
+        mask = ld64(p + lay[6])
+        out[T_TABLES] += 1
+        if capacity > 1024 or capacity & 7 or mask != (capacity >> 3) - 1:
+            out[T_CORRUPT] = 1
+            i += 1
+            continue
+        out[T_USED] += used
+        out[T_CAPACITY] += capacity
+        out[T_GROUPS] += capacity >> 3
+        out[T_GROWTH_LEFT] += growth
+        if capacity > 8:
+            tombs = <int64_t>(capacity * 7 >> 3) - <int64_t>used - <int64_t>growth
+        else:
+            tombs = <int64_t>capacity - 1 - <int64_t>used - <int64_t>growth
+        if tombs > 0:
+            out[T_TOMBSTONES] += <uint64_t>tombs
+        size = slot_bytes(ix, table)
+        out[T_TABLE_BYTES] += size if size else 32
+        size = slot_bytes(ix, data)
+        out[T_GROUP_BYTES] += size if size else (capacity >> 3) * m[S_GSIZE]
+        if tables != NULL and out[T_TABLES] <= max_tables:
+            tables[8 * (out[T_TABLES] - 1)] = table
+            tables[8 * (out[T_TABLES] - 1) + 1] = used
+            tables[8 * (out[T_TABLES] - 1) + 2] = capacity
+            tables[8 * (out[T_TABLES] - 1) + 3] = growth
+            tables[8 * (out[T_TABLES] - 1) + 4] = depth
+            tables[8 * (out[T_TABLES] - 1) + 5] = ld64(p + lay[4])
+            tables[8 * (out[T_TABLES] - 1) + 6] = <uint64_t>(tombs if tombs > 0 else 0)
+        if m[S_SCAN]:
+            walk_groups(ix, m, data, capacity >> 3, out, histogram)
+        i += 1
+
+
+def swiss(h, const uint64_t[::1] lay, const uint64_t[:, ::1] maps, uint64_t[:, ::1] out):
+    """Walks directories and tables of Swiss maps: rows of S_WIDTH in, rows of T_WIDTH out (zeroed by the caller)."""
+    cdef Index ix
+    cdef int64_t k
+    fill_index(&ix, h)
+    if maps.shape[0] == 0:
+        return
+    with nogil:
+        for k in range(maps.shape[0]):
+            if maps[k, S_LEN] <= <uint64_t>1 << 36:
+                walk_swiss(&ix, &lay[0], &maps[k, 0], &out[k, 0], NULL, NULL, 0)
+
+
+def swiss_detail(h, const uint64_t[::1] lay, const uint64_t[::1] one, uint64_t[::1] out, uint64_t[::1] occupancy,
+                 uint64_t[:, ::1] tables):
+    """The same for one map, with groups by entries (9 cells) and its first tables (address, used, capacity, growthLeft,
+    localDepth, index, tombstones, 0)."""
+    cdef Index ix
+    fill_index(&ix, h)
+    if one[S_LEN] > <uint64_t>1 << 36:
+        return
+    with nogil:
+        walk_swiss(&ix, &lay[0], &one[0], &out[0], &occupancy[0], &tables[0, 0], tables.shape[0])
+
+
+cdef void add_string(const Index *ix, uint8_t *seen, int64_t *touched, int64_t *ntouched, int64_t cap, uint64_t address,
+                     const uint32_t *rounded, uint64_t *out) noexcept nogil:
+    # One string key: out[0] keys, out[1] length bytes, out[2] bytes of distinct objects, out[3] distinct objects,
+    # out[4] bytes that a copy of each key would take.
+    cdef uint64_t ptr = 0, length = 0
+    cdef int64_t s, i, oid
+    cdef const Span *sp
+    if not load64(ix, address, &ptr) or not load64(ix, address + 8, &length) or length == 0:
+        return
+    s = find_span(ix, ptr)
+    if s < 0:
+        return
+    sp = &ix.spans[s]
+    i = slot_of(sp, ptr)
+    if i < 0 or length > sp.base + <uint64_t>(i + 1) * sp.elemsize - ptr:
+        return
+    oid = sp.first + i
+    out[0] += 1
+    out[1] += length
+    out[4] += rounded[(length + 7) >> 3] if length <= 32768 else (length + 8191) & ~<uint64_t>8191
+    if seen[oid]:
+        return
+    if ntouched[0] >= cap:
+        return
+    seen[oid] = 1
+    touched[ntouched[0]] = oid
+    ntouched[0] += 1
+    out[2] += sp.elemsize
+    out[3] += 1
+
+
+def string_keys(h, const uint64_t[::1] one, bint is_swiss, const uint64_t[::1] lay, uint8_t[::1] seen, int64_t[::1] touched,
+                const uint32_t[::1] rounded, uint64_t[::1] out):
+    """R16 for one map with string keys: five sums (see add_string). ``seen`` is zero by object id, and is left zero;
+    ``rounded[k]`` is the size class of 8*k bytes, k to 4096."""
+    cdef Index ix
+    cdef int64_t n = 0, cap = touched.shape[0], k
+    cdef uint64_t i, g, j, b, nb, address, top = 0, over = 0, table = 0, before = 0, budget, data, groups
+    cdef const uint8_t *p
+    fill_index(&ix, h)
+    with nogil:
+        if is_swiss:
+            nb = one[S_LEN] if one[S_LEN] else 1
+            for i in range(nb):
+                if one[S_LEN]:
+                    if not load64(&ix, one[S_DIR] + 8 * i, &table):
+                        break
+                    if table == before:
+                        continue
+                    before = table
+                    p = host_of(&ix, table)
+                    if p == NULL or (table & 4095) > 4096 - 32:
+                        continue
+                    data = ld64(p + lay[5])
+                    groups = ld16(p + lay[1]) >> 3
+                else:
+                    data = one[S_DIR]
+                    groups = 1
+                for g in range(groups):
+                    if not load64(&ix, data + g * one[S_GSIZE], &top):
+                        break
+                    for j in range(8):
+                        if not (top >> (8 * j)) & 0x80:
+                            add_string(&ix, &seen[0], &touched[0], &n, cap, data + g * one[S_GSIZE] + one[S_KEYS] + j * one[S_KSTRIDE], &rounded[0], &out[0])
+        else:
+            for k in range(2):
+                address = one[C_BUCKETS] if k == 0 else one[C_OLD]
+                if address == 0:
+                    continue
+                nb = <uint64_t>1 << one[C_B]
+                if k == 1 and not one[C_SAME]:
+                    nb >>= 1
+                budget = 4 * nb + one[C_COUNT] + 4096
+                for b in range(nb):
+                    over = address + b * one[C_BSIZE]
+                    while over != 0 and budget > 0:
+                        budget -= 1
+                        if not load64(&ix, over, &top):
+                            break
+                        if k == 1 and EVACUATED_X <= (top & 255) <= EVACUATED_EMPTY:
+                            break
+                        for j in range(8):
+                            if ((top >> (8 * j)) & 255) >= MIN_TOPHASH:
+                                add_string(&ix, &seen[0], &touched[0], &n, cap, over + one[C_KEYS] + j * one[C_KSTRIDE], &rounded[0], &out[0])
+                        if not load64(&ix, over + one[C_BSIZE] - 8, &over):
+                            break
+        for k in range(n):
+            seen[touched[k]] = 0

@@ -1,0 +1,280 @@
+# From spans to objects: gathering structs, allocation bits, and one pointer bitmap whatever the release keeps.
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from mapscope._kernels._index cimport Index, Span, fill_index, find_span, host_of, ld64, load64, slot_of
+
+cdef enum:
+    ALLOCATED = 1
+
+
+cdef bint copy_bytes(const Index *ix, uint64_t address, uint64_t n, uint8_t *out) noexcept nogil:
+    # n bytes from address on, page by page; False when one is missing (out is then part filled).
+    cdef uint64_t step
+    cdef const uint8_t *p
+    while n:
+        step = 4096 - (address & 4095)
+        if step > n:
+            step = n
+        p = host_of(ix, address)
+        if p == NULL:
+            return False
+        memcpy(out, p, step)
+        out += step
+        address += step
+        n -= step
+    return True
+
+
+cdef int pages_only(Index *ix, object h) except -1:
+    cdef const int32_t[::1] chunk_slot = h.chunk_slot
+    cdef const uint64_t[::1] page_host = h.page_host
+    ix.chunk_slot = &chunk_slot[0]
+    ix.chunks = chunk_slot.shape[0]
+    ix.page_host = &page_host[0] if page_host.shape[0] else NULL
+    return 0
+
+
+def gather(pages, const uint64_t[::1] addresses, uint8_t[:, ::1] out, uint8_t[::1] ok):
+    """Copies ``out.shape[1]`` bytes at each address into its row; ``ok`` is 1 where all were there."""
+    cdef Index ix
+    cdef int64_t i
+    cdef uint64_t size = out.shape[1]
+    pages_only(&ix, pages)
+    if size == 0:
+        return
+    with nogil:
+        for i in range(addresses.shape[0]):
+            ok[i] = copy_bytes(&ix, addresses[i], size, &out[i, 0])
+
+
+def find_objects(h, const uint64_t[::1] addresses, int64_t[::1] out, uint64_t[::1] base):
+    """Object id and slot address of each address; -1 where none of the spans' slots holds it."""
+    cdef Index ix
+    cdef int64_t i, s, slot
+    cdef const Span *sp
+    fill_index(&ix, h)
+    with nogil:
+        for i in range(addresses.shape[0]):
+            out[i] = -1
+            base[i] = 0
+            s = find_span(&ix, addresses[i])
+            if s < 0:
+                continue
+            sp = &ix.spans[s]
+            slot = slot_of(sp, addresses[i])
+            if slot >= 0:
+                out[i] = sp.first + slot
+                base[i] = sp.base + <uint64_t>slot * sp.elemsize
+
+
+def alloc_flags(h, const uint64_t[::1] freeindex, const uint64_t[::1] allocbits, uint8_t[::1] flags):
+    """Sets bit 0 of ``flags`` for allocated slots (runtime: mspan.isFree). Returns how many spans had no readable bits."""
+    cdef Index ix
+    cdef int64_t s, unreadable = 0
+    cdef uint32_t i
+    cdef const Span *sp
+    cdef const uint8_t *p
+    cdef uint64_t address
+    fill_index(&ix, h)
+    with nogil:
+        for s in range(ix.nspans):
+            sp = &ix.spans[s]
+            p = NULL
+            for i in range(sp.nelems):
+                if i < freeindex[s]:
+                    flags[sp.first + i] |= ALLOCATED
+                    continue
+                address = allocbits[s] + (i >> 3)
+                if p == NULL or (i & 7) == 0:
+                    p = host_of(&ix, address)
+                    if p == NULL:
+                        unreadable += 1
+                        break
+                if (p[0] >> (i & 7)) & 1:
+                    flags[sp.first + i] |= ALLOCATED
+    return unreadable
+
+
+cdef inline void put_bits(uint64_t *mask, uint64_t bit, uint64_t value, uint64_t n) noexcept nogil:
+    # Writes n (1..64) bits of value at position bit.
+    cdef uint64_t k = bit >> 6, s = bit & 63
+    cdef uint64_t ones = <uint64_t>0xFFFFFFFFFFFFFFFF if n == 64 else ((<uint64_t>1 << n) - 1)
+    value &= ones
+    mask[k] = (mask[k] & ~(ones << s)) | (value << s)
+    if s + n > 64:
+        mask[k + 1] = (mask[k + 1] & ~(ones >> (64 - s))) | (value >> (64 - s))
+
+
+def mask_from_span_end(h, const int64_t[::1] which, const uint64_t[::1] bitmap, uint64_t[::1] ptrmask):
+    """Go 1.22 on, slots up to 512 bytes: the bitmap that lies in the span itself, at address ``bitmap[k]``.
+
+    Returns how many spans had no readable bitmap."""
+    cdef Index ix
+    cdef int64_t k, unreadable = 0
+    cdef const Span *sp
+    fill_index(&ix, h)
+    cdef uint8_t *out
+    if which.shape[0] == 0:
+        return 0
+    out = <uint8_t *>&ptrmask[0]
+    with nogil:
+        for k in range(which.shape[0]):
+            sp = &ix.spans[which[k]]
+            # spans are page-aligned, so their bits start at a whole byte
+            if not copy_bytes(&ix, bitmap[k], sp.bytes >> 6, out + (sp.maskbit >> 3)):
+                unreadable += 1
+    return unreadable
+
+
+def mask_from_types(h, const int64_t[::1] which, const int32_t[::1] object_type, const int64_t[::1] type_words,
+                    const int64_t[::1] type_bits, const uint64_t[::1] pool, uint64_t[::1] ptrmask):
+    """Slots with a type word of their own (malloc header) or of the span (largeType): the type's mask, repeated.
+
+    ``object_type`` is indexed by object id; -1 leaves the slot without pointers.
+    ``type_bits`` is the bit offset of a type's mask in ``pool`` (one padding word behind); ``type_words`` its size in words.
+    """
+    cdef Index ix
+    cdef int64_t k, oid, ty
+    cdef uint32_t i
+    cdef uint64_t w, limit, n, tw, rel, bit, b, s, value
+    cdef const Span *sp
+    fill_index(&ix, h)
+    with nogil:
+        for k in range(which.shape[0]):
+            sp = &ix.spans[which[k]]
+            limit = sp.elemsize >> 3
+            for i in range(sp.nelems):
+                oid = sp.first + i
+                ty = object_type[oid]
+                if ty < 0 or type_words[ty] <= 0:
+                    continue
+                tw = <uint64_t>type_words[ty]
+                bit = sp.maskbit + (<uint64_t>i * sp.elemsize >> 3)
+                w = sp.header
+                rel = 0
+                while w < limit:
+                    n = tw - rel
+                    if n > 64:
+                        n = 64
+                    if n > limit - w:
+                        n = limit - w
+                    b = <uint64_t>type_bits[ty] + rel
+                    s = b & 63
+                    value = pool[b >> 6] >> s
+                    if s:
+                        value |= pool[(b >> 6) + 1] << (64 - s)
+                    put_bits(&ptrmask[0], bit + w, value, n)
+                    w += n
+                    rel += n
+                    if rel >= tw:
+                        rel = 0
+
+
+def mask_from_arena_words(h, const int64_t[::1] which, const uint64_t[::1] arena_bitmap, uint64_t[::1] ptrmask):
+    """Go 1.20, 1.21: one bit a word in heapArena.bitmap. ``arena_bitmap`` is as in mask_from_nibbles.
+
+    Returns how many pages had no readable bitmap."""
+    cdef Index ix
+    cdef int64_t k, unreadable = 0
+    cdef uint64_t done, arena, address
+    cdef const Span *sp
+    cdef uint8_t *out
+    cdef uint64_t first_arena = arena_bitmap[0]
+    cdef uint64_t arenas = arena_bitmap.shape[0] - 1
+    fill_index(&ix, h)
+    out = <uint8_t *>&ptrmask[0]
+    with nogil:
+        for k in range(which.shape[0]):
+            sp = &ix.spans[which[k]]
+            done = 0
+            while done < sp.bytes:
+                address = sp.base + done
+                arena = (address >> 26) - first_arena
+                if arena >= arenas or arena_bitmap[arena + 1] == 0 or not copy_bytes(
+                    &ix, arena_bitmap[arena + 1] + ((address & 0x3FFFFFF) >> 6), 128, out + ((sp.maskbit + (done >> 3)) >> 3)
+                ):
+                    unreadable += 1
+                done += 8192
+    return unreadable
+
+
+def mask_from_nibbles(h, const int64_t[::1] which, const uint64_t[::1] arena_bitmap, uint64_t[::1] ptrmask):
+    """Go 1.19: two bits a word in heapArena.bitmap (runtime/mbitmap.go, heapBits): a byte holds four words, pointer bits low,
+    scan bits high; no scan bit ends the object. ``arena_bitmap`` is indexed by address >> 26 minus its element 0."""
+    cdef Index ix
+    cdef int64_t k, unreadable = 0
+    cdef uint64_t address, word, limit, w, arena, bit
+    cdef uint32_t i
+    cdef int shift
+    cdef const Span *sp
+    cdef const uint8_t *p
+    cdef uint64_t first_arena = arena_bitmap[0]
+    cdef uint64_t arenas = arena_bitmap.shape[0] - 1
+    fill_index(&ix, h)
+    with nogil:
+        for k in range(which.shape[0]):
+            sp = &ix.spans[which[k]]
+            limit = sp.elemsize >> 3
+            for i in range(sp.nelems):
+                for w in range(limit):
+                    address = sp.base + <uint64_t>i * sp.elemsize + 8 * w
+                    arena = (address >> 26) - first_arena
+                    if arena >= arenas or arena_bitmap[arena + 1] == 0:
+                        unreadable += 1
+                        break
+                    word = (address & 0x3FFFFFF) >> 3
+                    p = host_of(&ix, arena_bitmap[arena + 1] + (word >> 2))
+                    if p == NULL:
+                        unreadable += 1
+                        break
+                    shift = word & 3
+                    if not (p[0] >> (4 + shift)) & 1:
+                        break
+                    if (p[0] >> shift) & 1:
+                        bit = sp.maskbit + ((address - sp.base) >> 3)
+                        ptrmask[bit >> 6] |= <uint64_t>1 << (bit & 63)
+    return unreadable
+
+
+def small_masks(h, const int64_t[::1] which, uint64_t[::1] out):
+    """The pointer bits of slots of at most 64 words: ``out`` is filled in order of object id, span by span of ``which``."""
+    cdef Index ix
+    cdef int64_t k, n = 0
+    cdef uint32_t i
+    cdef uint64_t bit, s, v, words
+    cdef const Span *sp
+    fill_index(&ix, h)
+    with nogil:
+        for k in range(which.shape[0]):
+            sp = &ix.spans[which[k]]
+            words = sp.elemsize >> 3
+            for i in range(sp.nelems):
+                bit = sp.maskbit + (<uint64_t>i * sp.elemsize >> 3)
+                s = bit & 63
+                v = ix.ptrmask[bit >> 6] >> s
+                if s:
+                    v |= ix.ptrmask[(bit >> 6) + 1] << (64 - s)
+                if words < 64:
+                    v &= (<uint64_t>1 << words) - 1
+                out[n] = v
+                n += 1
+
+
+def sum_marked(h, const uint8_t[::1] flags, int64_t[::1] out):
+    """Per span: ``out`` gets 4 sums in a row: allocated slots, marked slots (and bytes follow from elemsize)."""
+    cdef Index ix
+    cdef int64_t s, a, m
+    cdef uint32_t i
+    cdef const Span *sp
+    fill_index(&ix, h)
+    with nogil:
+        for s in range(ix.nspans):
+            sp = &ix.spans[s]
+            a = 0
+            m = 0
+            for i in range(sp.nelems):
+                a += flags[sp.first + i] & 1
+                m += (flags[sp.first + i] >> 1) & 1
+            out[2 * s] = a
+            out[2 * s + 1] = m

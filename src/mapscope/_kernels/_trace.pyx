@@ -1,0 +1,445 @@
+# Marks the heap from the roots and spreads types on the way. See reference/trace.py for the plain version.
+#
+# One walk does both: the pointer words of an object come from the pointer bitmap (so marking is exactly the collector's),
+# and where the object's type is known, the descriptor of that word says what it points to. Typed objects are walked first,
+# untyped ones only when no typed one is left, so that most objects are walked once.
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+from mapscope._kernels._index cimport (
+    Index, Span, ctz64, fill_index, find_span, host_of, ld64, load64, maskword, prefetch, slot_of,
+)
+
+cdef enum:
+    OP_NONE = 0
+    OP_PTR = 1
+    OP_FILL = 2
+    OP_EFACE = 3
+    OP_IFACE = 4
+    OP_FUNC = 5
+    OP_SWISSDIR = 6
+    OP_TRIENODE = 7
+
+cdef enum:
+    ALLOCATED = 1
+    MARKED = 2
+    QUEUED = 4
+
+cdef enum:
+    COVER_NONE = 0
+    COVER_ELEM = 1
+    COVER_FILL = 2
+    COVER_HEADER = 3
+
+cdef enum:
+    MAX_UPGRADES = 6
+
+cdef struct Trace:
+    Index ix
+    uint8_t *flags
+    int32_t *obj_type
+    uint8_t *cover          # low 4 bits: how the type covers the slot; high 4 bits: how often it changed
+    uint64_t *typed_stack
+    int64_t ntyped
+    uint64_t *plain_stack
+    int64_t nplain
+    int64_t stack_cap
+    # types
+    const int64_t *t_off
+    const int32_t *t_words
+    const uint64_t *t_iface
+    const uint8_t *t_pseudo
+    int64_t ntypes
+    const uint64_t *desc
+    const uint64_t *h_keys
+    const int32_t *h_vals
+    uint64_t h_mask
+    uint64_t types_lo
+    uint64_t types_hi
+    uint64_t text_lo
+    uint64_t text_hi
+    uint64_t outside_lo
+    uint64_t outside_hi
+    # outputs
+    uint64_t *pending       # pairs (type address, data word)
+    int64_t npending
+    int64_t pending_cap
+    uint64_t *outside       # hash set of addresses
+    int32_t *outside_type
+    uint8_t *outside_cover
+    int64_t noutside
+    uint64_t outside_mask
+    int64_t dangling
+
+
+cdef inline int32_t lookup(const Trace *t, uint64_t key) noexcept nogil:
+    # Open addressing; -1 unknown, -2 known not to be a type.
+    cdef uint64_t at = (key * <uint64_t>0x9E3779B97F4A7C15) >> 20
+    cdef uint64_t step
+    for step in range(t.h_mask + 1):
+        at &= t.h_mask
+        if t.h_keys[at] == key:
+            return t.h_vals[at]
+        if t.h_keys[at] == 0:
+            return -1
+        at += 1
+    return -1
+
+
+cdef inline void note_outside(Trace *t, uint64_t address, int32_t type_id, uint8_t cover) noexcept nogil:
+    # A typed pointer to static data: remembered once an address, for the caller to make a root of.
+    cdef uint64_t at
+    if address < t.outside_lo or address >= t.outside_hi or t.noutside * 2 > <int64_t>t.outside_mask:
+        return
+    at = (address * <uint64_t>0x9E3779B97F4A7C15) >> 20
+    while True:
+        at &= t.outside_mask
+        if t.outside[at] == address:
+            return
+        if t.outside[at] == 0:
+            t.outside[at] = address
+            t.outside_type[at] = type_id
+            t.outside_cover[at] = cover
+            t.noutside += 1
+            return
+        at += 1
+
+
+cdef inline void push(uint64_t *stack, int64_t *n, int64_t cap, uint64_t entry) noexcept nogil:
+    if n[0] < cap:
+        stack[n[0]] = entry
+        n[0] += 1
+
+
+cdef inline void visit(Trace *t, uint64_t v, int32_t type_id, uint8_t cover) noexcept nogil:
+    cdef int64_t s = find_span(&t.ix, v)
+    cdef int64_t i, oid
+    cdef const Span *sp
+    cdef uint64_t off, entry
+    cdef uint8_t was, changes
+    cdef bint better
+    if s < 0:
+        if type_id >= 0:
+            note_outside(t, v, type_id, cover)
+        return
+    sp = &t.ix.spans[s]
+    i = slot_of(sp, v)
+    if i < 0:
+        return
+    oid = sp.first + i
+    if not t.flags[oid] & ALLOCATED:
+        t.dangling += 1
+        return
+    entry = (<uint64_t>s << 32) | <uint64_t>i
+    if type_id >= 0:
+        off = v - sp.base - <uint64_t>i * sp.elemsize
+        if sp.header and off >= 8:
+            off -= 8
+        if off != 0:
+            # Interior: only a slice of a known element tells what the whole slot is, and only from an element's border.
+            if cover != COVER_FILL or t.t_words[type_id] <= 0 or off % (<uint64_t>t.t_words[type_id] * 8) != 0:
+                type_id = -1
+    if type_id < 0:
+        if not t.flags[oid] & MARKED:
+            t.flags[oid] |= MARKED
+            if not sp.noscan:
+                if sp.host:
+                    prefetch(<const void *>(sp.host + <uint64_t>i * sp.elemsize))
+                if t.obj_type[oid] >= 0:
+                    t.flags[oid] |= QUEUED
+                    push(t.typed_stack, &t.ntyped, t.stack_cap, entry)
+                else:
+                    push(t.plain_stack, &t.nplain, t.stack_cap, entry)
+        return
+    was = t.cover[oid] & 15
+    changes = t.cover[oid] >> 4
+    if t.obj_type[oid] < 0:
+        better = True
+    elif t.obj_type[oid] == type_id:
+        better = cover > was
+    elif was == COVER_HEADER:
+        better = t.t_pseudo[type_id] != 0
+    elif t.t_pseudo[t.obj_type[oid]]:
+        better = False
+    elif t.t_pseudo[type_id]:
+        better = True
+    else:
+        better = was == COVER_ELEM and (cover == COVER_FILL or t.t_words[type_id] > t.t_words[t.obj_type[oid]])
+    if better and changes < MAX_UPGRADES:
+        t.obj_type[oid] = type_id
+        t.cover[oid] = cover | <uint8_t>((changes + 1) << 4)
+    elif t.flags[oid] & MARKED:
+        return
+    t.flags[oid] |= MARKED
+    if sp.noscan or t.flags[oid] & QUEUED:
+        return
+    t.flags[oid] |= QUEUED
+    if sp.host:
+        prefetch(<const void *>(sp.host + <uint64_t>i * sp.elemsize))
+    push(t.typed_stack, &t.ntyped, t.stack_cap, entry)
+
+
+cdef inline bint follow_iface(Trace *t, uint64_t tw, uint64_t v, bint is_eface) noexcept nogil:
+    # The data word v of an interface whose first word is tw. False: nothing is known of tw.
+    cdef int32_t found = lookup(t, tw)
+    cdef uint64_t d
+    if found >= 0:
+        d = t.t_iface[found]
+        if (d & 255) == OP_FUNC:
+            follow_func(t, v)
+        elif (d & 255) == OP_NONE:
+            visit(t, v, -1, COVER_NONE)
+        else:
+            visit(t, v, <int32_t>(d >> 8), COVER_ELEM if (d & 255) == OP_PTR else COVER_FILL)
+        return True
+    if found == -1 and is_eface and tw != 0:
+        if t.npending < t.pending_cap:
+            t.pending[2 * t.npending] = tw
+            t.pending[2 * t.npending + 1] = v
+            t.npending += 1
+            return True
+    return False
+
+
+cdef inline void follow_func(Trace *t, uint64_t v) noexcept nogil:
+    # v points to a closure object, whose first word is the function's entry (runtime: funcval).
+    cdef uint64_t fn = 0
+    cdef int32_t found = -1
+    if load64(&t.ix, v, &fn) and fn >= t.text_lo and fn < t.text_hi:
+        found = lookup(t, fn)
+    visit(t, v, found if found >= 0 else -1, COVER_ELEM)
+
+
+cdef inline void follow(Trace *t, uint64_t d, uint64_t v, uint64_t address) noexcept nogil:
+    # One pointer word with a known descriptor. `address` is where the word lies.
+    cdef uint64_t w = 0
+    cdef int32_t arg = <int32_t>(d >> 8)
+    cdef int op = <int>(d & 255)
+    cdef const uint8_t *p
+    if op == OP_PTR:
+        visit(t, v, arg, COVER_ELEM)
+    elif op == OP_NONE:
+        visit(t, v, -1, COVER_NONE)
+    elif op == OP_FILL:
+        visit(t, v, arg, COVER_FILL)
+    elif op == OP_EFACE or op == OP_IFACE:
+        if not load64(&t.ix, address - 8, &w) or not follow_iface(t, w, v, op == OP_EFACE):
+            visit(t, v, -1, COVER_NONE)
+    elif op == OP_FUNC:
+        follow_func(t, v)
+    elif op == OP_SWISSDIR:
+        # maps.Map.dirPtr: one group when dirLen (the next word) is 0, else an array of *table, whose type is arg + 1.
+        if load64(&t.ix, address + 8, &w) and w != 0:
+            visit(t, v, arg + 1, COVER_FILL)
+        else:
+            visit(t, v, arg, COVER_ELEM)
+    elif op == OP_TRIENODE:
+        # internal/sync.node: its first byte says entry (arg) or indirect (arg + 1).
+        p = host_of(&t.ix, v)
+        visit(t, v, arg if p != NULL and p[0] else arg + 1, COVER_ELEM)
+    else:
+        visit(t, v, -1, COVER_NONE)
+
+
+cdef inline void plain_word(Trace *t, uint64_t before, bint before_is_scalar, uint64_t v) noexcept nogil:
+    # A pointer word of unknown meaning. A scalar word before it that is a type or itab makes the two an interface.
+    if before_is_scalar and before >= t.outside_lo and before < t.outside_hi:
+        if follow_iface(t, before, v, before >= t.types_lo and before < t.types_hi):
+            return
+    visit(t, v, -1, COVER_NONE)
+
+
+cdef void scan_object(Trace *t, uint64_t entry, bint typed) noexcept nogil:
+    cdef const Span *sp = &t.ix.spans[entry >> 32]
+    cdef uint64_t i = entry & <uint64_t>0xFFFFFFFF
+    cdef int64_t oid = sp.first + <int64_t>i
+    cdef uint64_t base = sp.base + i * sp.elemsize
+    cdef uint64_t nwords = sp.elemsize >> 3
+    cdef uint64_t start = sp.header
+    cdef uint64_t bit0 = sp.maskbit + ((base - sp.base) >> 3)
+    cdef const uint8_t *p = <const uint8_t *>(sp.host + i * sp.elemsize) if sp.host else NULL
+    cdef int32_t type_id = t.obj_type[oid] if typed else -1
+    cdef uint64_t tw = 0
+    cdef bint fill = False
+    cdef const uint64_t *desc = NULL
+    cdef uint64_t k, m, w, v, rel, before, d
+    cdef bint scalar
+    if type_id >= 0:
+        fill = (t.cover[oid] & 15) >= COVER_FILL
+        tw = <uint64_t>t.t_words[type_id]
+        desc = t.desc + t.t_off[type_id]
+    elif nwords > 0 and not (maskword(&t.ix, bit0) & 1):
+        # An untyped object whose first word is the entry of a known closure is that closure.
+        v = 0
+        if p != NULL:
+            v = ld64(p)
+        else:
+            load64(&t.ix, base, &v)
+        if v >= t.text_lo and v < t.text_hi:
+            type_id = lookup(t, v)
+            if type_id >= 0:
+                t.obj_type[oid] = type_id
+                t.cover[oid] = COVER_ELEM | 16
+                tw = <uint64_t>t.t_words[type_id]
+                desc = t.desc + t.t_off[type_id]
+    k = 0
+    while k < nwords:
+        m = maskword(&t.ix, bit0 + k)
+        if nwords - k < 64:
+            m &= (<uint64_t>1 << (nwords - k)) - 1
+        while m:
+            w = k + <uint64_t>ctz64(m)
+            m &= m - 1
+            if p != NULL:
+                v = ld64(p + 8 * w)
+            elif not load64(&t.ix, base + 8 * w, &v):
+                continue
+            if v < 4096:
+                continue
+            d = OP_NONE
+            if type_id >= 0 and tw > 0:
+                rel = w - start
+                if rel >= tw:
+                    if fill:
+                        d = desc[rel % tw]
+                else:
+                    d = desc[rel]
+                if d != OP_NONE:
+                    follow(t, d, v, base + 8 * w)
+                else:
+                    visit(t, v, -1, COVER_NONE)
+                continue
+            before = 0
+            scalar = False
+            if w > start and not (maskword(&t.ix, bit0 + w - 1) & 1):
+                scalar = True
+                if p != NULL:
+                    before = ld64(p + 8 * w - 8)
+                else:
+                    load64(&t.ix, base + 8 * w - 8, &before)
+            plain_word(t, before, scalar, v)
+        k += 64
+
+
+cdef void scan_region(Trace *t, uint64_t address, int64_t words, int32_t type_id, const uint8_t *mask, bint stack) noexcept nogil:
+    # Roots: a masked run of words (data, bss), a typed variable, or a stack (every word, no meaning).
+    cdef int64_t w
+    cdef uint64_t v, before, tw = 0, d
+    cdef const uint64_t *desc = NULL
+    if type_id >= 0:
+        tw = <uint64_t>t.t_words[type_id]
+        desc = t.desc + t.t_off[type_id]
+        if tw == 0:
+            return
+    for w in range(words):
+        if mask != NULL and not (mask[w >> 3] >> (w & 7)) & 1:
+            continue
+        if type_id >= 0:
+            d = desc[<uint64_t>w % tw]
+            if d == OP_NONE:
+                continue
+            if not load64(&t.ix, address + 8 * <uint64_t>w, &v) or v < 4096:
+                continue
+            follow(t, d, v, address + 8 * <uint64_t>w)
+            continue
+        if not load64(&t.ix, address + 8 * <uint64_t>w, &v) or v < 4096:
+            continue
+        if stack or w == 0 or mask == NULL or (mask[(w - 1) >> 3] >> ((w - 1) & 7)) & 1:
+            visit(t, v, -1, COVER_NONE)
+            continue
+        before = 0
+        load64(&t.ix, address + 8 * <uint64_t>w - 8, &before)
+        plain_word(t, before, True, v)
+
+
+cdef void drain(Trace *t) noexcept nogil:
+    # Typed objects first; an untyped one only when no typed one is left and no type waits for the caller.
+    cdef uint64_t entry
+    cdef int64_t oid
+    while True:
+        while t.ntyped and t.npending < t.pending_cap:
+            t.ntyped -= 1
+            entry = t.typed_stack[t.ntyped]
+            oid = t.ix.spans[entry >> 32].first + <int64_t>(entry & <uint64_t>0xFFFFFFFF)
+            t.flags[oid] &= ~<uint8_t>QUEUED
+            scan_object(t, entry, True)
+        if t.npending or t.noutside or not t.nplain:
+            return
+        t.nplain -= 1
+        entry = t.plain_stack[t.nplain]
+        oid = t.ix.spans[entry >> 32].first + <int64_t>(entry & <uint64_t>0xFFFFFFFF)
+        if t.obj_type[oid] < 0:
+            scan_object(t, entry, False)
+
+
+def trace(h, st, types, regions, mask, pairs):
+    """One round of the walk; see reference/trace.py for the parameters. Returns nothing: the state is in ``st``."""
+    cdef Trace t
+    fill_index(&t.ix, h)
+    cdef uint8_t[::1] flags = st.flags
+    cdef int32_t[::1] obj_type = st.obj_type
+    cdef uint8_t[::1] cover = st.cover
+    cdef uint64_t[::1] typed_stack = st.typed_stack
+    cdef uint64_t[::1] plain_stack = st.plain_stack
+    cdef uint64_t[::1] pending = st.pending
+    cdef uint64_t[::1] outside = st.outside
+    cdef int32_t[::1] outside_type = st.outside_type
+    cdef uint8_t[::1] outside_cover = st.outside_cover
+    cdef const int64_t[::1] t_off = types.offsets
+    cdef const int32_t[::1] t_words = types.words
+    cdef const uint64_t[::1] t_iface = types.iface
+    cdef const uint8_t[::1] t_pseudo = types.pseudo
+    cdef const uint64_t[::1] desc = types.descriptors
+    cdef const uint64_t[::1] h_keys = types.hash_keys
+    cdef const int32_t[::1] h_vals = types.hash_values
+    cdef const int64_t[:, ::1] reg = regions
+    cdef const uint8_t[::1] root_mask = mask
+    cdef const uint64_t[:, ::1] seeds = pairs
+    cdef int64_t r
+    cdef bint nothing
+    if t.ix.nobjects == 0:
+        return
+    t.flags = &flags[0]
+    t.obj_type = &obj_type[0]
+    t.cover = &cover[0]
+    t.typed_stack = &typed_stack[0]
+    t.plain_stack = &plain_stack[0]
+    t.stack_cap = typed_stack.shape[0]
+    t.ntyped = st.ntyped
+    t.nplain = st.nplain
+    t.t_off = &t_off[0]
+    t.t_words = &t_words[0]
+    t.t_iface = &t_iface[0]
+    t.t_pseudo = &t_pseudo[0]
+    t.ntypes = t_off.shape[0]
+    t.desc = &desc[0]
+    t.h_keys = &h_keys[0]
+    t.h_vals = &h_vals[0]
+    t.h_mask = h_keys.shape[0] - 1
+    t.types_lo, t.types_hi = types.types_range
+    t.text_lo, t.text_hi = types.text_range
+    t.outside_lo, t.outside_hi = types.module_range
+    t.pending = &pending[0]
+    t.pending_cap = pending.shape[0] // 2
+    t.npending = 0
+    t.outside = &outside[0]
+    t.outside_type = &outside_type[0]
+    t.outside_cover = &outside_cover[0]
+    t.outside_mask = outside.shape[0] - 1
+    t.noutside = 0
+    t.dangling = 0
+    with nogil:
+        for r in range(seeds.shape[0]):
+            if not follow_iface(&t, seeds[r, 0], seeds[r, 1], False):
+                visit(&t, seeds[r, 1], -1, COVER_NONE)
+        for r in range(reg.shape[0]):
+            # columns: address, words, type id or -1, offset of its mask in bytes or -1, 1 for a stack
+            scan_region(
+                &t, <uint64_t>reg[r, 0], reg[r, 1], <int32_t>reg[r, 2],
+                &root_mask[reg[r, 3]] if reg[r, 3] >= 0 else NULL, reg[r, 4] != 0,
+            )
+        drain(&t)
+    st.ntyped = t.ntyped
+    st.nplain = t.nplain
+    st.npending = t.npending
+    st.noutside = t.noutside
+    st.dangling = st.dangling + t.dangling

@@ -1,0 +1,181 @@
+"""Bytes at virtual addresses, wherever they come from: mapped files laid over an address space.
+
+A :class:`Memory` is a sorted list of extents, each a run of bytes of one mapped file. Nothing is copied until it is asked
+for. What no extent covers is *missing*: :meth:`Memory.read` answers None, never zeros.
+"""
+
+from __future__ import annotations
+
+import bisect
+import mmap
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+PAGE = 4096
+CHUNK_SHIFT = 26
+"""Kernels look addresses up in chunks of 64 MB, the size of a heap arena (``heapArenaBytes`` in runtime/malloc.go)."""
+ADDRESS_BITS = 48
+PAGES_PER_CHUNK = 1 << (CHUNK_SHIFT - 12)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """``size`` bytes at ``start``, found at ``offset`` of ``buffer``; offset -1 means zeros that the evidence vouches for."""
+
+    start: int
+    size: int
+    buffer: int
+    offset: int
+
+    @property
+    def end(self) -> int:
+        """First address behind the extent."""
+        return self.start + self.size
+
+
+@dataclass(frozen=True, slots=True)
+class PageTable:
+    """Where each 4 KB page lies in this process, for the kernels.
+
+    ``chunk_slot``: int32 by ``address >> 26``, -1 where nothing is mapped. ``page_host``: uint64 by
+    ``slot << 14 | page in chunk``: host address of the page, 0 where it is missing. Zero pages all point to one page of zeros.
+    """
+
+    chunk_slot: npt.NDArray[np.int32]
+    page_host: npt.NDArray[np.uint64]
+    zero_page: npt.NDArray[np.uint8]
+
+
+class Memory:
+    """A read-only address space. ``add`` in order of trust: an address is served by the first extent that covers it."""
+
+    def __init__(self) -> None:
+        self._buffers: list[npt.NDArray[np.uint8]] = []
+        self._keep: list[object] = []
+        self._starts: list[int] = []
+        self._extents: list[Extent] = []
+        self._views: list[memoryview] = []
+
+    @property
+    def extents(self) -> tuple[Extent, ...]:
+        """All extents, by address, not overlapping."""
+        return tuple(self._extents)
+
+    def add_buffer(self, data: mmap.mmap | bytes) -> int:
+        """Takes a mapped file (or bytes) as a source of extents; answers its index."""
+        self._buffers.append(np.frombuffer(data, dtype=np.uint8))
+        self._views.append(memoryview(self._buffers[-1]))
+        self._keep.append(data)
+        return len(self._buffers) - 1
+
+    def add(self, start: int, size: int, buffer: int, offset: int) -> None:
+        """Lays ``size`` bytes of ``buffer`` at ``start``; parts that earlier extents cover are left to them."""
+        if size <= 0 or start < 0 or start + size > 1 << 64:
+            return
+        if offset >= 0:
+            size = min(size, len(self._buffers[buffer]) - offset)
+        cursor, end = start, start + size
+        while cursor < end:
+            at = bisect.bisect_right(self._starts, cursor)
+            if at and self._extents[at - 1].end > cursor:
+                cursor = self._extents[at - 1].end
+                continue
+            stop = min(end, self._starts[at]) if at < len(self._starts) else end
+            where = offset + (cursor - start) if offset >= 0 else -1
+            self._starts.insert(at, cursor)
+            self._extents.insert(at, Extent(cursor, stop - cursor, buffer, where))
+            cursor = stop
+
+    def covered(self, address: int, size: int = 1) -> int:
+        """How many of ``size`` bytes from ``address`` on are there without a gap."""
+        have = 0
+        while have < size:
+            at = bisect.bisect_right(self._starts, address + have) - 1
+            if at < 0 or self._extents[at].end <= address + have:
+                break
+            have = min(size, self._extents[at].end - address)
+        return have
+
+    def read(self, address: int, size: int) -> bytes | None:
+        """``size`` bytes at ``address``, or None when any of them is missing."""
+        at = bisect.bisect_right(self._starts, address) - 1
+        if at < 0 or size < 0:
+            return None
+        extent = self._extents[at]
+        skip = address - extent.start
+        if skip + size <= extent.size:
+            if extent.offset < 0:
+                return bytes(size)
+            begin = extent.offset + skip
+            return bytes(self._views[extent.buffer][begin : begin + size])
+        if self.covered(address, size) < size:
+            return None
+        parts = []
+        while size:
+            at = bisect.bisect_right(self._starts, address) - 1
+            extent = self._extents[at]
+            take = min(size, extent.end - address)
+            begin = extent.offset + address - extent.start
+            parts.append(bytes(take) if extent.offset < 0 else bytes(self._views[extent.buffer][begin : begin + take]))
+            address += take
+            size -= take
+        return b"".join(parts)
+
+    def word(self, address: int) -> int | None:
+        """The 8-byte little-endian word at ``address``, or None."""
+        data = self.read(address, 8)
+        return None if data is None else int.from_bytes(data, "little")
+
+    def words(self, address: int, count: int) -> npt.NDArray[np.uint64] | None:
+        """``count`` words from ``address`` on, or None when any byte is missing."""
+        data = self.read(address, 8 * count)
+        return None if data is None else np.frombuffer(data, dtype="<u8")
+
+    def page_table(self, include: Iterable[int] = ()) -> PageTable:
+        """The table that the kernels use. Pages that an extent covers only in part are left out.
+
+        ``include``: chunk numbers (address >> 26) that get a slot even if no byte of them is there (heap arenas).
+        """
+        chunk_slot = np.full(1 << (ADDRESS_BITS - CHUNK_SHIFT), -1, dtype=np.int32)
+        zero_page = np.zeros(PAGE, dtype=np.uint8)
+        chunks = self._chunks(include)
+        chunk_slot[chunks] = np.arange(len(chunks), dtype=np.int32)
+        page_host = np.zeros(len(chunks) * PAGES_PER_CHUNK, dtype=np.uint64)
+        bases = [buffer.ctypes.data for buffer in self._buffers]
+        zero = zero_page.ctypes.data
+        for extent in self._extents:
+            first = -(-extent.start // PAGE)
+            last = extent.end // PAGE
+            if extent.end > 1 << ADDRESS_BITS:
+                continue
+            for lo, hi in _split(first, last):
+                slot = int(chunk_slot[lo >> (CHUNK_SHIFT - 12)])
+                if slot < 0:
+                    continue
+                at = slot * PAGES_PER_CHUNK + (lo & (PAGES_PER_CHUNK - 1))
+                target = page_host[at : at + hi - lo]
+                if extent.offset < 0:
+                    target[:] = zero
+                else:
+                    host = bases[extent.buffer] + extent.offset + lo * PAGE - extent.start
+                    target[:] = np.uint64(host) + np.arange(hi - lo, dtype=np.uint64) * np.uint64(PAGE)
+        return PageTable(chunk_slot, page_host, zero_page)
+
+    def _chunks(self, include: Iterable[int]) -> npt.NDArray[np.int64]:
+        """Chunks that hold at least one byte of a file; runs of zeros alone (reservations that gcore writes) do not count."""
+        found = {chunk for chunk in include if 0 <= chunk < 1 << (ADDRESS_BITS - CHUNK_SHIFT)}
+        for extent in self._extents:
+            if extent.offset >= 0 and extent.end <= 1 << ADDRESS_BITS:
+                found.update(range(extent.start >> CHUNK_SHIFT, ((extent.end - 1) >> CHUNK_SHIFT) + 1))
+        return np.array(sorted(found), dtype=np.int64)
+
+
+def _split(first: int, last: int) -> Iterable[tuple[int, int]]:
+    """Page range cut at chunk borders."""
+    while first < last:
+        stop = min(last, (first | (PAGES_PER_CHUNK - 1)) + 1)
+        yield first, stop
+        first = stop

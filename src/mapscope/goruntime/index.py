@@ -1,0 +1,138 @@
+"""The address index of a heap: from an address to its page, span and object, in the arrays that the kernels read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mapscope._kernels import load
+from mapscope.evidence.memory import CHUNK_SHIFT, PageTable
+
+SPAN_DTYPE = np.dtype(
+    [
+        ("base", "<u8"),
+        ("elemsize", "<u8"),
+        ("host", "<u8"),
+        ("first", "<i8"),
+        ("maskbit", "<u8"),
+        ("bytes", "<u8"),
+        ("nelems", "<u4"),
+        ("divmul", "<u4"),
+        ("noscan", "u1"),
+        ("header", "u1"),
+        ("pad", "V6"),
+    ]
+)
+"""One span in use, one cache line; ``Span`` in _kernels/_index.pxd."""
+
+GO_PAGE = 8192
+"""``pageSize`` of runtime/malloc.go, in every release."""
+_SPAN_PAGES_PER_CHUNK = 1 << (CHUNK_SHIFT - 13)
+_MASK_BITS_PER_CHUNK = 1 << (CHUNK_SHIFT - 3)
+
+
+@dataclass(slots=True)
+class HeapIndex:
+    """What the kernels need to find their way. All arrays are contiguous.
+
+    ``chunk_slot`` int32 and ``page_host`` uint64: see PageTable. ``page_span``: int32 by ``slot << 13 | 8 KB page in chunk``,
+    index into ``spans`` or -1. ``spans``: SPAN_DTYPE, ordered by base. ``ptrmask``: uint64, one bit a word of memory, by
+    ``slot << 23 | word in chunk``, one word of padding. ``nobjects``: slots over all spans; object ids count them in order.
+    """
+
+    chunk_slot: npt.NDArray[np.int32]
+    page_host: npt.NDArray[np.uint64]
+    page_span: npt.NDArray[np.int32]
+    spans: npt.NDArray[np.void]
+    ptrmask: npt.NDArray[np.uint64]
+    nobjects: int
+    zero_page: npt.NDArray[np.uint8]
+
+    @property
+    def span_bytes(self) -> npt.NDArray[np.uint8]:
+        """The spans as raw bytes, for the kernels."""
+        return self.spans.view(np.uint8)
+
+    def span_of_object(self, objects: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Index of the span of each object id."""
+        return np.searchsorted(self.spans["first"], objects, side="right") - 1
+
+    def address_of(self, objects: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+        """Slot address of each object id."""
+        spans = self.spans[self.span_of_object(objects)]
+        slots = (objects - spans["first"]).astype(np.uint64)
+        out: npt.NDArray[np.uint64] = spans["base"] + slots * spans["elemsize"]
+        return out
+
+    def sizes_of(self, objects: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+        """Slot size in bytes of each object id."""
+        out: npt.NDArray[np.uint64] = self.spans["elemsize"][self.span_of_object(objects)]
+        return out
+
+    def find(self, addresses: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
+        """Object id (-1: none) and slot address (0: none) for each address, interior ones too."""
+        flat = np.ascontiguousarray(addresses, dtype=np.uint64).reshape(-1)
+        ids = np.empty(len(flat), dtype=np.int64)
+        bases = np.empty(len(flat), dtype=np.uint64)
+        load("spans").find_objects(self, flat, ids, bases)
+        return ids, bases
+
+
+def gather(
+    pages: PageTable | HeapIndex, addresses: npt.NDArray[np.uint64], size: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """``size`` bytes at each address as rows of uint8, and which rows were wholly in the evidence (others are undefined)."""
+    flat = np.ascontiguousarray(addresses, dtype=np.uint64).reshape(-1)
+    rows = np.zeros((len(flat), size), dtype=np.uint8)
+    ok = np.zeros(len(flat), dtype=np.uint8)
+    load("spans").gather(pages, flat, rows, ok)
+    return rows, ok.view(np.bool_)
+
+
+def column(rows: npt.NDArray[np.uint8], offset: int, size: int) -> npt.NDArray[np.uint64]:
+    """The unsigned little-endian field of ``size`` (1, 2, 4, 8) bytes at ``offset`` of each gathered row, as uint64."""
+    part = np.ascontiguousarray(rows[:, offset : offset + size])
+    out: npt.NDArray[np.uint64] = part.view(f"<u{size}").reshape(-1).astype(np.uint64)
+    return out
+
+
+def build_index(pages: PageTable, spans: npt.NDArray[np.void]) -> HeapIndex:
+    """Index of ``spans`` (ordered by base, not overlapping, every page in a chunk of ``pages``).
+
+    Fills ``first``, ``maskbit``, ``divmul`` and ``host`` of the spans; base, elemsize, nelems, bytes, noscan and header are
+    the caller's.
+    """
+    nelems = spans["nelems"].astype(np.int64)
+    spans["first"] = np.concatenate(([0], np.cumsum(nelems)[:-1])) if len(spans) else 0
+    nobjects = int(nelems.sum())
+    slots = pages.chunk_slot[(spans["base"] >> np.uint64(CHUNK_SHIFT)).astype(np.int64)].astype(np.int64)
+    in_chunk = (spans["base"] & np.uint64((1 << CHUNK_SHIFT) - 1)).astype(np.int64)
+    spans["maskbit"] = slots * _MASK_BITS_PER_CHUNK + (in_chunk >> 3)
+    single = spans["nelems"] <= 1
+    spans["divmul"] = np.where(single, 0, ((1 << 32) + spans["elemsize"] - 1) // np.maximum(spans["elemsize"], 1))
+    nslots = len(pages.page_host) >> (CHUNK_SHIFT - 12)
+    page_span = np.full(nslots * _SPAN_PAGES_PER_CHUNK, -1, dtype=np.int32)
+    npages = (spans["bytes"] // GO_PAGE).astype(np.int64)
+    start = slots * _SPAN_PAGES_PER_CHUNK + (in_chunk >> 13)
+    total = int(npages.sum())
+    offsets = np.arange(total, dtype=np.int64) - np.repeat(np.cumsum(npages) - npages, npages)
+    page_span[np.repeat(start, npages) + offsets] = np.repeat(np.arange(len(spans), dtype=np.int32), npages)
+    spans["host"] = _contiguous_host(pages, slots * (1 << (CHUNK_SHIFT - 12)) + (in_chunk >> 12), npages * 2)
+    ptrmask = np.zeros(nslots * (_MASK_BITS_PER_CHUNK // 64) + 1, dtype=np.uint64)
+    return HeapIndex(pages.chunk_slot, pages.page_host, page_span, spans, ptrmask, nobjects, pages.zero_page)
+
+
+def _contiguous_host(
+    pages: PageTable, first: npt.NDArray[np.int64], count: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint64]:
+    """Host address of each run of 4 KB pages that lies in one piece in the evidence, else 0."""
+    host = pages.page_host
+    if not len(first):
+        return np.zeros(0, dtype=np.uint64)
+    follows = np.zeros(len(host), dtype=np.int64)
+    follows[1:] = (host[1:] == host[:-1] + np.uint64(4096)) & (host[:-1] != 0)
+    broken = np.concatenate(([0], np.cumsum(1 - follows)))
+    whole = broken[first + count] - broken[first + 1] == 0
+    return np.where(whole & (host[first] != 0), host[first], np.uint64(0))

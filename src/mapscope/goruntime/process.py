@@ -1,0 +1,158 @@
+"""A Go process as evidence shows it: memory, executable, modules, layouts, the runtime's globals, all on one address scale."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mapscope.binary.executable import Executable
+from mapscope.binary.moduledata import ModuleData, read_modules
+from mapscope.binary.rtypes import TypeReader
+from mapscope.binary.runtimeglobals import runtime_globals
+from mapscope.errors import EvidenceError, ExecutableError, FormatError, MapscopeError
+from mapscope.evidence.core import Core
+from mapscope.evidence.memory import Memory
+from mapscope.goruntime.layout import Layouts, load
+
+PF_W = 2
+_MAX_NOTE_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Everything that the floors above read. ``globals`` are run-time addresses of the runtime's variables, by name."""
+
+    core: Core
+    executable: Executable
+    found_by: str
+    """How the executable was found: ``given`` or ``NT_FILE``."""
+    bias: int
+    """Run-time address minus static address."""
+    memory: Memory
+    modules: tuple[ModuleData, ...]
+    layouts: Layouts
+    types: TypeReader
+    globals: dict[str, int]
+    go_version: str
+    warnings: tuple[str, ...]
+
+    @property
+    def mheap(self) -> int:
+        """Address of ``runtime.mheap_``."""
+        return self.globals["runtime.mheap_"]
+
+
+def open_process(core: Core, executable: str | os.PathLike[str] | None = None) -> Process:
+    """Puts core and executable together.
+
+    Raises:
+        ExecutableError: no executable was found, it is not a Go program, or it is not the one that made the core.
+        LayoutError: no layout table fits.
+        EvidenceError: the core lacks what nothing can do without (moduledata, ``runtime.mheap_``).
+    """
+    if executable is not None:
+        exe, found_by = Executable.open(executable), "given"
+    else:
+        exe, found_by = _find_executable(core)
+    if exe.arch != core.elf.machine:
+        raise ExecutableError(
+            f"{exe.path} is a program for {exe.arch}, the core is of a process on {core.elf.machine}",
+            "give the executable that made this core",
+        )
+    bias = _bias(core, exe)
+    _check_build(core, exe, bias)
+    memory = core.memory
+    buffer = memory.add_buffer(exe.elf.mapping)
+    for segment in exe.elf.segments:
+        if not segment.flags & PF_W:
+            memory.add(segment.vaddr + bias, min(segment.filesz, segment.memsz), buffer, segment.offset)
+    static = exe.module
+    modules = read_modules(memory, static.address + bias, exe.module_layout)
+    if not modules:
+        raise EvidenceError(
+            "the module data of the program is not in this core",
+            "take the core again with the default filter (gcore PID writes all private memory)",
+        )
+    want = static.rebase(bias)
+    if (modules[0].text, modules[0].etext, modules[0].types, modules[0].etypes) != (
+        want.text, want.etext, want.types, want.etypes
+    ):  # fmt: skip
+        raise ExecutableError(
+            f"{exe.path} is not the executable that made this core: its module data differ",
+            "give the very file that ran (same build); `file CORE` and NT_FILE name its path",
+        )
+    layouts = load(exe.go_version, exe.arch)
+    warnings = list(core.missing)
+    if not layouts.exact:
+        warnings.append(
+            f"no layout table for {exe.go_version} on {exe.arch}: that of {layouts.used_series} is used; "
+            "every figure passed the self-check, but treat it with care"
+        )
+    types = TypeReader(memory, modules, series=exe.series, swiss_maps=exe.swiss_maps)
+    globals_ = {name: address + bias for name, address in runtime_globals(exe).items()}
+    if "runtime.mheap_" not in globals_:
+        raise ExecutableError(
+            f"runtime.mheap_ cannot be found in {exe.path}: it has no symbols and its code could not be decoded",
+            "install the disassembler (pip install 'mapscope[asm]') or give the unstripped executable",
+        )
+    return Process(
+        core, exe, found_by, bias, memory, modules, layouts, types, globals_, exe.go_version, tuple(warnings)
+    )
+
+
+def _find_executable(core: Core) -> tuple[Executable, str]:
+    """The first mapped file that is a Go program; NT_FILE lists the executable before its libraries."""
+    tried: list[str] = []
+    failure: MapscopeError | None = None
+    for row in core.executable_mappings():
+        if row.path in tried or row.path.startswith(("/dev/", "/memfd:")) or ".so" in Path(row.path).name:
+            continue
+        tried.append(row.path)
+        if len(tried) > 8:
+            break
+        try:
+            return Executable.open(row.path), "NT_FILE"
+        except MapscopeError as error:
+            failure = failure or error
+    if not tried:
+        raise ExecutableError(
+            f"{core.path}: the core does not name its executable", "give it: mapscope analyze CORE EXECUTABLE"
+        )
+    raise ExecutableError(
+        f"the executable of this core, {tried[0]}, cannot be used: {failure}",
+        "give it: mapscope analyze CORE EXECUTABLE",
+    )
+
+
+def _bias(core: Core, exe: Executable) -> int:
+    """Run-time minus static address: from the process's entry point (AT_ENTRY), else from the mapping of the file."""
+    if exe.elf.kind == "EXEC":
+        return 0
+    if core.entry:
+        return core.entry - exe.elf.entry
+    first = min((s.vaddr - s.offset for s in exe.elf.segments), default=0)
+    for row in core.executable_mappings():
+        if Path(row.path).name == exe.path.name:
+            return row.start - first
+    raise ExecutableError(
+        f"where {exe.path} was loaded is not in this core (no auxiliary vector and no NT_FILE row)",
+        "take the core again with gcore",
+    )
+
+
+def _check_build(core: Core, exe: Executable, bias: int) -> None:
+    """Compares the build ids in the core's own image of the file with the file's, where the core has them."""
+    for note in exe.elf.note_ranges:
+        address, size = note
+        if not 0 < size <= _MAX_NOTE_BYTES:
+            continue
+        there, here = core.memory.read(address + bias, size), exe.elf.read(address, size)
+        if there is not None and here is not None and there != here:
+            raise ExecutableError(
+                f"{exe.path} is not the executable that made this core: the build ids differ",
+                "give the very file that ran (same build); NT_FILE names its path",
+            )
+
+
+__all__ = ["FormatError", "Process", "open_process"]

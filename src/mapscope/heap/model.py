@@ -1,0 +1,146 @@
+"""A heap that has been read and traced: what maps, graph and findings stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mapscope.binary.textscan import TextFacts
+from mapscope.errors import LayoutError
+from mapscope.goruntime.dwarftypes import DwarfTypes, Variable
+from mapscope.goruntime.goroutines import GoroutineTable, StackRoots, read_goroutines, stack_roots
+from mapscope.goruntime.index import HeapIndex, build_index
+from mapscope.goruntime.memstats import RuntimeFigures, read_runtime_figures
+from mapscope.goruntime.pointers import fill_pointer_mask, mark_headers
+from mapscope.goruntime.process import Process
+from mapscope.goruntime.roots import Roots, read_roots
+from mapscope.goruntime.spans import Arenas, SpanTable, read_arenas, read_spans
+from mapscope.goruntime.typetable import TypeTable
+from mapscope.heap.globals import typed_globals
+from mapscope.heap.trace import ALLOCATED, COVER_FILL, COVER_HEADER, TraceState, run_trace
+from mapscope._kernels import load
+
+
+class Progress(Protocol):
+    """Called on the way: ``step`` in words, ``done`` of ``total`` (0: not known)."""
+
+    def __call__(self, step: str, done: int, total: int) -> None: ...
+
+
+def quiet(step: str, done: int, total: int) -> None:
+    """A Progress that says nothing."""
+
+
+@dataclass(slots=True)
+class Heap:
+    """The heap of one process at one instant, traced from its roots."""
+
+    process: Process
+    index: HeapIndex
+    spans: SpanTable
+    arenas: Arenas
+    types: TypeTable
+    state: TraceState
+    roots: Roots
+    goroutines: GoroutineTable
+    stacks: StackRoots
+    variables: list[Variable]
+    facts: TextFacts | None
+    figures: RuntimeFigures | None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def live(self) -> npt.NDArray[np.bool_]:
+        """By object id: whether the roots reach it."""
+        return (self.state.flags & 2) != 0
+
+
+def read_heap(process: Process, progress: Progress = quiet) -> Heap:
+    """Spans, objects, pointers, roots, then the trace. The steps are named to ``progress``."""
+    memory, layouts = process.memory, process.layouts
+    progress("spans", 0, 0)
+    arenas = read_arenas(memory, layouts, process.mheap)
+    have = {extent.start >> 26 for extent in memory.extents}
+    numbers = [n for n in arenas.number.tolist()]
+    pages = memory.page_table(numbers[: 2 * len(have) + 64])
+    table = read_spans(memory, pages, layouts, process.mheap, arenas)
+    mark_headers(layouts, table)
+    index = build_index(pages, table.spans)
+    if index.nobjects >= 1 << 32:
+        raise LayoutError(f"{index.nobjects} slots in the heap are more than mapscope can number", "tell us about it")
+    notes: list[str] = []
+    if table.dropped:
+        notes.append(f"{table.dropped} spans failed the self-check and were left out")
+    flags = np.zeros(index.nobjects, dtype=np.uint8)
+    unreadable = load("spans").alloc_flags(index, table.freeindex, table.allocbits, flags)
+    if unreadable:
+        notes.append(f"{unreadable} spans have no readable allocation bits: their objects may be missed")
+    progress("pointers", 0, 0)
+    words = fill_pointer_mask(memory, layouts, index, table, arenas, flags, _mask_of(process))
+    if words.unreadable:
+        notes.append(f"the pointer bits of {words.unreadable} spans or slots are not in this core: what they hold may be missed")
+    progress("types", 0, 0)
+    types = TypeTable(process.types, layouts)
+    _ranges(process, types)
+    goroutines = read_goroutines(memory, pages, layouts, process.globals, process.core.threads)
+    stacks = stack_roots(goroutines, process.core.threads)
+    roots = read_roots(memory, layouts, index, table, process.modules, stacks, process.globals)
+    known = typed_globals(process, types)
+    state = TraceState.fresh(flags)
+    _apply_headers(index, types, state, words.objects, words.types)
+    progress("mark", 0, 0)
+    regions = np.concatenate([known.regions, roots.regions]) if len(known.regions) else roots.regions
+    run_trace(
+        index, state, types, regions, roots.mask, roots.loose, progress=lambda done, total: progress("mark", done, total)
+    )
+    figures = read_runtime_figures(memory, layouts, table, process.globals, process.mheap)
+    return Heap(
+        process, index, table, arenas, types, state, roots, goroutines, stacks, known.variables, known.facts, figures,
+        notes + roots.notes + known.notes,
+    )  # fmt: skip
+
+
+def _mask_of(process: Process) -> Callable[[int], npt.NDArray[np.bool_] | None]:
+    """Pointer mask of a type over its whole size."""
+
+    def mask(address: int) -> npt.NDArray[np.bool_] | None:
+        rtype, bits = process.types.at(address), process.types.pointer_mask(address)
+        if rtype is None or bits is None or rtype.size < 8 or rtype.size > 1 << 31:
+            return None
+        out = np.zeros(rtype.size // 8, dtype=np.bool_)
+        out[: len(bits)] = bits[: len(out)]
+        return out
+
+    return mask
+
+
+def _ranges(process: Process, types: TypeTable) -> None:
+    """Where types, code and static data of all modules lie, as one range each (they only narrow down what is looked up)."""
+    modules = process.modules
+    types.types_range = (min(m.types for m in modules), max(m.etypes for m in modules))
+    types.text_range = (min(m.text for m in modules), max(m.etext for m in modules))
+    low = min(min(m.types, m.text, m.data or m.types, m.noptrdata or m.types) for m in modules)
+    high = max(max(m.etypes, m.end, m.ebss, m.enoptrbss) for m in modules)
+    types.module_range = (low, high)
+
+
+def _apply_headers(
+    index: HeapIndex,
+    types: TypeTable,
+    state: TraceState,
+    objects: npt.NDArray[np.int64],
+    words: npt.NDArray[np.uint64],
+) -> None:
+    """Gives every slot with a type word of its own its type, before the walk."""
+    unique, inverse = np.unique(words, return_inverse=True)
+    ids = np.array([-1 if (found := types.intern(a)) is None else found for a in unique.tolist()], dtype=np.int32)
+    if len(unique):
+        state.obj_type[objects] = ids[inverse.reshape(-1)]
+        state.cover[objects] = COVER_HEADER
+
+
+__all__ = ["ALLOCATED", "COVER_FILL", "DwarfTypes", "Heap", "Progress", "quiet", "read_heap"]

@@ -1,0 +1,217 @@
+"""From headers to the table of maps: everything that a map's arrays say, counted by the kernels in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mapscope._kernels import load
+from mapscope.goruntime.index import HeapIndex
+from mapscope.goruntime.layout import Layouts
+from mapscope.maps.headers import read_headers
+from mapscope.maps.model import COLUMNS, FLAG_SAME_SIZE_GROW, Generation, MapTable, Place
+from mapscope.maps.sizes import Allocator, classic_needed, swiss_needed
+from mapscope.maps.types import MapShape
+
+CLASSIC_OUT = ("live", "overflow", "overflow_bytes", "evacuated", "old_overflow", "old_overflow_bytes", "indirect",
+               "unreadable", "corrupt")  # fmt: skip
+SWISS_OUT = ("used", "tables", "groups", "capacity", "growth_left", "tombstones", "table_bytes", "group_bytes", "live",
+             "indirect", "unreadable", "corrupt")  # fmt: skip
+"""Columns of the kernels' results (R_… and T_… in _kernels/_maps.pyx)."""
+_MAX_B = 44
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """What decoding a set of maps needs."""
+
+    index: HeapIndex
+    layouts: Layouts
+    flags: npt.NDArray[np.uint8]
+    allocator: Allocator
+
+    def table_layout(self) -> npt.NDArray[np.uint64]:
+        """Offsets in ``maps.table`` that the kernel reads."""
+        layout = self.layouts.struct("table")
+        names = ("used", "capacity", "growthLeft", "localDepth", "index", "groups.data", "groups.lengthMask")
+        return np.array([layout.offset(name) for name in names], dtype=np.uint64)
+
+    def slot_sizes(self, addresses: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+        """Bytes of the heap slot behind each address, 0 where it is not in the heap."""
+        ids, _ = self.index.find(addresses)
+        out = np.zeros(len(ids), dtype=np.uint64)
+        there = ids >= 0
+        out[there] = self.index.sizes_of(ids[there])
+        return out
+
+
+def classic_rows(
+    columns: dict[str, npt.NDArray[np.uint64]], shapes: Sequence[MapShape], which: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint64]:
+    """Input rows of the classic kernel; ``which`` is the index of each map's shape."""
+    params = np.array(
+        [
+            (s.fields.bucket_size, s.fields.keys_offset, s.fields.key_stride, s.fields.indirect_key,
+             s.fields.elems_offset, s.fields.elem_stride, s.fields.indirect_elem)
+            for s in shapes
+        ],
+        dtype=np.uint64,
+    ).reshape(-1, 7)  # fmt: skip
+    same = (columns["flags"] & np.uint64(FLAG_SAME_SIZE_GROW) != 0).astype(np.uint64)
+    head = [columns["B"], same, columns["buckets"], columns["oldbuckets"], columns["count"]]
+    return np.ascontiguousarray(np.column_stack([*head, params[which]]))
+
+
+def swiss_rows(
+    columns: dict[str, npt.NDArray[np.uint64]], shapes: Sequence[MapShape], which: npt.NDArray[np.int64], scan: bool
+) -> npt.NDArray[np.uint64]:
+    """Input rows of the Swiss kernel; ``scan`` reads the control words of every map (else only where keys or elems are
+    held by pointer)."""
+    params = np.array(
+        [
+            (s.fields.bucket_size, s.fields.keys_offset, s.fields.key_stride, s.fields.indirect_key,
+             s.fields.elems_offset, s.fields.elem_stride, s.fields.indirect_elem,
+             scan or s.fields.indirect_key or s.fields.indirect_elem)
+            for s in shapes
+        ],
+        dtype=np.uint64,
+    ).reshape(-1, 8)  # fmt: skip
+    return np.ascontiguousarray(np.column_stack([columns["dirPtr"], columns["dirLen"], params[which]]))
+
+
+def decode(
+    decoder: Decoder,
+    addresses: npt.NDArray[np.uint64],
+    which: npt.NDArray[np.int64],
+    shapes: Sequence[MapShape],
+    *,
+    swiss: bool,
+) -> tuple[MapTable, npt.NDArray[np.bool_]]:
+    """The table of the maps at ``addresses`` (ascending), of shape ``shapes[which]`` (-1: type unknown, header only).
+
+    Answers also which headers could be read; rows of the others are zeros.
+    """
+    table = MapTable.empty(len(addresses), [shape.type for shape in shapes])
+    out: dict[str, npt.NDArray[np.uint64]] = {name: np.zeros(len(addresses), dtype=np.uint64) for name in COLUMNS}
+    header, ok = read_headers(decoder.index, decoder.layouts, addresses, swiss)
+    for name, values in header.items():
+        out[name] = np.where(ok, values, np.uint64(0))
+    ids, _ = decoder.index.find(addresses)
+    layout = decoder.layouts.struct("swissmap" if swiss else "hmap")
+    heap_header = decoder.slot_sizes(addresses)
+    out["header_bytes"] = np.where(heap_header != 0, heap_header, np.uint64(layout.size))
+    typed = (which >= 0) & ok
+    (_decode_swiss if swiss else _decode_classic)(decoder, out, which, shapes, typed, ids >= 0)
+    parts = [name for name in COLUMNS if name.endswith("_bytes") and name not in ("total_bytes", "needed_bytes", "waste_bytes")]
+    out["total_bytes"] = np.sum([out[name] for name in parts], axis=0, dtype=np.uint64)
+    out["waste_bytes"] = np.where(out["total_bytes"] > out["needed_bytes"], out["total_bytes"] - out["needed_bytes"], 0)
+    out["waste_bytes"][~typed] = 0
+    out["generation"][:] = Generation.SWISS if swiss else Generation.CLASSIC
+    out["place"] = np.where(ids >= 0, int(Place.HEAP), int(Place.STACK)).astype(np.uint64)
+    for name, values in out.items():
+        table.columns[name][:] = values.astype(COLUMNS[name])
+    table.columns["address"][:] = addresses
+    table.columns["object_id"][:] = ids
+    table.columns["type_index"][:] = which
+    return table, ok
+
+
+def _decode_classic(
+    decoder: Decoder,
+    out: dict[str, npt.NDArray[np.uint64]],
+    which: npt.NDArray[np.int64],
+    shapes: Sequence[MapShape],
+    typed: npt.NDArray[np.bool_],
+    in_heap: npt.NDArray[np.bool_],
+) -> None:
+    release = decoder.layouts.release
+    sane = out["B"] < _MAX_B
+    out["unreadable"][~sane] = 1
+    b = np.where(sane, out["B"], np.uint64(0))
+    growing = out["oldbuckets"] != 0
+    same = out["flags"] & np.uint64(FLAG_SAME_SIZE_GROW) != 0
+    buckets = np.uint64(1) << b
+    out["noldbuckets"] = np.where(growing, np.where(same, buckets, buckets >> np.uint64(1)), np.uint64(0))
+    out["capacity"] = np.where(out["buckets"] != 0, np.uint64(8) * buckets, np.uint64(0))
+    sizes = np.array([s.fields.bucket_size for s in shapes] or [0], dtype=np.uint64)[np.maximum(which, 0)]
+    for name, target, number in (("buckets", "array_bytes", buckets), ("oldbuckets", "old_array_bytes", out["noldbuckets"])):
+        slots = decoder.slot_sizes(out[name])
+        there = out[name] != 0
+        out[target] = np.where(there, np.where(slots != 0, slots, number * sizes), np.uint64(0))
+    extra = decoder.layouts.struct("mapextra")
+    out["extra_bytes"] = _extra_bytes(decoder, out["extra"], extra.offset("overflow"), extra.offset("oldoverflow"))
+    at = np.flatnonzero(typed & sane)
+    rows = classic_rows({name: out[name][at] for name in ("B", "flags", "buckets", "oldbuckets", "count")}, shapes, which[at])
+    result = np.zeros((len(at), len(CLASSIC_OUT)), dtype=np.uint64)
+    load("maps").classic(decoder.index, decoder.flags, rows, result)
+    got = dict(zip(CLASSIC_OUT, result.T, strict=True))
+    for name, target in (
+        ("overflow", "overflow_count"), ("overflow_bytes", "overflow_bytes"), ("evacuated", "old_evacuated"),
+        ("old_overflow", "old_overflow_count"), ("old_overflow_bytes", "old_overflow_bytes"), ("indirect", "indirect_bytes"),
+    ):  # fmt: skip
+        out[target][at] = got[name]
+    out["unreadable"][at] |= (got["unreadable"] | got["corrupt"]) != 0
+    usable = np.where(out["array_bytes"] > 0, out["array_bytes"], np.uint64(0)) // np.maximum(sizes, np.uint64(1))
+    out["prealloc_overflow"] = np.where((out["B"] >= 4) & (usable > buckets), usable - buckets, np.uint64(0))
+    header = decoder.layouts.struct("hmap").size
+    for shape_index in np.unique(which[typed]).tolist():
+        shape = shapes[shape_index]
+        here = typed & (which == shape_index)
+        out["needed_bytes"][here] = classic_needed(
+            decoder.allocator, release, header, out["count"][here], shape.fields.bucket_size, shape.noscan
+        )
+    out["needed_bytes"] += out["indirect_bytes"]
+
+
+def _extra_bytes(
+    decoder: Decoder, extra: npt.NDArray[np.uint64], overflow: int, oldoverflow: int
+) -> npt.NDArray[np.uint64]:
+    """Slots of ``mapextra``, of the two slice headers that it points to, and of the slices' arrays."""
+    from mapscope.goruntime.index import column, gather
+
+    total = decoder.slot_sizes(extra)
+    at = np.flatnonzero(total)
+    rows, ok = gather(decoder.index, extra[at], 24)
+    for offset in (overflow, oldoverflow):
+        pointer = np.where(ok, column(rows, offset, 8), np.uint64(0))
+        total[at] += decoder.slot_sizes(pointer)
+        has = np.flatnonzero(pointer)
+        heads, fine = gather(decoder.index, pointer[has], 8)
+        total[at[has]] += decoder.slot_sizes(np.where(fine, column(heads, 0, 8), np.uint64(0)))
+    return total
+
+
+def _decode_swiss(
+    decoder: Decoder,
+    out: dict[str, npt.NDArray[np.uint64]],
+    which: npt.NDArray[np.int64],
+    shapes: Sequence[MapShape],
+    typed: npt.NDArray[np.bool_],
+    in_heap: npt.NDArray[np.bool_],
+) -> None:
+    at = np.flatnonzero(typed)
+    rows = swiss_rows({name: out[name][at] for name in ("dirPtr", "dirLen")}, shapes, which[at], False)
+    result = np.zeros((len(at), len(SWISS_OUT)), dtype=np.uint64)
+    load("maps").swiss(decoder.index, decoder.table_layout(), rows, result)
+    got = dict(zip(SWISS_OUT, result.T, strict=True))
+    for name, target in (
+        ("tables", "tables"), ("groups", "groups"), ("capacity", "capacity"), ("growth_left", "growth_left"),
+        ("tombstones", "tombstones"), ("table_bytes", "table_bytes"), ("group_bytes", "array_bytes"),
+        ("indirect", "indirect_bytes"),
+    ):  # fmt: skip
+        out[target][at] = got[name]
+    out["unreadable"][at] |= (got["unreadable"] | got["corrupt"]) != 0
+    directory = out["dirLen"] != 0
+    slots = decoder.slot_sizes(out["dirPtr"])
+    out["directory_bytes"] = np.where(directory, np.where(slots != 0, slots, out["dirLen"] * np.uint64(8)), np.uint64(0))
+    header, table = decoder.layouts.struct("swissmap").size, decoder.layouts.struct("table").size
+    for shape_index in np.unique(which[typed]).tolist():
+        shape = shapes[shape_index]
+        here = typed & (which == shape_index)
+        out["needed_bytes"][here] = swiss_needed(
+            decoder.allocator, header, table, out["count"][here], shape.fields.bucket_size, shape.noscan
+        )
+    out["needed_bytes"] += out["indirect_bytes"]

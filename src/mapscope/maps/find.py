@@ -1,0 +1,192 @@
+"""All maps of a traced heap: first those that a type leads to, then those that only their shape gives away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from mapscope.goruntime.goroutines import StackRoots
+from mapscope.heap.model import Heap
+from mapscope.heap.trace import COVER_ELEM, MARKED, run_trace
+from mapscope.maps.decode import Decoder, decode
+from mapscope.maps.infer import Inferred, heap_candidates, infer
+from mapscope.maps.model import COLUMNS, Confidence, MapTable
+from mapscope.maps.sizes import Allocator
+from mapscope.maps.types import MapShape, map_shape
+
+_MAX_ROUNDS = 16
+_STACK_CHUNK = 1 << 22
+
+
+@dataclass(slots=True)
+class MapSet:
+    """The maps of a heap with what later questions about them need."""
+
+    table: MapTable
+    shapes: list[MapShape]
+    decoder: Decoder
+    swiss: bool
+    shape_of: npt.NDArray[np.int64]
+    """By row: the shape that its arrays were read with, even where several map types share it; -1 none."""
+    notes: list[str] = field(default_factory=list)
+
+
+def find_maps(heap: Heap) -> MapSet:
+    """The table of all maps. Types spread from maps that were found by shape, until nothing new turns up."""
+    process = heap.process
+    swiss = process.types.swiss_maps
+    release = process.layouts.release
+    allocator = Allocator(tuple(sorted(int(c) for c in process.layouts.class_to_size if c)), release >= (1, 22))
+    decoder = Decoder(heap.index, process.layouts, heap.state.flags, allocator)
+    shapes, at_of = _all_shapes(heap)
+    masks = _bucket_masks(heap, shapes)
+    loose: dict[int, tuple[int, bool]] = {}
+    for _ in range(_MAX_ROUNDS):
+        found = infer(decoder, heap_candidates(decoder, heap.state, heap.types, swiss), shapes, heap.state, heap.types,
+                      masks, swiss=swiss)  # fmt: skip
+        fresh = [(int(a), int(s), bool(x)) for a, s, x in zip(found.address, found.shape, found.sure, strict=True)
+                 if int(a) not in loose]  # fmt: skip
+        if not fresh:
+            break
+        for address, shape, sure in fresh:
+            loose[address] = (shape, sure)
+        if not _spread(heap, [(a, shapes[s].type.address) for a, s, sure in fresh if sure]):
+            break
+    exact_address, exact_shape = _typed_headers(heap, shapes, at_of)
+    stack = _stack_maps(heap, decoder, shapes, masks, swiss)
+    return _table(heap, decoder, shapes, swiss, exact_address, exact_shape, found_by_shape=loose, stack=stack)
+
+
+def _all_shapes(heap: Heap) -> tuple[list[MapShape], dict[int, int]]:
+    """Every map type of the program that can be found, and shape index by type address."""
+    reader = heap.process.types
+    shapes: list[MapShape] = []
+    at: dict[int, int] = {}
+    known = [heap.types.records[i].address for i in heap.types.map_fields]
+    for address in sorted({*heap.types.addresses_of_maps(), *known}):
+        shape = map_shape(reader, address)
+        if shape is not None and shape.fields.bucket_size >= 16:
+            at[address] = len(shapes)
+            shapes.append(shape)
+    return shapes, at
+
+
+def _bucket_masks(heap: Heap, shapes: Sequence[MapShape]) -> dict[int, npt.NDArray[np.bool_]]:
+    out = {}
+    for index, shape in enumerate(shapes):
+        bits = heap.process.types.pointer_mask(shape.bucket_address)
+        if bits is not None:
+            full = np.zeros(max(shape.fields.bucket_size // 8, len(bits)), dtype=np.bool_)
+            full[: len(bits)] = bits
+            out[index] = full
+    return out
+
+
+def _spread(heap: Heap, found: Sequence[tuple[int, int]]) -> bool:
+    """Types the headers (address, map type address) and walks on from them. False: there was nothing to do."""
+    rows = []
+    ids, _ = heap.index.find(np.array([address for address, _ in found], dtype=np.uint64))
+    for (address, type_address), oid in zip(found, ids.tolist(), strict=True):
+        map_id = heap.types.intern(type_address)
+        if map_id is None or oid < 0:
+            continue
+        header = heap.types.header_type(map_id)
+        heap.state.obj_type[oid] = header
+        heap.state.cover[oid] = COVER_ELEM
+        words = int(heap.types.records[header].size) // 8
+        rows.append((address, words, header, -1, 0))
+    if not rows:
+        return False
+    regions = np.array(rows, dtype=np.int64)
+    run_trace(heap.index, heap.state, heap.types, regions, heap.roots.mask, np.zeros(0, dtype=np.uint64))
+    return True
+
+
+def _typed_headers(
+    heap: Heap, shapes: list[MapShape], at_of: dict[int, int]
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """Marked slots whose type is the header of a map type."""
+    lookup = np.full(len(heap.types) + 1, -1, dtype=np.int64)
+    for header, map_id in heap.types.hmap_ids.items():
+        address = heap.types.records[map_id].address
+        if address not in at_of:
+            shape = map_shape(heap.process.types, address)
+            if shape is None:
+                continue
+            at_of[address] = len(shapes)
+            shapes.append(shape)
+        lookup[header] = at_of[address]
+    state = heap.state
+    which = lookup[state.obj_type]
+    ids = np.flatnonzero((which >= 0) & (state.flags & MARKED != 0))
+    return heap.index.address_of(ids), which[ids]
+
+
+def _stack_maps(
+    heap: Heap, decoder: Decoder, shapes: Sequence[MapShape], masks: dict[int, npt.NDArray[np.bool_]], swiss: bool
+) -> Inferred:
+    """Headers that lie on live stacks (maps that do not escape), by shape."""
+    addresses = _stack_words(heap.stacks)
+    if not len(addresses):
+        return Inferred.none()
+    parts = []
+    for start in range(0, len(addresses), _STACK_CHUNK):
+        chunk = addresses[start : start + _STACK_CHUNK]
+        parts.append(infer(decoder, chunk, shapes, heap.state, heap.types, masks, swiss=swiss))
+    return Inferred(
+        np.concatenate([p.address for p in parts]),
+        np.concatenate([p.shape for p in parts]),
+        np.concatenate([p.sure for p in parts]),
+    )
+
+
+def _stack_words(stacks: StackRoots) -> npt.NDArray[np.uint64]:
+    """Every word address of the live parts of all stacks."""
+    low = np.array([a for a, _ in stacks.ranges], dtype=np.uint64)
+    counts = np.array([(b - a) // 8 for a, b in stacks.ranges], dtype=np.int64)
+    if not len(low):
+        return low
+    within = np.arange(int(counts.sum()), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(low, counts) + within.astype(np.uint64) * np.uint64(8)
+
+
+def _table(
+    heap: Heap,
+    decoder: Decoder,
+    shapes: list[MapShape],
+    swiss: bool,
+    exact_address: npt.NDArray[np.uint64],
+    exact_shape: npt.NDArray[np.int64],
+    *,
+    found_by_shape: dict[int, tuple[int, bool]],
+    stack: Inferred,
+) -> MapSet:
+    exact = set(exact_address.tolist()) - set(found_by_shape)
+    keep = np.array([a in exact for a in exact_address.tolist()], dtype=np.bool_)
+    shape_address = np.array(list(found_by_shape), dtype=np.uint64)
+    shape_index = np.array([shape for shape, _ in found_by_shape.values()], dtype=np.int64)
+    unsure = {a for a, (_, sure) in found_by_shape.items() if not sure} | set(stack.address[~stack.sure].tolist())
+    address = np.concatenate([exact_address[keep], shape_address, stack.address])
+    which = np.concatenate([exact_shape[keep], shape_index, stack.shape])
+    confidence = np.concatenate([
+        np.full(int(keep.sum()), int(Confidence.EXACT)),
+        np.full(len(shape_address) + len(stack.address), int(Confidence.INFERRED)),
+    ])  # fmt: skip
+    order = np.argsort(address, kind="stable")
+    address, which, confidence = address[order], which[order], confidence[order]
+    table, ok = decode(decoder, address, which, shapes, swiss=swiss)
+    table.columns["confidence"][:] = confidence
+    table.columns["type_index"][np.isin(address, np.array(list(unsure), dtype=np.uint64))] = -1
+    notes = []
+    if not ok.all():
+        notes.append(f"{int((~ok).sum())} map headers are not in this core")
+        columns = {name: values[ok] for name, values in table.columns.items()}
+        table = MapTable(columns, table.types)
+        which = which[ok]
+    assert set(table.columns) == set(COLUMNS)
+    return MapSet(table, shapes, decoder, swiss, which, notes)
+
+

@@ -1,0 +1,259 @@
+"""Maps that no typed word reaches: found by shape, and believed only when everything below the header fits.
+
+Candidates are slots of the header's size class whose pointer mask is the header's own, and windows of live stacks. A
+candidate becomes a map when some map type of the program explains it: its array has exactly the size that this type would
+get, and the number of live cells counted in the arrays is the header's count. Empty maps prove nothing and are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mapscope._kernels import load
+from mapscope.goruntime.typetable import TypeTable
+from mapscope.heap.trace import MARKED, TraceState
+from mapscope.maps.decode import CLASSIC_OUT, SWISS_OUT, Decoder, classic_rows, swiss_rows
+from mapscope.maps.headers import read_headers
+from mapscope.maps.model import FLAG_SAME_SIZE_GROW
+from mapscope.maps.sizes import classic_array
+from mapscope.maps.types import MapShape
+
+_CLASSIC_POINTERS = ("buckets", "oldbuckets", "extra")
+_SWISS_POINTERS = ("dirPtr",)
+_MAX_B = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """Maps found by shape. ``shape`` indexes the given shapes; ``sure`` says that it is the only one that fits."""
+
+    address: npt.NDArray[np.uint64]
+    shape: npt.NDArray[np.int64]
+    sure: npt.NDArray[np.bool_]
+
+    @classmethod
+    def none(cls) -> Inferred:
+        """No maps."""
+        empty = np.zeros(0, dtype=np.int64)
+        return cls(empty.astype(np.uint64), empty, empty.astype(np.bool_))
+
+
+def header_mask(decoder: Decoder, swiss: bool) -> int:
+    """Pointer bits of the header's words: 001101 for hmap (bit 0 first: words 2, 3, 5), 001 for maps.Map (word 2)."""
+    layout = decoder.layouts.struct("swissmap" if swiss else "hmap")
+    names = _SWISS_POINTERS if swiss else _CLASSIC_POINTERS
+    return sum(1 << (layout.offset(name) // 8) for name in names)
+
+
+def heap_candidates(decoder: Decoder, state: TraceState, types: TypeTable, swiss: bool) -> npt.NDArray[np.uint64]:
+    """Addresses of marked slots of the header's size class and pointer mask that no type has been found for."""
+    layout = decoder.layouts.struct("swissmap" if swiss else "hmap")
+    size = decoder.allocator.slot(layout.size, False)
+    spans = decoder.index.spans
+    which = np.flatnonzero((spans["elemsize"] == size) & (spans["noscan"] == 0))
+    counts = spans["nelems"][which].astype(np.int64)
+    masks = np.zeros(int(counts.sum()), dtype=np.uint64)
+    load("spans").small_masks(decoder.index, which, masks)
+    first = np.repeat(spans["first"][which].astype(np.int64), counts)
+    slot = np.arange(len(masks), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
+    ids = first + slot
+    good = (masks == header_mask(decoder, swiss)) & (state.flags[ids] & MARKED != 0) & (state.obj_type[ids] < 0)
+    return decoder.index.address_of(ids[good])
+
+
+def infer(
+    decoder: Decoder,
+    candidates: npt.NDArray[np.uint64],
+    shapes: Sequence[MapShape],
+    state: TraceState,
+    types: TypeTable,
+    masks: dict[int, npt.NDArray[np.bool_]],
+    *,
+    swiss: bool,
+) -> Inferred:
+    """The candidates that are maps. ``masks``: pointer mask of each shape's bucket or group type, by shape index."""
+    if not len(candidates) or not shapes:
+        return Inferred.none()
+    columns, ok = read_headers(decoder.index, decoder.layouts, candidates, swiss)
+    plausible = ok & (_plausible_swiss(decoder, columns) if swiss else _plausible_classic(decoder, columns))
+    at = np.flatnonzero(plausible)
+    candidates = candidates[at]
+    columns = {name: values[at] for name, values in columns.items()}
+    if not len(at):
+        return Inferred.none()
+    sizes: dict[tuple[int, bool], list[int]] = {}
+    for index, shape in enumerate(shapes):
+        sizes.setdefault((shape.fields.bucket_size, shape.noscan), []).append(index)
+    arrays = _arrays(decoder, columns, swiss)
+    chosen = np.full(len(candidates), -1, dtype=np.int64)
+    sure = np.zeros(len(candidates), dtype=np.bool_)
+    for (size, noscan), members in sizes.items():
+        fits = _size_fits(decoder, columns, arrays, size, noscan, swiss) & (chosen < 0)
+        where = np.flatnonzero(fits)
+        if not len(where):
+            continue
+        live = _count(decoder, state, {k: v[where] for k, v in columns.items()}, shapes, members[0], swiss)
+        for row in where[live].tolist():
+            left = _narrow(decoder, state, types, int(arrays[row]), members, shapes, masks)
+            if left:
+                chosen[row] = left[0]
+                sure[row] = len(left) == 1
+    found = chosen >= 0
+    return Inferred(candidates[found], chosen[found], sure[found])
+
+
+def _plausible_classic(decoder: Decoder, columns: dict[str, npt.NDArray[np.uint64]]) -> npt.NDArray[np.bool_]:
+    same = columns["flags"] & np.uint64(FLAG_SAME_SIZE_GROW) != 0
+    b = np.minimum(columns["B"], np.uint64(63))
+    old = np.where(same, np.uint64(1) << b, (np.uint64(1) << b) >> np.uint64(1))
+    growing = columns["oldbuckets"] != 0
+    ok: npt.NDArray[np.bool_] = (
+        (columns["count"] > 0)
+        & (columns["count"] < np.uint64(1 << 44))
+        & (columns["flags"] < 16)
+        & (columns["B"] <= _MAX_B)
+        & (columns["buckets"] != 0)
+        & (np.where(growing, columns["nevacuate"] <= old, columns["nevacuate"] == 0) | ~growing)
+    )
+    return ok
+
+
+def _plausible_swiss(decoder: Decoder, columns: dict[str, npt.NDArray[np.uint64]]) -> npt.NDArray[np.bool_]:
+    depth = columns["globalDepth"]
+    length = columns["dirLen"]
+    large = length != 0
+    shift = np.where(large, np.uint64(64) - np.minimum(depth, np.uint64(64)), np.uint64(64))
+    ok: npt.NDArray[np.bool_] = (
+        (columns["count"] > 0)
+        & (columns["dirPtr"] != 0)
+        & (columns["dirPtr"] % np.uint64(8) == 0)
+        & (columns["writing"] <= 1)
+        & (depth <= 40)
+        & np.where(large, length == np.uint64(1) << np.minimum(depth, np.uint64(63)), depth == 0)
+        & (~large | (columns["globalShift"] == shift) | (columns["globalShift"] == shift % np.uint64(64)))
+        & (large | (columns["count"] <= 8))
+        & (columns.get("tombstonePossible", np.zeros(1, dtype=np.uint64)) <= 1)
+    )
+    return ok
+
+
+def _arrays(decoder: Decoder, columns: dict[str, npt.NDArray[np.uint64]], swiss: bool) -> npt.NDArray[np.uint64]:
+    """Address of the array whose size tells the type: the bucket array, the only group, or the first table's groups."""
+    if not swiss:
+        return columns["buckets"]
+    from mapscope.goruntime.index import column, gather
+
+    large = np.flatnonzero(columns["dirLen"])
+    out = columns["dirPtr"].copy()
+    tables, ok = gather(decoder.index, columns["dirPtr"][large], 8)
+    first = np.where(ok, column(tables, 0, 8), np.uint64(0))
+    layout = decoder.layouts.struct("table")
+    rows, fine = gather(decoder.index, first, layout.size)
+    out[large] = np.where(fine, column(rows, layout.offset("groups.data"), 8), np.uint64(0))
+    return out
+
+
+def _size_fits(
+    decoder: Decoder,
+    columns: dict[str, npt.NDArray[np.uint64]],
+    arrays: npt.NDArray[np.uint64],
+    size: int,
+    noscan: bool,
+    swiss: bool,
+) -> npt.NDArray[np.bool_]:
+    """Whether the array lies at the start of a slot of just the size (and kind of span) that this bucket size asks for.
+
+    Arrays outside the heap (maps that do not escape) fit any type; the count of their cells decides."""
+    ids, base = decoder.index.find(arrays)
+    in_heap = ids >= 0
+    out = ~in_heap & (arrays != 0)
+    at = np.flatnonzero(in_heap)
+    spans = decoder.index.spans[decoder.index.span_of_object(ids[at])]
+    starts = (arrays[at] == base[at]) | ((spans["header"] != 0) & (arrays[at] == base[at] + np.uint64(8)))
+    kind = (spans["noscan"] != 0) == noscan
+    if swiss:
+        from mapscope.goruntime.index import column, gather
+
+        capacity = np.full(len(at), 8, dtype=np.uint64)
+        large = columns["dirLen"][at] != 0
+        tables, ok = gather(decoder.index, columns["dirPtr"][at][large], 8)
+        layout = decoder.layouts.struct("table")
+        rows, fine = gather(decoder.index, np.where(ok, column(tables, 0, 8), np.uint64(0)), layout.size)
+        entry = layout.fields["capacity"]
+        capacity[large] = np.where(fine, column(rows, entry.offset, 2), np.uint64(0))
+        wanted = {c: decoder.allocator.slot(c // 8 * size, noscan) for c in np.unique(capacity).tolist()}
+        expect = np.array([wanted[c] for c in capacity.tolist()], dtype=np.uint64)
+    else:
+        logs = columns["B"][at]
+        table = {b: classic_array(decoder.allocator, b, size, noscan)[0] for b in np.unique(logs).tolist()}
+        expect = np.array([table[b] for b in logs.tolist()], dtype=np.uint64)
+    out[at] = starts & kind & (spans["elemsize"] == expect)
+    return out
+
+
+def _count(
+    decoder: Decoder,
+    state: TraceState,
+    columns: dict[str, npt.NDArray[np.uint64]],
+    shapes: Sequence[MapShape],
+    member: int,
+    swiss: bool,
+) -> npt.NDArray[np.bool_]:
+    """Whether the live cells below each header, read with the bucket size of ``member``, are as many as its count."""
+    which = np.full(len(columns["count"]), member, dtype=np.int64)
+    if swiss:
+        rows = swiss_rows(columns, shapes, which, True)
+        result = np.zeros((len(rows), len(SWISS_OUT)), dtype=np.uint64)
+        load("maps").swiss(decoder.index, decoder.table_layout(), rows, result)
+        names = SWISS_OUT
+    else:
+        rows = classic_rows(columns, shapes, which)
+        result = np.zeros((len(rows), len(CLASSIC_OUT)), dtype=np.uint64)
+        load("maps").classic(decoder.index, state.flags, rows, result)
+        names = CLASSIC_OUT
+    got = dict(zip(names, result.T, strict=True))
+    good: npt.NDArray[np.bool_] = (got["live"] == columns["count"]) & (got["unreadable"] == 0) & (got["corrupt"] == 0)
+    if swiss:
+        good &= (columns["dirLen"] == 0) | (got["used"] == columns["count"])
+    return good
+
+
+def _narrow(
+    decoder: Decoder,
+    state: TraceState,
+    types: TypeTable,
+    array: int,
+    members: Sequence[int],
+    shapes: Sequence[MapShape],
+    masks: dict[int, npt.NDArray[np.bool_]],
+) -> list[int]:
+    """Of map types with one bucket size, those that the array's own type word or pointer bits allow."""
+    ids, _ = decoder.index.find(np.array([array], dtype=np.uint64))
+    if ids[0] < 0:
+        return list(members)
+    type_id = int(state.obj_type[ids[0]])
+    record = types.records[type_id] if type_id >= 0 else None
+    if record is not None and record.address:
+        named = [m for m in members if shapes[m].bucket_address == record.address]
+        if named:
+            return named
+    span = decoder.index.spans[decoder.index.span_of_object(ids)][0]
+    if span["noscan"] or span["elemsize"] > 512:
+        return list(members)
+    out = np.zeros(int(span["nelems"]), dtype=np.uint64)
+    load("spans").small_masks(decoder.index, decoder.index.span_of_object(ids), out)
+    bits = int(out[int(ids[0] - span["first"])])
+    return [m for m in members if _mask_fits(bits, masks.get(m), int(span["elemsize"]) // 8)]
+
+
+def _mask_fits(bits: int, mask: npt.NDArray[np.bool_] | None, words: int) -> bool:
+    """Whether the slot's pointer bits are the type's (one bucket: array slots beyond it hold none or repeat it)."""
+    if mask is None:
+        return True
+    want = sum(1 << k for k, bit in enumerate(mask.tolist()[:words]) if bit)
+    length = min(len(mask), words)
+    return bits & ((1 << length) - 1) == want

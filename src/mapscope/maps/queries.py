@@ -1,0 +1,78 @@
+"""Questions of the rules that go back to the bytes: stale values (R3) and substring keys (R16)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mapscope._kernels import load
+from mapscope.maps.facts import StaleValues, StringKeys
+from mapscope.heap.model import Heap
+from mapscope.maps.decode import classic_rows, swiss_rows
+from mapscope.maps.find import MapSet
+from mapscope.maps.model import Map
+
+
+class Queries:
+    """Implements ``findings.context.HeapQueries`` over one heap."""
+
+    def __init__(self, heap: Heap, maps: MapSet) -> None:
+        self._heap = heap
+        self._maps = maps
+        self._rounded = maps.decoder.allocator.rounded()
+        self._seen = np.zeros(max(heap.index.nobjects, 1), dtype=np.uint8)
+        self._lay = maps.decoder.table_layout() if maps.swiss else np.zeros(7, dtype=np.uint64)
+
+    def string_keys(self, found: Map) -> StringKeys | None:
+        """R16: what the keys of one map with string keys lie in. None when its keys are no strings in the slot."""
+        shape = int(self._maps.shape_of[found.row])
+        if shape < 0 or not self._maps.shapes[shape].key_is_string:
+            return None
+        columns = {
+            name: np.array([getattr(found, name)], dtype=np.uint64)
+            for name in ("B", "flags", "buckets", "oldbuckets", "count", "dirPtr", "dirLen")
+        }
+        which = np.array([shape], dtype=np.int64)
+        rows = swiss_rows if self._maps.swiss else classic_rows
+        one = rows(columns, self._maps.shapes, which, True) if self._maps.swiss else classic_rows(
+            columns, self._maps.shapes, which
+        )
+        touched = np.empty(max(1, min(found.capacity * 2 + found.count, self._heap.index.nobjects)), dtype=np.int64)
+        out = np.zeros(5, dtype=np.uint64)
+        load("maps").string_keys(
+            self._heap.index, one[0], self._maps.swiss, self._lay, self._seen, touched, self._rounded, out
+        )
+        keys, length, size, objects, copies = (int(v) for v in out)
+        return StringKeys(keys, length, size, objects, max(0, size - copies))
+
+    def stale_values(self, found: Map) -> StaleValues | None:
+        """R3: objects that only evacuated buckets of the old array reach; None when the array is not in the heap."""
+        if not found.growing:
+            return None
+        shape = int(self._maps.shape_of[found.row])
+        if shape < 0 or self._maps.shapes[shape].noscan:
+            return None
+        index = self._heap.index
+        ids, base = index.find(np.array([found.oldbuckets], dtype=np.uint64))
+        if ids[0] < 0:
+            return None
+        skip = np.zeros((found.noldbuckets, 2), dtype=np.uint64)
+        size = self._maps.shapes[shape].fields.bucket_size
+        out = np.zeros(1, dtype=np.uint64)
+        count = load("mark").stale_buckets(index, found.oldbuckets, found.noldbuckets, size, skip, out)
+        stale = int(out[0])
+        if not stale:
+            return StaleValues(0, 0, 0)
+        flags = (self._heap.state.flags & 1).astype(np.uint8)
+        load("mark").mark(
+            index, flags, np.ascontiguousarray(self._heap.roots.regions), self._heap.roots.mask,
+            self._heap.roots.loose, int(ids[0]), np.ascontiguousarray(skip[:count]),
+        )  # fmt: skip
+        lost = np.flatnonzero((self._heap.state.flags & 2 != 0) & (flags & 2 == 0))
+        lost = lost[self._heap.state.obj_type[lost] != self._bucket_type(found)]  # overflow buckets belong to the array
+        return StaleValues(stale, len(lost), int(index.sizes_of(lost).sum()))
+
+    def _bucket_type(self, found: Map) -> int:
+        """Type id of the buckets of the map, -2 when its type is not known."""
+        types = self._heap.types
+        map_id = types.by_address.get(found.type.address) if found.type is not None else None
+        return -2 if map_id is None else types.bucket_type(map_id)

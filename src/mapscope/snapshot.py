@@ -1,0 +1,130 @@
+"""One Go heap at one instant, opened from evidence: the object behind the public API and the command line."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+
+import numpy as np
+
+from mapscope import findings as rules
+from mapscope._kernels import compiled
+from mapscope.errors import UsageError
+from mapscope.evidence.core import Core
+from mapscope.findings.context import Context
+from mapscope.findings.model import Finding
+from mapscope.goruntime.process import Process, open_process
+from mapscope.heap.model import Heap, Progress, quiet, read_heap
+from mapscope.heap.reconcile import summarise
+from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo
+from mapscope.maps.detail import MapDetail
+from mapscope.maps.find import MapSet, find_maps
+from mapscope.maps.inspect import describe_map
+from mapscope.maps.model import MapTable
+from mapscope.maps.queries import Queries
+
+_TOLERANCE = 0.01
+"""Own figures and the runtime's may differ by this much before a warning is due."""
+
+
+class Snapshot:
+    """A heap that has been read. Open it with :func:`open_snapshot`.
+
+    Attributes:
+        evidence: what was handed in, and what it lacks.
+        process: the process that it shows.
+        heap: sums, the runtime's own figures, the reconciliation with resident memory.
+        maps: the table of all maps.
+    """
+
+    def __init__(self, process: Process, heap: Heap, maps: MapSet) -> None:
+        """Use :func:`open_snapshot`."""
+        self._process = process
+        self._heap = heap
+        self._maps = maps
+        self.maps: MapTable = maps.table
+        self.heap: HeapSummary = summarise(heap)
+        exe = process.executable
+        self.process = ProcessInfo(
+            process.go_version, exe.arch, process.core.pid, exe.stripped and not exe.has_dwarf, exe.has_dwarf
+        )
+        self.evidence = EvidenceInfo(
+            path=str(process.core.path),
+            kind="core",
+            size_bytes=len(process.core.elf.mapping),
+            executable=str(exe.path),
+            executable_found_by=process.found_by,
+            build_id=exe.elf.build_id or exe.elf.go_build_id,
+            missing=tuple(process.core.missing),
+            warnings=tuple(self._warnings()),
+        )
+        self.notes: tuple[str, ...] = (*heap.notes, *maps.notes, *self._limits())
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """All findings, the largest first."""
+        return rules.run(
+            Context(self.maps, self._process.layouts.release, self.heap.live_bytes, Queries(self._heap, self._maps))
+        )
+
+    def detail(self, address: int) -> MapDetail:
+        """One map in full. UsageError when no map's header lies at ``address``."""
+        found = self.maps.at(address)
+        if found is None:
+            raise UsageError(
+                f"there is no map at 0x{address:x} in this core",
+                "list the maps with their addresses: mapscope maps CORE",
+            )
+        return describe_map(self._heap, self._maps, found)
+
+    def _warnings(self) -> list[str]:
+        warnings = [w for w in self._process.warnings if w not in self._process.core.missing]
+        if not compiled():
+            warnings.append("the compiled kernels are not installed: this runs on the reference kernels, which are slow")
+        figures, live = self.heap.runtime, self.heap.live_bytes + self.heap.dead_bytes
+        objects = self.heap.live_objects + self.heap.dead_objects
+        if figures is None:
+            warnings.append("the runtime's own statistics are not in this core: nothing to compare the sums with")
+            return warnings
+        for what, ours, theirs in (
+            ("bytes", live, figures.heap_alloc_bytes), ("objects", objects, figures.heap_objects)
+        ):  # fmt: skip
+            if abs(ours - theirs) > _TOLERANCE * max(theirs, 1):
+                warnings.append(
+                    f"allocated {what} as counted here ({ours:,}) and as the runtime counts them ({theirs:,}) differ by "
+                    f"more than {_TOLERANCE:.0%}: figures below may be off by as much"
+                )
+        return warnings
+
+    def _limits(self) -> list[str]:
+        """What this kind of evidence and executable cannot show."""
+        if not self.process.stripped:
+            return []
+        inferred = int((np.asarray(self.maps.columns["confidence"]) > 0).sum())
+        return [
+            f"the executable is stripped: {inferred} maps were found by their shape; a map of at most 8 entries that no typed "
+            "word leads to, and an empty one, can exist unseen"
+        ]
+
+
+def open_snapshot(
+    path: str | os.PathLike[str], executable: str | os.PathLike[str] | None = None, *, progress: Progress | None = None
+) -> Snapshot:
+    """Opens a core, reads the heap and finds all maps.
+
+    Args:
+        path: the core.
+        executable: the program that made it; None takes it from the core.
+        progress: called on the way.
+
+    Raises:
+        MapscopeError: the evidence cannot be used; the message says why and the hint what to do.
+    """
+    say = progress or quiet
+    say("open", 0, 0)
+    core = Core.open(path)
+    process = open_process(core, executable)
+    heap = read_heap(process, say)
+    say("maps", 0, 0)
+    maps = find_maps(heap)
+    return Snapshot(process, heap, maps)
