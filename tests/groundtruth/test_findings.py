@@ -79,7 +79,8 @@ def healthy_cases() -> list[Any]:
 
 def short(findings: list[dict[str, Any]]) -> str:
     return "\n".join(
-        f"{one['rule']} {one['bytes']} bytes on {one['subject']} {one['type']} part of {one['part_of']}: {one['evidence']}"
+        f"{one['rule']} {one['bytes']} bytes on {one['subject']} {one['type']} part of {one['part_of']}: "
+        f"{one['evidence']}"
         for one in findings
     )
 
