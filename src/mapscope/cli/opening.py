@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mapscope.heap.model import Progress
     from mapscope.snapshot import Snapshot
-
-Progress = Callable[[str, int, int], None]
-"""``progress(step, done, total)``; a total of 0 means unknown."""
 
 
 def open_evidence(core: str, executable: str | None, progress: Progress | None) -> Snapshot:

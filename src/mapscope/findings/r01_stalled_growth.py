@@ -72,9 +72,14 @@ def finish_advice(found: Map) -> Advice:
     left = found.noldbuckets - found.nevacuate
     if found.count == 0:
         return Advice("It is empty, so delete and clear return at once and end nothing: put a new map in its place.")
+    after = (
+        "Or rebuild it: a copy into a new map of its length holds one array. Deletes and inserts in turn led here."
+        if found.same_size_growth
+        else "Or make it with its final size, make(T, n). From Go 1.24 on the default maps grow a table at once."
+    )
     return Advice(
         f"If nothing writes to it any more, finish the growth: at most {left:,} deletes of a key that is not in it "
-        "do it. Or make it with its final size, make(T, n). From Go 1.24 on the default maps grow a table at once.",
+        f"do it. {after}",
         "// Each delete moves at least one old bucket and changes nothing else.\n"
         f"var absent {go_key(found)} // a key that the map never holds\n"
         f"for i := 0; i < {left}; i++ {{\n\tdelete(m, absent)\n}}",

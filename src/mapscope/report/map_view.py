@@ -131,17 +131,18 @@ def _occupancy(document: MapDocument, style: Style) -> Iterator[str]:
     if any(document.occupancy):
         yield ""
         yield style.head("OCCUPANCY") + f" {unit} by entries in them"
-        yield from _histogram(document.occupancy)
+        yield from _histogram(document.occupancy, open_ended=unit == "buckets")
     if any(document.chain_lengths[1:]):
         yield ""
         yield style.head("CHAINS") + " buckets by overflow buckets behind them"
-        yield from _histogram(document.chain_lengths)
+        yield from _histogram(document.chain_lengths, open_ended=True)
 
 
-def _histogram(counts: Sequence[int]) -> Iterator[str]:
+def _histogram(counts: Sequence[int], open_ended: bool) -> Iterator[str]:
+    """One line a number; the last one stands for itself and all above where ``open_ended``."""
     most, whole = max(counts), sum(counts)
     for number, count in enumerate(counts):
-        label = f"{number}+" if number == len(counts) - 1 else str(number)
+        label = f"{number}+" if open_ended and number == len(counts) - 1 else str(number)
         yield f"  {label:>4} {count:>12,} {percent(count, whole):>6}  {bar(count, most, 40)}".rstrip()
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH = 80
+_KEPT_TOGETHER = re.compile(r"(?<=\d) (?=(?:[kMG]?B|%)\b|%)|(?<=\bT,) (?=n\))")
+"""Spaces inside ``40.1 MB``, ``12 %`` and ``make(T, n)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +43,15 @@ class Style:
 
 
 def wrap(text: str, indent: str = "  ", first: str | None = None) -> Iterator[str]:
-    """``text`` in lines of at most 80 columns."""
-    yield from textwrap.wrap(
-        text,
+    """``text`` in lines of at most 80 columns; a number is not parted from its unit."""
+    lines = textwrap.wrap(
+        _KEPT_TOGETHER.sub("\u00a0", text),
         WIDTH,
         initial_indent=indent if first is None else first,
         subsequent_indent=indent,
         break_on_hyphens=False,
     )
+    yield from (line.replace("\u00a0", " ") for line in lines)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: str) -> Iterator[str]:

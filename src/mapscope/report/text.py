@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from mapscope.report.document import Document, FindingRow, MapRow
+from mapscope.report.document import AdviceText, Document, FindingRow, MapRow
 from mapscope.report.escape import clean, clean_lines
 from mapscope.report.fields import shown
 from mapscope.report.style import WIDTH, Style, bar, listed, percent, shorten, table, wrap
@@ -100,7 +100,11 @@ def _reconciliation(document: Document, style: Style) -> Iterator[str]:
             continue
         line = f"  {'= ' if label == 'live' else '+ '}{label:<11} {human_bytes(part):>10} {percent(part, whole):>6}"
         yield f"{line}  {bar(part, whole, 12):<12}  {style.dim(meaning)}".rstrip()
-    yield f"  mapscope counts {human_bytes(heap.live_bytes)} live in {heap.live_objects:,} objects."
+    counted = f"mapscope counts {human_bytes(heap.live_bytes)} live in {heap.live_objects:,} objects"
+    untouched = heap.live_bytes - sums.live_bytes
+    if untouched > heap.live_bytes // 100:
+        counted += f", of which {human_bytes(untouched)} were never touched and are not resident"
+    yield from wrap(f"{counted}.")
     if heap.runtime is None:
         yield "  The runtime's own figures are not in this evidence."
     else:
@@ -121,8 +125,10 @@ def _findings(document: Document, style: Style) -> Iterator[str]:
     for finding in document.findings:
         if finding.part_of is not None:
             also.setdefault((finding.subject, finding.part_of), []).append(finding)
+    told: dict[tuple[str, AdviceText], int] = {}
     for number, finding in enumerate(main[:SHOWN_FINDINGS], 1):
-        yield from finding_lines(finding, style, f"{number}. ")
+        before = told.setdefault((finding.subject, finding.advice), number)
+        yield from finding_lines(finding, style, f"{number}. ", "" if before == number else f"as in {before}")
         for other in also.get((finding.subject, finding.rule), ()):
             yield from also_lines(other, style)
     rest = main[SHOWN_FINDINGS:]
@@ -132,8 +138,8 @@ def _findings(document: Document, style: Style) -> Iterator[str]:
         yield f"  {more} of {human_bytes(sum(f.bytes for f in rest))} in all: -f json lists them."
 
 
-def finding_lines(finding: FindingRow, style: Style, number: str = "") -> Iterator[str]:
-    """One finding: what, where, how sure, the proof, what to do."""
+def finding_lines(finding: FindingRow, style: Style, number: str = "", do: str = "") -> Iterator[str]:
+    """One finding: what, where, how sure, the proof, what to do (``do`` in place of advice that was just given)."""
     size = human_bytes(finding.bytes)
     yield ""
     yield f"{number}{style.name(finding.rule)}  {style.bad(size)}  {finding.title}"
@@ -145,6 +151,9 @@ def finding_lines(finding: FindingRow, style: Style, number: str = "") -> Iterat
         yield from wrap(f"{kind} at {finding.subject}", indent)
     yield from wrap(f"{finding.confidence}: {finding.why}", indent)
     yield from map(style.dim, listed(shown(finding.evidence), indent))
+    if do:
+        yield f"{indent}do: {do}"
+        return
     if finding.advice.text:
         yield from wrap(f"do: {finding.advice.text}", indent + "    ", indent)
     if finding.advice.code:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -145,6 +145,7 @@ class FakeSnapshot:
     found_by: str = "NT_FILE"
     stripped: bool = False
     runtime: RuntimeFigures | None = FIGURES
+    resident_live: int = RECONCILIATION.live_bytes
 
     @property
     def evidence(self) -> EvidenceInfo:
@@ -164,7 +165,8 @@ class FakeSnapshot:
     def heap(self) -> HeapSummary:
         return HeapSummary(
             live_bytes=220_000_000, live_objects=1_190_000, dead_bytes=30_000_000, dead_objects=90_000,
-            runtime=self.runtime, reconciliation=RECONCILIATION,
+            runtime=self.runtime,
+            reconciliation=replace(RECONCILIATION, live_bytes=self.resident_live),
         )  # fmt: skip
 
     @property

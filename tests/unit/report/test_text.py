@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mapscope.findings.context import StringKeys
+from mapscope.findings.context import StaleValues, StringKeys
 from mapscope.report import maps_view, text
 from mapscope.report.build import build
 from mapscope.report.escape import clean, clean_lines, csv_cell, valid
 from mapscope.report.map_view import build_map
 from mapscope.report.map_view import render as render_map
 from mapscope.report.rows import map_rows
-from mapscope.report.style import Style, bar, listed, percent
+from mapscope.report.style import Style, bar, listed, percent, wrap
 from tests.unit.report.fakes import (
     FakeSnapshot,
     Queries,
@@ -239,6 +239,30 @@ def test_one_swiss_map_shows_its_tables():
 
 
 # --- small things ----------------------------------------------------------------------------------------------------
+
+
+def test_live_memory_that_was_never_touched_is_told():
+    snapshot = sample()
+    snapshot.resident_live = 100_000_000
+    shown = " ".join(rendered(snapshot).split())
+    assert "220.0 MB live in 1,190,000 objects, of which 120.0 MB were never touched and are not resident." in shown
+    assert "never touched" not in rendered(sample())
+
+
+def test_the_same_advice_on_the_same_map_is_given_once():
+    snapshot = FakeSnapshot(table(stalled(13_313, 12, 359_952, flags=2)))
+    snapshot.queries = Queries(stale={0xC000010000: StaleValues(900, 6_000, 6_000_000)})
+    report = rendered(snapshot)
+    assert report.count("delete(m, absent)") == 1
+    assert "   do: as in 1" in report
+
+
+@given(st.lists(st.sampled_from(["40.1 MB", "12 %", "make(T, n)", "a", "long-word-of-text", "7 kB,"]), max_size=60))
+def test_numbers_are_not_parted_from_their_units(words):
+    lines = list(wrap(" ".join(words)))
+    assert " ".join(" ".join(lines).split()) == " ".join(" ".join(words).split())
+    assert all(len(line) <= 80 for line in lines)
+    assert not any(line.strip().startswith(("MB", "%", "n)", "kB")) for line in lines)
 
 
 def test_bars_and_shares():
