@@ -80,7 +80,9 @@ class Snapshot:
     def _warnings(self) -> list[str]:
         warnings = [w for w in self._process.warnings if w not in self._process.core.missing]
         if not compiled():
-            warnings.append("the compiled kernels are not installed: this runs on the reference kernels, which are slow")
+            warnings.append(
+                "the compiled kernels are not installed: this runs on the reference kernels, which are slow"
+            )
         figures, live = self.heap.runtime, self.heap.live_bytes + self.heap.dead_bytes
         objects = self.heap.live_objects + self.heap.dead_objects
         if figures is None:

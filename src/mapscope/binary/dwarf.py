@@ -32,6 +32,7 @@ _MAX_ROWS: Final = 1 << 22
 _MAX_CHAIN: Final = 64
 _MAX_DEPTH: Final = 32
 _MAX_FIELDS: Final = 1 << 16
+_MAX_COUNT: Final = 1 << 62
 
 _TAG_ARRAY, _TAG_ENUM, _TAG_POINTER, _TAG_STRUCT, _TAG_SUBROUTINE = 0x01, 0x04, 0x0F, 0x13, 0x15
 _TAG_MEMBER, _TAG_TYPEDEF, _TAG_UNION, _TAG_SUBRANGE, _TAG_BASE = 0x0D, 0x16, 0x17, 0x21, 0x24
@@ -276,6 +277,7 @@ class Dwarf:
         elif die.tag == _TAG_ARRAY:
             elem = die.number(_AT_TYPE) if elem is None else elem
             count = self._count(unit, die)
+            size = size or count * self._size(elem or 0)  # C compilers leave the size of an array out
         elif die.tag in (_TAG_STRUCT, _TAG_UNION, _TAG_CLASS):
             fields = self._fields(unit, die)
         if not kind:  # a C type, or unsafe.Pointer, whose entry is bare
@@ -290,7 +292,26 @@ class Dwarf:
                 count, upper = child.number(_AT_COUNT), child.number(_AT_UPPER)
                 count = count if count is not None else upper + 1 if upper is not None else 0
                 total = count if total == 0 else total * count
-        return max(0, min(total, 1 << 48))
+        return max(0, min(total, _MAX_COUNT))
+
+    def _size(self, offset: int) -> int:
+        """Bytes of the type at ``offset``, through wrappers and arrays that do not say it themselves."""
+        times, at = 1, offset
+        for _ in range(_MAX_CHAIN):
+            if at == 0:
+                return 0
+            unit, die = self._at(at)
+            size = die.number(_AT_SIZE)
+            if size is not None:
+                return min(times * size, _MAX_COUNT)
+            if die.tag in (_TAG_POINTER, _TAG_REFERENCE):
+                return times * unit.address_size
+            if die.tag == _TAG_ARRAY:
+                times = min(times * self._count(unit, die), _MAX_COUNT)
+            elif die.tag not in _WRAPPERS:
+                return 0
+            at = die.number(_AT_TYPE) or 0
+        return 0
 
     def _fields(self, unit: Unit, struct: Die) -> tuple[Member, ...]:
         fields: list[Member] = []

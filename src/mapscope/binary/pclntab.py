@@ -194,7 +194,7 @@ class FunctionTable:
 
     def name_at(self, nameoff: int) -> str:
         """The function name at offset ``nameoff`` of the name table (also what inline trees refer to)."""
-        if nameoff <= 0:
+        if nameoff < 0:
             return ""
         return self._string(self.header.funcname_offset + nameoff, self.header.cu_offset)
 

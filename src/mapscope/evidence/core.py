@@ -114,7 +114,9 @@ class Core:
             )
         threads, mappings, pid, entry = _read_notes(elf)
         if not threads:
-            missing.append("no thread registers are in the core: stacks of running goroutines are scanned from their base")
+            missing.append(
+                "no thread registers are in the core: stacks of running goroutines are scanned from their base"
+            )
         resident = sum(extent.size for extent in memory.extents if extent.offset >= 0)
         return cls(Path(path), elf, memory, threads, mappings, pid, entry, resident, tuple(missing))
 

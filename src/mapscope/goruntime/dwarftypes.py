@@ -6,7 +6,7 @@ A global ``var srv Server`` needs no descriptor in the program, but DWARF descri
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,12 +43,13 @@ class DwarfTypes:
         self._known: dict[int, int] = {}
         self._work: list[Callable[[], None]] = []
 
-    def variables(self) -> list[Variable]:
-        """All package-level variables with a static address."""
+    def variables(self, pointers: Sequence[tuple[int, int]]) -> list[Variable]:
+        """All package-level variables with a static address; those outside the static address ranges ``pointers`` hold
+        none, and get no type id."""
         out = []
         for item in self.dwarf.globals:
             kind = self.dwarf.type(item.type)
-            type_id = self.type_id(item.type)
+            type_id = self.type_id(item.type) if any(low <= item.address < high for low, high in pointers) else -1
             out.append(Variable(item.name, item.address, type_id, kind.name, kind.size))
         return out
 
@@ -85,6 +86,7 @@ class DwarfTypes:
     def _flatten(self, top: DwarfType) -> npt.NDArray[np.uint64]:
         words = np.zeros(min(top.size // 8, MAX_WORDS), dtype=np.uint64)
         parts = [(top, 0)]
+        repeats: list[tuple[int, int, int]] = []
         done = 0
         while parts and done < _MAX_PARTS:
             part, at = parts.pop()
@@ -101,14 +103,17 @@ class DwarfTypes:
                         parts.append((self.dwarf.type(field.type), at + field.offset // 8))
             elif part.kind == Kind.ARRAY and part.elem:
                 inner = self.dwarf.type(part.elem)
-                step = inner.size // 8
-                if step:
-                    room = (len(words) - at) // step + 1
-                    parts.extend((inner, at + k * step) for k in range(min(part.count, room, _MAX_PARTS)))
+                if inner.size >= 8 and part.count > 0:
+                    parts.append((inner, at))
+                    repeats.append((at, inner.size // 8, part.count))
             else:
                 where, word = self._word(part)
                 if at + where < len(words):
                     words[at + where] = word
+        for at, step, count in reversed(repeats):  # inner arrays first
+            count = min(count, (len(words) - at) // step)
+            if count > 1:
+                words[at : at + step * count] = np.tile(words[at : at + step], count)
         return words
 
     def _word(self, part: DwarfType) -> tuple[int, int]:

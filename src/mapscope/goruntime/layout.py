@@ -1,7 +1,8 @@
 """Layout tables: where the fields of the runtime's structs lie in one Go release and architecture.
 
 The tables are ``layouts/goX.Y[-experiment]-ARCH.json``, written by ``tools/make_layouts.py`` from real toolchains.
-A release without a table of its own gets the nearest one, marked ``exact=False``: a caller must then check what it reads.
+A release without a table of its own gets the nearest one, marked ``exact=False``: a caller must then check what it
+reads.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class GoRelease:
 
 
 def parse_version(text: str) -> GoRelease:
-    """Takes a version apart: ``go1.24.11 X:noswissmap``, ``go1.27.3-X:mapsplitgroup``, ``devel go1.28-ab12 Mon ...``."""
+    """Takes a version apart: ``go1.24.11 X:noswissmap``, ``go1.27.3-X:mapsplitgroup``, ``devel go1.28-ab12 Mon``."""
     text = text[:_MAX_VERSION]
     found = _RELEASE.search(text)
     named = _EXPERIMENTS.search(text)
@@ -150,8 +151,9 @@ class Layouts:
     def full_name(self, name: str) -> str | None:
         """Go's full name of the struct that ``name`` stands for in this release, or None.
 
-        ``name`` is a full name (``internal/abi.Type``), a bare one (``mspan``), or one that is the same in all releases:
-        ``type``, ``maptype``, ``oldmaptype``, ``swissmaptype``, ``swissmap``, ``mapiter``, ``itab``, ``hashtriemap``...
+        ``name`` is a full name (``internal/abi.Type``), a bare one (``mspan``), or one that is the same in all
+        releases: ``type``, ``maptype``, ``oldmaptype``, ``swissmaptype``, ``swissmap``, ``mapiter``, ``itab``,
+        ``hashtriemap``, ``sched`` and those of ``_ALIASES``.
         """
         if name in self._structs:
             return name

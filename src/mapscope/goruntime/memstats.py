@@ -15,6 +15,7 @@ from mapscope.evidence.memory import Memory
 from mapscope.goruntime.layout import Layouts
 from mapscope.goruntime.spans import SpanTable
 
+
 @dataclass(frozen=True, slots=True)
 class RuntimeFigures:
     """What the runtime's own statistics in the evidence say (memstats, heapStats and the per-P caches not yet flushed)."""
@@ -57,7 +58,10 @@ def read_runtime_figures(
         return number - (1 << 64) if number >= 1 << 63 else number
 
     sizes = np.array(layouts.class_to_size, dtype=np.int64)
-    per_class = [total[delta.offset(name) // 8 :][: len(sizes)].astype(np.int64) for name in ("smallAllocCount", "smallFreeCount")]
+    per_class = [
+        total[delta.offset(name) // 8 :][: len(sizes)].astype(np.int64)
+        for name in ("smallAllocCount", "smallFreeCount")
+    ]
     small = per_class[0] - per_class[1]
     heap_alloc = value("largeAlloc") - value("largeFree") + int((small * sizes).sum())
     objects = value("largeAllocCount") - value("largeFreeCount") + int(small.sum())
@@ -76,7 +80,10 @@ def read_runtime_figures(
         heap_alloc_bytes=heap_alloc + cached_bytes,
         heap_objects=objects + cached_objects,
         heap_inuse_bytes=value("inHeap"),
-        heap_sys_bytes=value("committed") + value("released") - value("inStacks") - value("inWorkBufs")
+        heap_sys_bytes=value("committed")
+        + value("released")
+        - value("inStacks")
+        - value("inWorkBufs")
         - (value("inPtrScalarBits") if "inPtrScalarBits" in delta else 0),
         heap_released_bytes=value("released"),
         stack_inuse_bytes=value("inStacks"),

@@ -173,6 +173,4 @@ def _tile(index: HeapIndex, which: npt.NDArray[np.bool_], words: TypeWords, mask
     pool = np.concatenate([pool, np.zeros(-len(pool) % 8, dtype=np.uint8)]).view("<u8")
     object_type = np.full(index.nobjects, -1, dtype=np.int32)
     object_type[words.objects] = inverse.astype(np.int32).reshape(-1)
-    load("spans").mask_from_types(
-        index, np.flatnonzero(which), object_type, type_words, type_bits, pool, index.ptrmask
-    )
+    load("spans").mask_from_types(index, np.flatnonzero(which), object_type, type_words, type_bits, pool, index.ptrmask)

@@ -276,7 +276,9 @@ class TypeTable:
         key = ("trie", node.address)
         if key not in self._pseudo_of:
             entry = self._new(TypeRecord(node.name.replace("node[", "entry[", 1), Kind.STRUCT, 0, 0, "trieentry"))
-            indirect = self._new(TypeRecord(node.name.replace("node[", "indirect[", 1), Kind.STRUCT, 0, 0, "trieindirect"))
+            indirect = self._new(
+                TypeRecord(node.name.replace("node[", "indirect[", 1), Kind.STRUCT, 0, 0, "trieindirect")
+            )
             self._pseudo_of[key] = entry
             self._work.append(lambda: self._compile_trie(node, entry, indirect))
         return descriptor(Op.TRIENODE, self._pseudo_of[key])
@@ -318,11 +320,20 @@ class TypeTable:
         swiss = fields.swiss
         layout = self.layouts.struct("swissmap" if swiss else "hmap")
         # group and tableptr must follow each other: Op.SWISSDIR relies on it
-        inner = self._new(TypeRecord(f"{'group' if swiss else 'bucket'}<{name}>", Kind.STRUCT, fields.bucket_size, 0,
-                                     "group" if swiss else "bucket", map_id))
+        inner = self._new(
+            TypeRecord(
+                f"{'group' if swiss else 'bucket'}<{name}>",
+                Kind.STRUCT,
+                fields.bucket_size,
+                0,
+                "group" if swiss else "bucket",
+                map_id,
+            )
+        )
         self._pseudo_of["inner", map_id] = inner
         header = self._pseudo_of[key] = (
-            self._swiss(map_id, inner, name) if swiss
+            self._swiss(map_id, inner, name)
+            if swiss
             else self._new(TypeRecord(f"hmap<{name}>", Kind.STRUCT, layout.size, 0, "hmap", map_id))
         )
         self.hmap_ids[header] = map_id

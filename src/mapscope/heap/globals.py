@@ -65,7 +65,8 @@ def _from_dwarf(
         dwarf, types, bias=process.bias, types_base=process.modules[0].types, series=process.executable.series
     )
     out = []
-    for item in reader.variables():
+    static = process.executable.module
+    for item in reader.variables([(static.data, static.edata), (static.bss, static.ebss)]):
         address = item.address + process.bias
         out.append(Variable(item.name, address, item.type_id, item.type_name, item.size))
         if item.type_id >= 0 and item.size >= 8 and address % 8 == 0:

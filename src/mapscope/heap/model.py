@@ -82,7 +82,9 @@ def read_heap(process: Process, progress: Progress = quiet) -> Heap:
     progress("pointers", 0, 0)
     words = fill_pointer_mask(memory, layouts, index, table, arenas, flags, _mask_of(process))
     if words.unreadable:
-        notes.append(f"the pointer bits of {words.unreadable} spans or slots are not in this core: what they hold may be missed")
+        notes.append(
+            f"the pointer bits of {words.unreadable} spans or slots are not in this core: what they hold may be missed"
+        )
     progress("types", 0, 0)
     types = TypeTable(process.types, layouts)
     _ranges(process, types)
@@ -95,7 +97,13 @@ def read_heap(process: Process, progress: Progress = quiet) -> Heap:
     progress("mark", 0, 0)
     regions = np.concatenate([known.regions, roots.regions]) if len(known.regions) else roots.regions
     run_trace(
-        index, state, types, regions, roots.mask, roots.loose, progress=lambda done, total: progress("mark", done, total)
+        index,
+        state,
+        types,
+        regions,
+        roots.mask,
+        roots.loose,
+        progress=lambda done, total: progress("mark", done, total),
     )
     figures = read_runtime_figures(memory, layouts, table, process.globals, process.mheap)
     return Heap(

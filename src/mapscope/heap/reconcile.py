@@ -20,9 +20,7 @@ def summarise(heap: Heap) -> HeapSummary:
     live_objects, live_bytes = int(marked.sum()), int((marked * size).sum())
     dead_objects = int((allocated - marked).sum())
     dead_bytes = int(((allocated - marked) * size).sum())
-    return HeapSummary(
-        live_bytes, live_objects, dead_bytes, dead_objects, heap.figures, _reconcile(heap, live_bytes)
-    )
+    return HeapSummary(live_bytes, live_objects, dead_bytes, dead_objects, heap.figures, _reconcile(heap, live_bytes))
 
 
 def _reconcile(heap: Heap, live_bytes: int) -> Reconciliation:
@@ -102,5 +100,3 @@ def _image_ranges(heap: Heap) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[
         if not rows or row.start >= rows[-1][1]:
             rows.append((row.start, row.end))
     return np.array([a for a, _ in rows], dtype=np.int64), np.array([b for _, b in rows], dtype=np.int64)
-
-

@@ -105,7 +105,11 @@ def decode(
     out["header_bytes"] = np.where(heap_header != 0, heap_header, np.uint64(layout.size))
     typed = (which >= 0) & ok
     (_decode_swiss if swiss else _decode_classic)(decoder, out, which, shapes, typed, ids >= 0)
-    parts = [name for name in COLUMNS if name.endswith("_bytes") and name not in ("total_bytes", "needed_bytes", "waste_bytes")]
+    parts = [
+        name
+        for name in COLUMNS
+        if name.endswith("_bytes") and name not in ("total_bytes", "needed_bytes", "waste_bytes")
+    ]
     out["total_bytes"] = np.sum([out[name] for name in parts], axis=0, dtype=np.uint64)
     out["waste_bytes"] = np.where(out["total_bytes"] > out["needed_bytes"], out["total_bytes"] - out["needed_bytes"], 0)
     out["waste_bytes"][~typed] = 0
@@ -137,14 +141,19 @@ def _decode_classic(
     out["noldbuckets"] = np.where(growing, np.where(same, buckets, buckets >> np.uint64(1)), np.uint64(0))
     out["capacity"] = np.where(out["buckets"] != 0, np.uint64(8) * buckets, np.uint64(0))
     sizes = np.array([s.fields.bucket_size for s in shapes] or [0], dtype=np.uint64)[np.maximum(which, 0)]
-    for name, target, number in (("buckets", "array_bytes", buckets), ("oldbuckets", "old_array_bytes", out["noldbuckets"])):
+    for name, target, number in (
+        ("buckets", "array_bytes", buckets),
+        ("oldbuckets", "old_array_bytes", out["noldbuckets"]),
+    ):
         slots = decoder.slot_sizes(out[name])
         there = out[name] != 0
         out[target] = np.where(there, np.where(slots != 0, slots, number * sizes), np.uint64(0))
     extra = decoder.layouts.struct("mapextra")
     out["extra_bytes"] = _extra_bytes(decoder, out["extra"], extra.offset("overflow"), extra.offset("oldoverflow"))
     at = np.flatnonzero(typed & sane)
-    rows = classic_rows({name: out[name][at] for name in ("B", "flags", "buckets", "oldbuckets", "count")}, shapes, which[at])
+    rows = classic_rows(
+        {name: out[name][at] for name in ("B", "flags", "buckets", "oldbuckets", "count")}, shapes, which[at]
+    )
     result = np.zeros((len(at), len(CLASSIC_OUT)), dtype=np.uint64)
     load("maps").classic(decoder.index, decoder.flags, rows, result)
     got = dict(zip(CLASSIC_OUT, result.T, strict=True))
@@ -206,7 +215,9 @@ def _decode_swiss(
     out["unreadable"][at] |= (got["unreadable"] | got["corrupt"]) != 0
     directory = out["dirLen"] != 0
     slots = decoder.slot_sizes(out["dirPtr"])
-    out["directory_bytes"] = np.where(directory, np.where(slots != 0, slots, out["dirLen"] * np.uint64(8)), np.uint64(0))
+    out["directory_bytes"] = np.where(
+        directory, np.where(slots != 0, slots, out["dirLen"] * np.uint64(8)), np.uint64(0)
+    )
     header, table = decoder.layouts.struct("swissmap").size, decoder.layouts.struct("table").size
     for shape_index in np.unique(which[typed]).tolist():
         shape = shapes[shape_index]

@@ -188,5 +188,3 @@ def _table(
         which = which[ok]
     assert set(table.columns) == set(COLUMNS)
     return MapSet(table, shapes, decoder, swiss, which, notes)
-
-

@@ -33,8 +33,10 @@ class Queries:
         }
         which = np.array([shape], dtype=np.int64)
         rows = swiss_rows if self._maps.swiss else classic_rows
-        one = rows(columns, self._maps.shapes, which, True) if self._maps.swiss else classic_rows(
-            columns, self._maps.shapes, which
+        one = (
+            rows(columns, self._maps.shapes, which, True)
+            if self._maps.swiss
+            else classic_rows(columns, self._maps.shapes, which)
         )
         touched = np.empty(max(1, min(found.capacity * 2 + found.count, self._heap.index.nobjects)), dtype=np.int64)
         out = np.zeros(5, dtype=np.uint64)
