@@ -5,8 +5,9 @@
 
 For each release and architecture a small program that touches every part of the runtime worth knowing is built with
 debug information. Structs and arrays come from its DWARF and data; integer constants from Go's own type checker, run
-over the release's source (the compiler leaves constants that it folded out of DWARF). The tables are deterministic:
-the same toolchain gives the same bytes. Toolchains are found, and brought where missing, by ``mapscope.lab.toolchains``.
+over the release's source (DWARF lacks unsigned constants above 2^63 and those of packages that were not linked). The
+tables are deterministic: the same toolchain gives the same bytes. Toolchains are found, and brought where missing, by
+``mapscope.lab.toolchains``.
 """
 
 from __future__ import annotations
@@ -65,16 +66,16 @@ WANTED = [
     )
 ]
 CONSTANTS = {
-    "runtime": r"heapArenaBytes|logHeapArenaBytes|heapArenaWords|heapArenaBitmapBytes|heapArenaBitmapWords|pagesPerArena"
-    r"|arenaL[12]Bits|arenaL1Shift|arenaBaseOffset|heapAddrBits|maxAlloc|pageSize|_PageSize|_PageShift|pageShift"
+    "runtime": r"heapArenaBytes|logHeapArenaBytes|heapArenaWords|heapArenaBitmapBytes|heapArenaBitmapWords"
+    r"|pagesPerArena|arenaL[12]Bits|arenaL1Shift|arenaBaseOffset|heapAddrBits|maxAlloc|pageSize|_PageSize|_PageShift|pageShift"
     r"|_?NumSizeClasses|numSpanClasses|tinySpanClass|_?maxTinySize|_?TinySize|_TinySizeClass|tinySizeClass|maxTinySize"
     r"|minSizeForMallocHeader|mallocHeaderSize|maxSmallSize|_?MaxSmallSize|smallSizeMax|smallSizeDiv|largeSizeDiv|wordSize"
     r"|_K[iI][nN][dD][sS]pecial\w+|_Kindspecial\w*|_G\w+|mSpan\w+|_FixedStack|fixedStack|stackMin|_StackMin|_StackGuard|_WorkbufSize"
     r"|bucketCnt|bucketCntBits|loadFactorNum|loadFactorDen|maxKeySize|maxElemSize|empty\w+|evacuated\w+|minTopHash|noCheck"
     r"|iterator|oldIterator|hashWriting|sameSizeGrow|pcbucketsize|minfunc|_?PCDATA_\w+|_?FUNCDATA_\w+|funcID_\w+"
     r"|kindMask|kind[A-Z]\w+|tflag\w+|traceback\w+|_Timer\w*|ptrSize|sweepMinHeapDistance|userArenaChunkBytes|stackFork",
-    "internal/abi": r"Kind\w+|TFlag\w+|(Old|Swiss)?Map\w+|PCDATA_\w+|FUNCDATA_\w+|FuncID\w+|Func(Tab)\w+|MINFUNC|StackObject\w*"
-    r"|MaxPtrmaskBytes|ZeroValSize|NoFloat|IMethod\w*|UNSAFE\w*",
+    "internal/abi": r"Kind\w+|TFlag\w+|(Old|Swiss)?Map\w+|PCDATA_\w+|FUNCDATA_\w+|FuncID\w+|Func(Tab)\w+"
+    r"|MINFUNC|StackObject\w*|MaxPtrmaskBytes|ZeroValSize|NoFloat|IMethod\w*|UNSAFE\w*",
     "internal/goarch": r"PtrSize|MinFrameSize|StackAlign|PCQuantum|DefaultPhysPageSize|BigEndian",
     "internal/runtime/gc": r"\w+",
     "internal/runtime/maps": r"ctrl\w+|max\w+|load\w+|[a-z]*[gG]roup\w*|debugLog",
@@ -83,11 +84,12 @@ CONSTANTS = {
 
 ARRAYS = {"class_to_size": ("runtime.class_to_size", "internal/runtime/gc.SizeClassToSize")}
 GLOBALS = (
-    "runtime.mheap_", "runtime.allgs", "runtime.allglen", "runtime.allm", "runtime.allp", "runtime.sched", "runtime.memstats",
-    "runtime.gcController", "runtime.work", "runtime.firstmoduledata", "runtime.lastmoduledatap", "runtime.modulesSlice",
-    "runtime.allfin", "runtime.finq", "runtime.finc", "runtime.gcCleanups", "runtime.gcphase", "runtime.writeBarrier",
-    "runtime.waitReasonStrings", "runtime.buildVersion", "runtime.g0", "runtime.m0", "runtime.emptymspan", "runtime.mcache0",
-    "runtime.zeroVal", "runtime.physPageSize", "runtime.gcBlackenEnabled", "runtime.itabTable", "runtime.worldStopped",
+    "runtime.mheap_", "runtime.allgs", "runtime.allglen", "runtime.allm", "runtime.allp", "runtime.sched",
+    "runtime.memstats", "runtime.gcController", "runtime.work", "runtime.firstmoduledata", "runtime.lastmoduledatap",
+    "runtime.modulesSlice", "runtime.allfin", "runtime.finq", "runtime.finc", "runtime.gcCleanups", "runtime.gcphase",
+    "runtime.writeBarrier", "runtime.waitReasonStrings", "runtime.buildVersion", "runtime.g0", "runtime.m0",
+    "runtime.emptymspan", "runtime.mcache0", "runtime.zeroVal", "runtime.physPageSize", "runtime.gcBlackenEnabled",
+    "runtime.itabTable", "runtime.worldStopped",
 )  # fmt: skip
 """Variables of the runtime that a reader of its memory looks for; the table says which of them the release has."""
 
@@ -152,7 +154,8 @@ func main() {
     "before24.go": "//go:build !go1.24\n\npackage main\n\nfunc newest() {}\n",
     "go24.go": '//go:build go1.24\n\npackage main\n\nimport ("iter"; "maps"; "runtime"; "unique"; "weak")\n\n'
     "func newest() {\n\tp := &pair{}\n\truntime.AddCleanup(p, func(i int) { sink = i }, 1)\n\tw := weak.Make(p)\n"
-    '\tsink = w.Value()\n\tsink = unique.Make("x")\n\tnext, stop := iter.Pull(maps.Keys(byID))\n\tnext()\n\tstop()\n}\n',
+    '\tsink = w.Value()\n\tsink = unique.Make("x")\n\tnext, stop := iter.Pull(maps.Keys(byID))\n'
+    "\tnext()\n\tstop()\n}\n",
 }
 
 CHECKER = {
@@ -203,7 +206,7 @@ def constants_of(toolchain: Toolchain, checker: Path, arch: str, experiment: str
     """The wanted constants of one release, by full name, as Go's type checker computes them."""
     packages = [path for path in CONSTANTS if (toolchain.goroot / "src" / path).is_dir()]
     environment = toolchain.environment(goarch=arch, experiment=experiment)
-    done = subprocess.run(  # noqa: S603  # our own program, built a moment ago
+    done = subprocess.run(
         [checker, *packages], env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=600
     )
     found: dict[str, int] = {}

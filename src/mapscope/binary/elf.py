@@ -407,4 +407,8 @@ class ElfFile:
         strings = self.sections.get(".strtab")
         if strings is None:
             return SymbolTable.empty()
-        return SymbolTable(bytes(self.section_bytes(".symtab")), self.mapping, strings.offset, strings.size)
+        try:
+            table = bytes(self.section_bytes(".symtab"))
+        except FormatError:
+            return SymbolTable.empty()  # names are an extra: without them mapscope works as on a stripped file
+        return SymbolTable(table, self.mapping, strings.offset, strings.size)
