@@ -19,10 +19,10 @@ from mapscope.cli.main import main
 ADDRESS_SPACE = 6 << 30
 
 
-def peak_bytes() -> int:
-    """``VmHWM`` is of the whole life of the process, so: what is anonymous now."""
-    with open("/proc/self/status", encoding="ascii") as lines:
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
+def anonymous_bytes() -> int:
+    """Memory of this process that is no mapped file. Read as bytes: another user may not even import a codec."""
+    with open("/proc/self/status", "rb") as lines:
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(b"RssAnon:"))
 
 
 class Bytes(io.TextIOWrapper):
@@ -53,7 +53,7 @@ def serve() -> None:
             "out": out.bytes().decode("utf-8", "replace"),
             "err": err.bytes().decode("utf-8", "replace"),
             "seconds": time.monotonic() - began,
-            "anonymous": peak_bytes(),
+            "anonymous": anonymous_bytes(),
         }
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
