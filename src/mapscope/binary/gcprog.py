@@ -31,7 +31,7 @@ def run_gc_program(reader: Reader, address: int, bits: int) -> npt.NDArray[np.bo
     out = np.zeros(bits, np.bool_)
     source = _Bytes(reader, address)
     at = 0
-    while True:
+    while at < bits:
         instruction = source.byte()
         count = instruction & 0x7F
         if instruction < 0x80:
@@ -52,6 +52,7 @@ def run_gc_program(reader: Reader, address: int, bits: int) -> npt.NDArray[np.bo
         if count and end > at:
             out[at:end] = np.resize(out[at - count : at], end - at)
         at = end
+    return out
 
 
 class _Bytes:

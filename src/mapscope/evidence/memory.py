@@ -124,6 +124,15 @@ class Memory:
             size -= take
         return b"".join(parts)
 
+    def view(self, address: int, size: int) -> npt.NDArray[np.uint8]:
+        """``size`` bytes at ``address`` without a copy. They must lie in one extent that has bytes; ValueError else."""
+        at = bisect.bisect_right(self._starts, address) - 1
+        extent = self._extents[at] if at >= 0 else None
+        if extent is None or extent.offset < 0 or address + size > extent.end:
+            raise ValueError(f"{size} bytes at {address:#x} are not in one extent")
+        begin = extent.offset + address - extent.start
+        return self._buffers[extent.buffer][begin : begin + size]
+
     def word(self, address: int) -> int | None:
         """The 8-byte little-endian word at ``address``, or None."""
         data = self.read(address, 8)

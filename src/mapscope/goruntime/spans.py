@@ -38,10 +38,7 @@ class Arenas:
 
 @dataclass(frozen=True, slots=True)
 class SpanTable:
-    """Spans in use, ordered by base; the columns beside ``spans`` are parallel to it.
-
-    ``manual_bytes``: bytes of spans in manual state (stacks and other runtime memory).
-    """
+    """Spans in use, ordered by base; the columns beside ``spans`` are parallel to it."""
 
     spans: npt.NDArray[np.void]
     spanclass: npt.NDArray[np.uint8]
@@ -55,7 +52,9 @@ class SpanTable:
     large_type: npt.NDArray[np.uint64]
     user_arena: npt.NDArray[np.bool_]
     struct: npt.NDArray[np.uint64]
-    manual_bytes: int
+    manual_base: npt.NDArray[np.uint64]
+    """Spans in manual state (stacks, work buffers), ordered by base, not overlapping; ``manual_bytes``: their sizes."""
+    manual_bytes: npt.NDArray[np.uint64]
     dropped: int
 
 
@@ -137,6 +136,10 @@ def read_spans(memory: Memory, pages: PageTable, layouts: Layouts, mheap: int, a
     keep = (base[order] >= highest) & (slot_first >= 0) & (slot_last - slot_first == last - first)
     dropped = bad + int((~keep).sum())
     order = order[keep]
+    own = np.flatnonzero(manual & arena & (base % np.uint64(GO_PAGE) == 0) & (npages < np.uint64(1 << 35)))
+    own = own[np.argsort(base[own], kind="stable")]
+    if len(own):
+        own = own[np.concatenate(([True], base[own][1:] >= (base + size)[own][:-1]))]
     spans = np.zeros(len(order), dtype=SPAN_DTYPE)
     spans["base"], spans["elemsize"] = base[order], elemsize[order]
     spans["bytes"], spans["nelems"] = size[order], nelems[order]
@@ -158,6 +161,7 @@ def read_spans(memory: Memory, pages: PageTable, layouts: Layouts, mheap: int, a
         large_type=optional("largeType"),
         user_arena=optional("isUserArenaChunk") != 0,
         struct=pointers[order],
-        manual_bytes=int(size[manual & arena].sum()),
+        manual_base=base[own],
+        manual_bytes=size[own],
         dropped=dropped,
     )

@@ -1,13 +1,21 @@
-"""Where the resident memory went: RSS = live + dead + free spans + stacks + runtime + outside Go + unexplained."""
+"""Where the resident memory went: RSS = live + dead + free spans + stacks + runtime + outside Go + unexplained.
+
+Every byte is put down to what lies at its address: a slot of a span, a stack, a mapping that the runtime's own structures
+lie in, a mapped file. What is none of these stays unexplained.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from mapscope._kernels import load
-from mapscope.evidence.memory import Memory
+from mapscope.evidence.memory import CHUNK_SHIFT
 from mapscope.heap.model import Heap
+from mapscope.heap.resident import Ranges, Resident, disjoint, resident_ranges
 from mapscope.heap.summary import HeapSummary, Reconciliation
+
+_MAX_STACK = 1 << 31
 
 
 def summarise(heap: Heap) -> HeapSummary:
@@ -17,86 +25,107 @@ def summarise(heap: Heap) -> HeapSummary:
     load("spans").sum_marked(heap.index, heap.state.flags, sums)
     allocated, marked = sums[0::2], sums[1::2]
     size = spans["elemsize"].astype(np.int64)
-    live_objects, live_bytes = int(marked.sum()), int((marked * size).sum())
-    dead_objects = int((allocated - marked).sum())
-    dead_bytes = int(((allocated - marked) * size).sum())
-    return HeapSummary(live_bytes, live_objects, dead_bytes, dead_objects, heap.figures, _reconcile(heap, live_bytes))
-
-
-def _reconcile(heap: Heap, live_bytes: int) -> Reconciliation:
-    """Resident pages by what they belong to. A page counts as resident when the evidence holds bytes for it."""
-    memory = heap.process.memory
-    resident = _resident_extents(memory)
-    rss = sum(high - low for low, high in resident)
-    spans = heap.index.spans
-    base, end = spans["base"].astype(np.int64), (spans["base"] + spans["bytes"]).astype(np.int64)
-    in_spans = _overlap(resident, base, end)
-    stack_low = np.array([low for low, _ in _stack_ranges(heap)], dtype=np.int64)
-    stack_high = np.array([high for _, high in _stack_ranges(heap)], dtype=np.int64)
-    stacks = _overlap(resident, stack_low, stack_high)
-    arena_low = heap.arenas.number << 26
-    arenas = _overlap(resident, arena_low, arena_low + (1 << 26))
-    # a resident page of a span in use is live, or held by dead and free slots
-    live = min(live_bytes, in_spans)
-    runtime_bytes = heap.figures.other_sys_bytes if heap.figures else 0
-    images = _image_ranges(heap)
-    outside = _overlap(resident, images[0], images[1])
-    rest = rss - arenas - outside
-    runtime_bytes = min(runtime_bytes, max(rest, 0))
-    return Reconciliation(
-        rss_bytes=rss,
-        live_bytes=live,
-        dead_bytes=in_spans - live,
-        free_span_bytes=max(0, arenas - in_spans - stacks),
-        stack_bytes=stacks,
-        runtime_bytes=runtime_bytes,
-        outside_go_bytes=outside,
-        unexplained_bytes=rss - arenas - outside - runtime_bytes,
+    dead = allocated - marked
+    return HeapSummary(
+        int((marked * size).sum()),
+        int(marked.sum()),
+        int((dead * size).sum()),
+        int(dead.sum()),
+        heap.figures,
+        _reconcile(heap, marked * size),
     )
 
 
-def _resident_extents(memory: Memory) -> list[tuple[int, int]]:
-    """Extents of the core itself (buffer 0) that hold file bytes, merged."""
-    out: list[tuple[int, int]] = []
-    for extent in memory.extents:
-        if extent.buffer != 0 or extent.offset < 0 or extent.end > 1 << 48:  # vsyscall lies at the very top
+def _reconcile(heap: Heap, live: npt.NDArray[np.int64]) -> Reconciliation:
+    """``live``: bytes of marked slots of each span."""
+    arena_low = heap.arenas.number << CHUNK_SHIFT
+    arenas: Ranges = (arena_low, arena_low + (1 << CHUNK_SHIFT))
+    resident = resident_ranges(heap.process.memory, 0, arenas)
+    spans = heap.index.spans
+    base = spans["base"].astype(np.int64)
+    in_span = resident.within(base, base + spans["bytes"].astype(np.int64))
+    live_resident = np.minimum(live, in_span)
+    in_stacks = int(resident.within(*_stacks(heap)).sum())
+    manual = heap.spans.manual_base.astype(np.int64)
+    in_manual = int(resident.within(manual, manual + heap.spans.manual_bytes.astype(np.int64)).sum())
+    in_arenas = int(resident.within(*arenas).sum())
+    in_spans = int(in_span.sum())
+    runtime, outside = _elsewhere(heap, resident, arenas)
+    work_buffers = max(0, in_manual - in_stacks)
+    return Reconciliation(
+        rss_bytes=resident.bytes,
+        live_bytes=int(live_resident.sum()),
+        dead_bytes=in_spans - int(live_resident.sum()),
+        free_span_bytes=max(0, in_arenas - in_spans - in_stacks - work_buffers),
+        stack_bytes=in_stacks,
+        runtime_bytes=runtime + work_buffers,
+        outside_go_bytes=outside,
+        unexplained_bytes=resident.bytes - in_arenas - runtime - outside,
+    )
+
+
+def _stacks(heap: Heap) -> Ranges:
+    table = heap.goroutines
+    rows = [
+        (low, high)
+        for low, high in zip(table.stack_lo.tolist(), table.stack_hi.tolist(), strict=True)
+        if low and low < high < 1 << 48 and high - low < _MAX_STACK
+    ]
+    return disjoint(rows)
+
+
+def _elsewhere(heap: Heap, resident: Resident, arenas: Ranges) -> tuple[int, int]:
+    """Resident bytes outside the arenas: in mappings that the runtime keeps its structures in, and in mapped files, the
+    process's own data among them, and thread stacks."""
+    core = heap.process.core
+    files = disjoint([(row.start, row.end) for row in core.mappings if row.end < 1 << 48])
+    in_files = int((resident.within(*files)).sum())
+    owned = np.sort(_runtime_addresses(heap)).astype(np.int64)
+    threads = np.array(sorted(t.sp for t in core.threads if t.sp < 1 << 48), dtype=np.int64)
+    runtime, outside = 0, in_files
+    for segment in core.elf.segments:
+        low, high = segment.vaddr, segment.vaddr + segment.memsz
+        if high > 1 << 48 or low >= high:
             continue
-        if out and out[-1][1] == extent.start:
-            out[-1] = (out[-1][0], extent.end)
-        else:
-            out.append((extent.start, extent.end))
-    return out
+        one = (np.array([low], dtype=np.int64), np.array([high], dtype=np.int64))
+        bytes_here = int(resident.within(*one)[0]) - _both(resident, one, arenas) - _both(resident, one, files)
+        if bytes_here <= 0:
+            continue
+        if _any_in(owned, low, high):
+            runtime += bytes_here
+        elif _any_in(threads, low, high):
+            outside += bytes_here
+    return runtime, outside
 
 
-def _overlap(resident: list[tuple[int, int]], low: np.ndarray, high: np.ndarray) -> int:  # type: ignore[type-arg]
-    """Bytes of the (disjoint) ranges [low, high) that lie in resident extents."""
-    if not len(low) or not resident:
-        return 0
-    starts = np.array([a for a, _ in resident], dtype=np.int64)
-    ends = np.array([b for _, b in resident], dtype=np.int64)
-    before = np.concatenate(([0], np.cumsum(ends - starts)))
-
-    def upto(address: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
-        at = np.searchsorted(starts, address, side="right")
-        inside = np.where(at > 0, np.minimum(address, ends[np.maximum(at - 1, 0)]) - starts[np.maximum(at - 1, 0)], 0)
-        return np.where(at > 0, before[np.maximum(at - 1, 0)] + inside, 0)
-
-    return int((upto(high) - upto(low)).sum())
+def _both(resident: Resident, one: Ranges, ranges: Ranges) -> int:
+    """Resident bytes that lie in the range ``one`` and in ``ranges``."""
+    low, high = np.maximum(ranges[0], one[0]), np.minimum(ranges[1], one[1])
+    keep = low < high
+    return int(resident.within(low[keep], high[keep]).sum())
 
 
-def _stack_ranges(heap: Heap) -> list[tuple[int, int]]:
-    """Stacks of goroutines, disjoint."""
-    out: list[tuple[int, int]] = []
-    for low, high in sorted(zip(heap.goroutines.stack_lo.tolist(), heap.goroutines.stack_hi.tolist(), strict=True)):
-        if low and low < high and (not out or low >= out[-1][1]) and high - low < 1 << 31:
-            out.append((low, high))
-    return out
+def _any_in(addresses: npt.NDArray[np.int64], low: int, high: int) -> bool:
+    at = int(np.searchsorted(addresses, low))
+    return at < len(addresses) and int(addresses[at]) < high
 
 
-def _image_ranges(heap: Heap) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
-    """Mapped files (the executable's own data, C libraries) and thread stacks outside the arenas, disjoint."""
-    rows: list[tuple[int, int]] = []
-    for row in sorted(heap.process.core.mappings, key=lambda r: r.start):
-        if not rows or row.start >= rows[-1][1]:
-            rows.append((row.start, row.end))
-    return np.array([a for a, _ in rows], dtype=np.int64), np.array([b for _, b in rows], dtype=np.int64)
+def _runtime_addresses(heap: Heap) -> npt.NDArray[np.uint64]:
+    """Addresses of structures that only the runtime allocates outside the heap: spans, arenas, allocation bits, special
+    records, page-allocator summaries and chunks, pointer masks, per-P caches (runtime/malloc.go: persistentalloc, sysAlloc).
+    """
+    table, process = heap.spans, heap.process
+    parts = [table.struct, heap.arenas.struct, table.allocbits, table.gcmarkbits, table.specials]
+    loose = [module.gcdatamask.address for module in process.modules]
+    mheap = process.layouts.struct("mheap")
+    memory = process.memory
+    for name in ("pages.summary", "pages.chunks", "arenas", "allspans.array", "heapArenas.array", "allArenas.array"):
+        if name in mheap:
+            entry = mheap.fields[name]
+            words = memory.words(process.mheap + entry.offset, entry.size // 8)
+            loose += [] if words is None else [word for word in words.tolist() if word < 1 << 48]
+    names = ("central", "spanalloc.chunk", "cachealloc.chunk", "specialprofilealloc.chunk", "arenaHintAlloc.chunk")
+    for name in names:
+        if name in mheap:
+            loose.append(memory.word(process.mheap + mheap.offset(name)) or 0)
+    return np.concatenate([*parts, np.array([a for a in loose if a], dtype=np.uint64)])
