@@ -40,7 +40,7 @@ type Pair[K comparable, V any] struct {
 
 type Huge struct {
 	Pre  [5]uint64
-	Many [700]Rec
+	Many [900]Rec
 	Post *int
 }
 
