@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mapscope.findings.model import Finding
     from mapscope.maps.model import Map
     from mapscope.snapshot import Snapshot
-    from mapscope.snapshot import open_snapshot as open
+    from mapscope.snapshot import open_snapshot as open  # noqa: A004 - the public name, as in PIL or tarfile
 
 _HOMES = {
     "open": ("mapscope.snapshot", "open_snapshot"),

@@ -93,8 +93,8 @@ class Snapshot:
         ):  # fmt: skip
             if abs(ours - theirs) > _TOLERANCE * max(theirs, 1):
                 warnings.append(
-                    f"allocated {what} as counted here ({ours:,}) and as the runtime counts them ({theirs:,}) differ by "
-                    f"more than {_TOLERANCE:.0%}: figures below may be off by as much"
+                    f"allocated {what} as counted here ({ours:,}) and as the runtime counts them ({theirs:,}) differ "
+                    f"by more than {_TOLERANCE:.0%}: figures below may be off by as much"
                 )
         return warnings
 
@@ -103,10 +103,11 @@ class Snapshot:
         if not self.process.stripped:
             return []
         inferred = int((np.asarray(self.maps.columns["confidence"]) > 0).sum())
-        return [
-            f"the executable is stripped: {inferred} maps were found by their shape; a map of at most 8 entries that no typed "
-            "word leads to, and an empty one, can exist unseen"
-        ]
+        words = (
+            f"the executable is stripped: {inferred} maps were found by their shape; a map of at most 8 entries that "
+            "no typed word leads to, and an empty one, can exist unseen"
+        )
+        return [words]
 
 
 def open_snapshot(

@@ -15,7 +15,7 @@ _STEPS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
 
 def human_bytes(count: int) -> str:
-    """``count`` bytes rounded for people, SI units (1 MB = 1,000,000 B, as pprof and Go's own figures): ``"40.1 MB"``."""
+    """``count`` bytes rounded for people, ``"40.1 MB"``, in SI units (1 MB = 1,000,000 B)."""
     for unit, size in _STEPS:
         if abs(count) >= size:
             return f"{count / size:.1f} {unit}"

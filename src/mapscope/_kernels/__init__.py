@@ -1,7 +1,7 @@
 """Hot loops: Cython (abi3) where it was built, else the reference kernels in NumPy and plain Python.
 
-``COMPILED`` says which. Both sides have the same functions with the same arguments; the reference is also the oracle of the
-tests. Set ``MAPSCOPE_REFERENCE=1`` to force it.
+``COMPILED`` says which. Both sides have the same functions with the same arguments; the reference is also the oracle of
+the tests. Set ``MAPSCOPE_REFERENCE=1`` to force it.
 """
 
 from __future__ import annotations

@@ -265,7 +265,7 @@ cdef void scan_object(Trace *t, uint64_t entry, bint typed) noexcept nogil:
     cdef bint scalar
     if type_id >= 0:
         fill = (t.cover[oid] & 15) >= COVER_FILL
-        tw = <uint64_t>t.t_words[type_id]
+        tw = <uint64_t>t.t_words[type_id] if t.t_words[type_id] > 0 else 0
         desc = t.desc + t.t_off[type_id]
     elif nwords > 0 and not (maskword(&t.ix, bit0) & 1):
         # An untyped object whose first word is the entry of a known closure is that closure.
@@ -279,7 +279,7 @@ cdef void scan_object(Trace *t, uint64_t entry, bint typed) noexcept nogil:
             if type_id >= 0:
                 t.obj_type[oid] = type_id
                 t.cover[oid] = COVER_ELEM | 16
-                tw = <uint64_t>t.t_words[type_id]
+                tw = <uint64_t>t.t_words[type_id] if t.t_words[type_id] > 0 else 0
                 desc = t.desc + t.t_off[type_id]
     k = 0
     while k < nwords:
@@ -326,7 +326,7 @@ cdef void scan_region(Trace *t, uint64_t address, int64_t words, int32_t type_id
     cdef uint64_t v, before, tw = 0, d
     cdef const uint64_t *desc = NULL
     if type_id >= 0:
-        tw = <uint64_t>t.t_words[type_id]
+        tw = <uint64_t>t.t_words[type_id] if t.t_words[type_id] > 0 else 0
         desc = t.desc + t.t_off[type_id]
         if tw == 0:
             return

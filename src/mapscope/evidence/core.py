@@ -1,7 +1,7 @@
 """An ELF core of a Linux process, of the kernel or of gcore: its memory, threads and files.
 
-What is not in the file is missing, never zero: segments without bytes, and the bytes behind the end of a cut file. A hole
-of a sparse file does read as zeros, since that is what the writer put there; it does not count as resident.
+What is not in the file is missing, never zero: segments without bytes, and the bytes behind the end of a cut file. A
+hole of a sparse file does read as zeros, since that is what the writer put there; it does not count as resident.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ AT_ENTRY = 9
 _MAX_MAPPINGS = 1 << 20
 
 AMD64_REGISTERS = (
-    "r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss fs_base gs_base ds es fs gs"
-).split()
+    "r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss fs_base "
+    "gs_base ds es fs gs "
+).split()  # noqa: SIM905 - a table of 27 names on 27 lines helps nobody
 """Order of ``user_regs_struct`` (sys/user.h), the tail of ``elf_prstatus``."""
 ARM64_REGISTERS = [*(f"x{n}" for n in range(31)), "sp", "pc", "pstate"]
 _REGISTERS_AT = 112
@@ -75,7 +76,8 @@ class Core:
     entry: int
     """Run-time address of the program's entry point (AT_ENTRY of the auxiliary vector); 0 when not known."""
     resident_bytes: int
-    """Bytes that the file really holds (data extents of a sparse file; runs of zero pages that were never written are out)."""
+    """Bytes that the file really holds (data extents of a sparse file; runs of zero pages that were never written are
+    out)."""
     missing: tuple[str, ...]
     """One sentence for each thing that should be there and is not."""
 
@@ -110,7 +112,7 @@ class Core:
         if not memory.extents:
             raise EvidenceError(
                 f"{path}: the core holds no memory at all",
-                "it was cut short or written with an empty filter (ulimit -c, /proc/PID/coredump_filter); take it again",
+                "it was cut short or written with an empty filter (/proc/PID/coredump_filter); take it again",
             )
         threads, mappings, pid, entry = _read_notes(elf)
         if not threads:
@@ -121,7 +123,7 @@ class Core:
         return cls(Path(path), elf, memory, threads, mappings, pid, entry, resident, tuple(missing))
 
     def executable_mappings(self) -> list[FileMapping]:
-        """The rows of NT_FILE that map a file from its start, in order of address: the executable comes first on Linux."""
+        """The rows of NT_FILE that map a file from its start, by address: the executable comes first on Linux."""
         return [row for row in self.mappings if row.offset == 0]
 
 
@@ -193,7 +195,7 @@ def _read_notes(elf: ElfFile) -> tuple[tuple[Thread, ...], tuple[FileMapping, ..
 
 
 def _file_mappings(desc: bytes) -> list[FileMapping]:
-    """NT_FILE: count, page size, count triples (start, end, page offset), then count names ending in NUL (fs/binfmt_elf.c)."""
+    """NT_FILE (fs/binfmt_elf.c): count, page size, triples (start, end, page offset), then names ending in NUL."""
     if len(desc) < 16:
         return []
     count, page = struct.unpack_from("<QQ", desc)

@@ -1,7 +1,7 @@
 """Bytes at virtual addresses, wherever they come from: mapped files laid over an address space.
 
-A :class:`Memory` is a sorted list of extents, each a run of bytes of one mapped file. Nothing is copied until it is asked
-for. What no extent covers is *missing*: :meth:`Memory.read` answers None, never zeros.
+A :class:`Memory` is a sorted list of extents, each a run of bytes of one mapped file. Nothing is copied until it is
+asked for. What no extent covers is *missing*: :meth:`Memory.read` answers None, never zeros.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PAGES_PER_CHUNK = 1 << (CHUNK_SHIFT - 12)
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """``size`` bytes at ``start``, found at ``offset`` of ``buffer``; offset -1 means zeros that the evidence vouches for."""
+    """``size`` bytes at ``start``, found at ``offset`` of ``buffer``; -1: zeros that the evidence vouches for."""
 
     start: int
     size: int
@@ -41,7 +41,8 @@ class PageTable:
     """Where each 4 KB page lies in this process, for the kernels.
 
     ``chunk_slot``: int32 by ``address >> 26``, -1 where nothing is mapped. ``page_host``: uint64 by
-    ``slot << 14 | page in chunk``: host address of the page, 0 where it is missing. Zero pages all point to one page of zeros.
+    ``slot << 14 | page in chunk``: host address of the page, 0 where it is missing. Zero pages all point to one page of
+    zeros.
     """
 
     chunk_slot: npt.NDArray[np.int32]
@@ -67,7 +68,7 @@ class Memory:
     def add_buffer(self, data: mmap.mmap | bytes) -> int:
         """Takes a mapped file (or bytes) as a source of extents; answers its index."""
         self._buffers.append(np.frombuffer(data, dtype=np.uint8))
-        self._views.append(memoryview(self._buffers[-1]))
+        self._views.append(memoryview(data))
         self._keep.append(data)
         return len(self._buffers) - 1
 
@@ -174,7 +175,7 @@ class Memory:
         return PageTable(chunk_slot, page_host, zero_page)
 
     def _chunks(self, include: Iterable[int]) -> npt.NDArray[np.int64]:
-        """Chunks that hold at least one byte of a file; runs of zeros alone (reservations that gcore writes) do not count."""
+        """Chunks that hold a byte of a file; runs of zeros alone (reservations that gcore writes) do not count."""
         found = {chunk for chunk in include if 0 <= chunk < 1 << (ADDRESS_BITS - CHUNK_SHIFT)}
         for extent in self._extents:
             if extent.offset >= 0 and extent.end <= 1 << ADDRESS_BITS:

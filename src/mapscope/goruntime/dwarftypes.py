@@ -1,7 +1,8 @@
 """Types of variables as DWARF names them, for those that have no runtime type descriptor of their own.
 
 A global ``var srv Server`` needs no descriptor in the program, but DWARF describes it. Where DWARF names a descriptor
-(DW_AT_go_runtime_type), that is used; the rest is compiled from DWARF by a worklist, as typetable.py does from descriptors.
+(DW_AT_go_runtime_type), that is used; the rest is compiled from DWARF by a worklist, as typetable.py does from
+descriptors.
 """
 
 from __future__ import annotations
@@ -35,8 +36,11 @@ class DwarfTypes:
     """Type ids for entries of one executable's DWARF."""
 
     def __init__(self, dwarf: Dwarf, table: TypeTable, *, bias: int, types_base: int, series: tuple[int, int]) -> None:
-        """``types_base``: run-time address of ``runtime.types``; DW_AT_go_runtime_type is relative to it from 1.26 on and
-        a static address before (cmd/link/internal/ld/dwarf.go: newtype)."""
+        """``types_base``: run-time address of ``runtime.types``.
+
+        DW_AT_go_runtime_type is relative to it from 1.26 on and a static address before (cmd/link/internal/ld/dwarf.go:
+        newtype).
+        """
         self.dwarf = dwarf
         self.table = table
         self._base = types_base if series >= (1, 26) else bias
@@ -44,8 +48,10 @@ class DwarfTypes:
         self._work: list[Callable[[], None]] = []
 
     def variables(self, pointers: Sequence[tuple[int, int]]) -> list[Variable]:
-        """All package-level variables with a static address; those outside the static address ranges ``pointers`` hold
-        none, and get no type id."""
+        """All package-level variables with a static address.
+
+        Those outside the static address ranges ``pointers`` hold none, and get no type id.
+        """
         out = []
         for item in self.dwarf.globals:
             kind = self.dwarf.type(item.type)
@@ -98,9 +104,11 @@ class DwarfTypes:
                 if special is not None:
                     words[at] = special
                     continue
-                for field in part.fields:
-                    if field.type and field.offset < part.size:
-                        parts.append((self.dwarf.type(field.type), at + field.offset // 8))
+                parts.extend(
+                    (self.dwarf.type(field.type), at + field.offset // 8)
+                    for field in part.fields
+                    if field.type and field.offset < part.size
+                )
             elif part.kind == Kind.ARRAY and part.elem:
                 inner = self.dwarf.type(part.elem)
                 if inner.size >= 8 and part.count > 0:
@@ -134,6 +142,11 @@ class DwarfTypes:
         return 0, descriptor(Op.NONE)
 
     def _target(self, offset: int | None, op: Op) -> int:
+        if op is Op.PTR and offset:
+            node = self.dwarf.type(offset)
+            if node.kind == Kind.STRUCT and node.name.startswith("internal/sync.node["):
+                address = self.table.find_dwarf_name(node.name)
+                return descriptor(Op.NONE) if address is None else self.table.pointer_to(address)
         found = self._intern(offset)
         return descriptor(Op.NONE) if found < 0 else descriptor(op, found)
 

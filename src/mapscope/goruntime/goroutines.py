@@ -77,8 +77,8 @@ def read_goroutines(
 def stack_roots(table: GoroutineTable, threads: Sequence[Thread]) -> StackRoots:
     """Every word between sp and the top of the stack of each goroutine that has one.
 
-    A goroutine whose stack pointer lies outside its stack (it runs on a system stack whose state is not known) is scanned
-    from the bottom.
+    A goroutine whose stack pointer lies outside its stack (it runs on a system stack whose state is not known) is
+    scanned from the bottom.
     """
     roots = StackRoots()
     bad = 0

@@ -37,9 +37,10 @@ _MASK_BITS_PER_CHUNK = 1 << (CHUNK_SHIFT - 3)
 class HeapIndex:
     """What the kernels need to find their way. All arrays are contiguous.
 
-    ``chunk_slot`` int32 and ``page_host`` uint64: see PageTable. ``page_span``: int32 by ``slot << 13 | 8 KB page in chunk``,
-    index into ``spans`` or -1. ``spans``: SPAN_DTYPE, ordered by base. ``ptrmask``: uint64, one bit a word of memory, by
-    ``slot << 23 | word in chunk``, one word of padding. ``nobjects``: slots over all spans; object ids count them in order.
+    ``chunk_slot`` int32 and ``page_host`` uint64: see PageTable. ``page_span``: int32 by ``slot << 13 | 8 KB page in
+    chunk``, index into ``spans`` or -1. ``spans``: SPAN_DTYPE, ordered by base. ``ptrmask``: uint64, one bit a word of
+    memory, by ``slot << 23 | word in chunk``, one word of padding. ``nobjects``: slots over all spans; object ids count
+    them in order.
     """
 
     chunk_slot: npt.NDArray[np.int32]
@@ -83,7 +84,10 @@ class HeapIndex:
 def gather(
     pages: PageTable | HeapIndex, addresses: npt.NDArray[np.uint64], size: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-    """``size`` bytes at each address as rows of uint8, and which rows were wholly in the evidence (others are undefined)."""
+    """``size`` bytes at each address as rows of uint8, and which rows were wholly in the evidence.
+
+    The other rows are undefined.
+    """
     flat = np.ascontiguousarray(addresses, dtype=np.uint64).reshape(-1)
     rows = np.zeros((len(flat), size), dtype=np.uint8)
     ok = np.zeros(len(flat), dtype=np.uint8)
@@ -101,8 +105,8 @@ def column(rows: npt.NDArray[np.uint8], offset: int, size: int) -> npt.NDArray[n
 def build_index(pages: PageTable, spans: npt.NDArray[np.void]) -> HeapIndex:
     """Index of ``spans`` (ordered by base, not overlapping, every page in a chunk of ``pages``).
 
-    Fills ``first``, ``maskbit``, ``divmul`` and ``host`` of the spans; base, elemsize, nelems, bytes, noscan and header are
-    the caller's.
+    Fills ``first``, ``maskbit``, ``divmul`` and ``host`` of the spans; base, elemsize, nelems, bytes, noscan and header
+    are the caller's.
     """
     nelems = spans["nelems"].astype(np.int64)
     spans["first"] = np.concatenate(([0], np.cumsum(nelems)[:-1])) if len(spans) else 0

@@ -54,6 +54,7 @@ _ALIASES: Final = {
     "swissiter": ("internal/runtime/maps.Iter",),
     "mapiter": ("internal/runtime/maps.Iter", "runtime.hiter"),
     "sched": ("runtime.schedt",),
+    "finblock": ("runtime.finblock", "runtime.finBlock"),
     "syncmap": ("sync.Map",),
     "hashtriemap": (
         "internal/sync.HashTrieMap[interface {},interface {}]",

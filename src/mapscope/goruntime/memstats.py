@@ -1,7 +1,7 @@
 """The runtime's own figures in the evidence, computed as ``runtime.ReadMemStats`` does (runtime/mstats.go).
 
-ReadMemStats first flushes the per-P caches. A core cannot; spans that are cached are recognised by their sweepgen, and what
-was allocated from them since they were cached is added (runtime/mcache.go: refill, releaseAll).
+ReadMemStats first flushes the per-P caches. A core cannot; spans that are cached are recognised by their sweepgen, and
+what was allocated from them since they were cached is added (runtime/mcache.go: refill, releaseAll).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mapscope.goruntime.spans import SpanTable
 
 @dataclass(frozen=True, slots=True)
 class RuntimeFigures:
-    """What the runtime's own statistics in the evidence say (memstats, heapStats and the per-P caches not yet flushed)."""
+    """What the runtime's own statistics in the evidence say, the per-P caches that are not yet flushed included."""
 
     heap_alloc_bytes: int
     """``MemStats.HeapAlloc`` as ``runtime.ReadMemStats`` would have computed it: allocated, live or not yet swept."""

@@ -106,7 +106,7 @@ def _arena_addresses(arenas: Arenas, offset: int) -> npt.NDArray[np.uint64]:
 def _inline_marks(
     memory: Memory, layouts: Layouts, arenas: Arenas, bases: npt.NDArray[np.uint64]
 ) -> npt.NDArray[np.bool_]:
-    """Whether each span's page says that it has inline mark bits (``heapArena.pageUseSpanInlineMarkBits``, Green Tea)."""
+    """Whether each span has inline mark bits: ``heapArena.pageUseSpanInlineMarkBits``, Green Tea."""
     struct = layouts.struct("heapArena")
     out = np.zeros(len(bases), dtype=np.bool_)
     if "pageUseSpanInlineMarkBits" not in struct:

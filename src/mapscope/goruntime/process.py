@@ -1,4 +1,4 @@
-"""A Go process as evidence shows it: memory, executable, modules, layouts, the runtime's globals, all on one address scale."""
+"""A Go process as evidence shows it: memory, executable, modules, layouts and the runtime's globals."""
 
 from __future__ import annotations
 

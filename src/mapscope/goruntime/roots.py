@@ -30,8 +30,8 @@ _BLOCK_WORDS = 512  # finBlockSize, cleanupBlockSize: 4096 bytes (runtime/mfinal
 class Roots:
     """Regions for the trace kernel and what was missing.
 
-    ``regions``: int64 (n, 5). ``mask``: uint8, the masks of all regions one behind the other. ``loose``: values that are
-    roots without lying in memory (registers).
+    ``regions``: int64 (n, 5). ``mask``: uint8, the masks of all regions one behind the other. ``loose``: values that
+    are roots without lying in memory (registers).
     """
 
     regions: npt.NDArray[np.int64]
@@ -99,7 +99,7 @@ def _module_regions(
 
 
 def _special_regions(layouts: Layouts, index: HeapIndex, table: SpanTable) -> list[npt.NDArray[np.int64]]:
-    """Finalizers keep what their object points to (not the object) and their closure; weak handles and cleanups as well.
+    """Finalizers keep what their object points to (not the object) and their closure; weak handles and cleanups too.
 
     runtime/mgcmark.go: markrootSpans. All spans' lists are walked side by side, one link a round.
     """
@@ -151,7 +151,7 @@ def _rows(addresses: npt.NDArray[np.uint64], words: int) -> npt.NDArray[np.int64
 
 
 def _queue_regions(memory: Memory, layouts: Layouts, globals_: Mapping[str, int]) -> list[npt.NDArray[np.int64]]:
-    """Blocks of finalizers that are due to run (``runtime.allfin``) and, from 1.25, of cleanups (``gcCleanups.all``)."""
+    """Blocks of finalizers due to run (``runtime.allfin``) and, from 1.25, of cleanups (``gcCleanups.all``)."""
     rows = []
     heads = []
     if "runtime.allfin" in globals_ and layouts.has("finblock"):

@@ -1,7 +1,8 @@
 """Spans of the heap, read from ``runtime.mheap_`` (runtime/mheap.go: mheap, mspan, heapArena).
 
-Every number is checked before it is believed: page-aligned, inside an arena, no overlap, counts that fit the size. Spans
-that fail are dropped and counted; too many failures mean that the layout does not fit this release, which is an error.
+Every number is checked before it is believed: page-aligned, inside an arena, no overlap, counts that fit the size.
+Spans that fail are dropped and counted; too many failures mean that the layout does not fit this release, which is an
+error.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class SpanTable:
 
 
 def read_arenas(memory: Memory, layouts: Layouts, mheap: int) -> Arenas:
-    """The heap arenas of ``mheap_`` (1.19–1.24 ``allArenas``, from 1.25 ``heapArenas``; ``arenas`` is the two-level map)."""
+    """The heap arenas of ``mheap_``: ``allArenas``, from 1.25 ``heapArenas``; ``arenas`` is the two-level map."""
     struct = layouts.struct("mheap")
     name = "heapArenas" if "heapArenas.array" in struct else "allArenas"
     array = memory.word(mheap + struct.offset(f"{name}.array"))
@@ -117,11 +118,11 @@ def read_spans(memory: Memory, pages: PageTable, layouts: Layouts, mheap: int, a
         & (spanclass < _SMALL_CLASSES)
     )
     good = in_use & fits
-    bad = int((in_use & ~fits).sum())
-    if int(in_use.sum()) == 0 or bad > max(2, int(in_use.sum()) // 100):
+    claimed, bad = int(in_use.sum()), int((in_use & ~fits).sum())
+    if claimed == 0 or bad > max(2, claimed // 100):
         raise LayoutError(
-            f"of {int(in_use.sum())} spans in use {bad} fail the self-check (page-aligned, inside an arena, counts that fit) "
-            f"with the layout of {layouts.used_series}",
+            f"of {claimed} spans in use {bad} fail the self-check (page-aligned, inside an arena, counts that "
+            f"fit) with the layout of {layouts.used_series}",
             "this Go release is not supported yet, or the core is damaged",
         )
     order = np.flatnonzero(good)

@@ -1,8 +1,8 @@
 """Types as the trace kernel reads them: one descriptor a word, saying what a pointer in that word points to.
 
-A type is compiled once, from its runtime descriptor (RType) or from DWARF, by a worklist (no recursion on data). Beside the
-types of the program there are *pseudo types*, which the runtime has no descriptor for: the ``hmap``, ``maps.Map``, table,
-group, bucket and ``hchan`` of one map or channel type.
+A type is compiled once, from its runtime descriptor (RType) or from DWARF, by a worklist (no recursion on data). Beside
+the types of the program there are *pseudo types*, which the runtime has no descriptor for: the ``hmap``, ``maps.Map``,
+table, group, bucket and ``hchan`` of one map or channel type.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ def descriptor(op: Op, type_id: int = 0) -> int:
 class TypeTable:
     """Type ids and their descriptors. ``intern`` what you need, then ``freeze`` and hand the table to the kernel.
 
-    After ``freeze``: ``offsets`` int64 and ``words`` int32 by type id (where its descriptors start in ``descriptors``, and
-    how many; -1: none), ``iface`` uint64 (descriptor of the data word of an interface that holds the type), ``pseudo``
-    uint8; ``hash_keys`` uint64 and ``hash_values`` int32: addresses of descriptors, itabs and closure entries → type id,
-    open addressing, -2 for "known to be no type".
+    After ``freeze``: ``offsets`` int64 and ``words`` int32 by type id (where its descriptors start in ``descriptors``,
+    and how many; -1: none), ``iface`` uint64 (descriptor of the data word of an interface that holds the type),
+    ``pseudo`` uint8; ``hash_keys`` uint64 and ``hash_values`` int32: addresses of descriptors, itabs and closure
+    entries → type id, open addressing, -2 for "known to be no type".
     """
 
     def __init__(self, reader: TypeReader, layouts: Layouts) -> None:
@@ -222,7 +222,7 @@ class TypeTable:
     def _word(self, part: RType) -> tuple[int, int]:
         """Which word of a basic part is the pointer, and its descriptor."""
         if part.kind is Kind.POINTER:
-            return 0, self._pointer_to(part.elem)
+            return 0, self.pointer_to(part.elem)
         if part.kind is Kind.SLICE:
             elem = self.intern(part.elem)
             return 0, descriptor(Op.NONE) if elem is None else descriptor(Op.FILL, elem)
@@ -238,7 +238,7 @@ class TypeTable:
             return 0, descriptor(Op.FUNC)
         return 0, descriptor(Op.NONE)
 
-    def _pointer_to(self, address: int) -> int:
+    def pointer_to(self, address: int) -> int:
         """Descriptor of a pointer to the type at ``address``."""
         elem = self.reader.at(address)
         if elem is None:
@@ -252,15 +252,18 @@ class TypeTable:
         return descriptor(Op.NONE) if found is None else descriptor(Op.PTR, found)
 
     def _special_struct(self, part: RType) -> int | None:
-        """Structs whose unsafe.Pointer has a type all the same: ``atomic.Pointer[T]`` names T in a zero-length array
-        (sync/atomic/type.go), and ``sync.entry.p`` points to an ``any`` up to Go 1.19 (sync/map.go)."""
+        """Structs whose unsafe.Pointer has a type all the same.
+
+        ``atomic.Pointer[T]`` names T in a zero-length array (sync/atomic/type.go), and ``sync.entry.p`` points to an
+        ``any`` up to Go 1.19 (sync/map.go).
+        """
         if part.name.startswith("atomic.Pointer[") and part.size == 8:
             for field in part.fields:
                 inner = self.reader.at(field.type)
                 if inner is not None and inner.kind is Kind.ARRAY and inner.length == 0:
                     pointer = self.reader.at(inner.elem)
                     if pointer is not None and pointer.kind is Kind.POINTER:
-                        return self._pointer_to(pointer.elem)
+                        return self.pointer_to(pointer.elem)
         if part.name == "sync.entry" and part.size == 8 and len(part.fields) == 1:
             inner = self.reader.at(part.fields[0].type)
             if inner is not None and inner.kind is Kind.UNSAFE_POINTER:
@@ -405,7 +408,7 @@ def fill_hash(
     keys: npt.NDArray[np.uint64],
     values: npt.NDArray[np.int32],
 ) -> None:
-    """Open addressing with linear probing, the hash of ``lookup`` in the trace kernel; all keys at once, round by round."""
+    """Open addressing with linear probing, the hash of ``lookup`` in the trace kernel; all keys at once, in rounds."""
     mask = np.uint64(len(table_keys) - 1)
     keep = keys != 0
     keys, values = keys[keep], values[keep]

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mapscope._kernels import load
 from mapscope.binary.textscan import TextFacts
 from mapscope.errors import LayoutError
 from mapscope.goruntime.dwarftypes import DwarfTypes, Variable
@@ -22,13 +23,13 @@ from mapscope.goruntime.spans import Arenas, SpanTable, read_arenas, read_spans
 from mapscope.goruntime.typetable import TypeTable
 from mapscope.heap.globals import typed_globals
 from mapscope.heap.trace import ALLOCATED, COVER_FILL, COVER_HEADER, TraceState, run_trace
-from mapscope._kernels import load
 
 
 class Progress(Protocol):
     """Called on the way: ``step`` in words, ``done`` of ``total`` (0: not known)."""
 
-    def __call__(self, step: str, done: int, total: int) -> None: ...
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """``done`` of ``total`` (0: not known) of ``step`` are done."""
 
 
 def quiet(step: str, done: int, total: int) -> None:
@@ -56,7 +57,8 @@ class Heap:
     @property
     def live(self) -> npt.NDArray[np.bool_]:
         """By object id: whether the roots reach it."""
-        return (self.state.flags & 2) != 0
+        live: npt.NDArray[np.bool_] = (self.state.flags & 2) != 0
+        return live
 
 
 def read_heap(process: Process, progress: Progress = quiet) -> Heap:
@@ -65,7 +67,7 @@ def read_heap(process: Process, progress: Progress = quiet) -> Heap:
     progress("spans", 0, 0)
     arenas = read_arenas(memory, layouts, process.mheap)
     have = {extent.start >> 26 for extent in memory.extents}
-    numbers = [n for n in arenas.number.tolist()]
+    numbers = arenas.number.tolist()
     pages = memory.page_table(numbers[: 2 * len(have) + 64])
     table = read_spans(memory, pages, layouts, process.mheap, arenas)
     mark_headers(layouts, table)
@@ -127,7 +129,7 @@ def _mask_of(process: Process) -> Callable[[int], npt.NDArray[np.bool_] | None]:
 
 
 def _ranges(process: Process, types: TypeTable) -> None:
-    """Where types, code and static data of all modules lie, as one range each (they only narrow down what is looked up)."""
+    """Where types, code and static data of all modules lie, one range each: they narrow down what is looked up."""
     modules = process.modules
     types.types_range = (min(m.types for m in modules), max(m.etypes for m in modules))
     types.text_range = (min(m.text for m in modules), max(m.etext for m in modules))

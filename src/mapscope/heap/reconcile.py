@@ -1,7 +1,7 @@
 """Where the resident memory went: RSS = live + dead + free spans + stacks + runtime + outside Go + unexplained.
 
-Every byte is put down to what lies at its address: a slot of a span, a stack, a mapping that the runtime's own structures
-lie in, a mapped file. What is none of these stays unexplained.
+Every byte is put down to what lies at its address: a slot of a span, a stack, a mapping that the runtime's own
+structures lie in, a mapped file. What is none of these stays unexplained.
 """
 
 from __future__ import annotations
@@ -75,8 +75,10 @@ def _stacks(heap: Heap) -> Ranges:
 
 
 def _elsewhere(heap: Heap, resident: Resident, arenas: Ranges) -> tuple[int, int]:
-    """Resident bytes outside the arenas: in mappings that the runtime keeps its structures in, and in mapped files, the
-    process's own data among them, and thread stacks."""
+    """Resident bytes outside the arenas: in mappings of the runtime's own structures, and outside Go.
+
+    Outside Go are mapped files, the process's own code and data among them, and thread stacks.
+    """
     core = heap.process.core
     files = disjoint([(row.start, row.end) for row in core.mappings if row.end < 1 << 48])
     in_files = int((resident.within(*files)).sum())
@@ -111,8 +113,10 @@ def _any_in(addresses: npt.NDArray[np.int64], low: int, high: int) -> bool:
 
 
 def _runtime_addresses(heap: Heap) -> npt.NDArray[np.uint64]:
-    """Addresses of structures that only the runtime allocates outside the heap: spans, arenas, allocation bits, special
-    records, page-allocator summaries and chunks, pointer masks, per-P caches (runtime/malloc.go: persistentalloc, sysAlloc).
+    """Addresses of structures that only the runtime allocates, outside the heap.
+
+    Spans, arenas, allocation bits, special records, page-allocator summaries and chunks, pointer masks, per-P caches
+    (runtime/malloc.go: persistentalloc, sysAlloc).
     """
     table, process = heap.spans, heap.process
     parts = [table.struct, heap.arenas.struct, table.allocbits, table.gcmarkbits, table.specials]

@@ -45,8 +45,11 @@ class Resident:
 
 
 def resident_ranges(memory: Memory, buffer: int, keep: Ranges) -> Resident:
-    """What ``buffer`` holds bytes for. Pages of zeros in large extents do not count, except in the ranges ``keep`` (the heap,
-    where a page of zeros may well have been touched)."""
+    """What ``buffer`` holds bytes for.
+
+    Pages of zeros in large extents do not count, except in the ranges ``keep``: the heap, where a page of zeros may
+    well have been touched.
+    """
     starts: list[npt.NDArray[np.int64]] = []
     ends: list[npt.NDArray[np.int64]] = []
     for extent in memory.extents:

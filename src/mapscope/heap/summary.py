@@ -21,7 +21,8 @@ class EvidenceInfo:
     """``given``, ``NT_FILE``, ``core`` (types and pclntab lie in the core itself) …"""
     build_id: str | None
     missing: tuple[str, ...] = ()
-    """One sentence for each part that is not in the evidence ("12.0 MB of the heap at 0xc000400000 are not in this core")."""
+    """One sentence for each part that is not in the evidence ("12.0 MB of the heap at 0xc000400000 are not in this
+    core")."""
     warnings: tuple[str, ...] = ()
     """One sentence each: nearest layout used, figures that disagree, optional parts not installed."""
 
@@ -48,7 +49,8 @@ class Reconciliation:
     """Resident bytes that the evidence holds (for a core: bytes present in the file, zero pages of gcore left out)."""
     live_bytes: int
     dead_bytes: int
-    """Allocated slots that nothing reaches, plus free slots of spans in use: what the next collection or allocation uses."""
+    """Allocated slots that nothing reaches, plus free slots of spans in use: what the next collection or allocation
+    uses."""
     free_span_bytes: int
     stack_bytes: int
     runtime_bytes: int

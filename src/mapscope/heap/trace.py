@@ -15,7 +15,8 @@ from mapscope.goruntime.typetable import TypeTable
 ALLOCATED, MARKED, QUEUED = 1, 2, 4
 """Bits of ``flags``."""
 COVER_ELEM, COVER_FILL, COVER_HEADER = 1, 2, 3
-"""Low four bits of ``cover``: the type is one value at the slot's start, an array over the slot, or the runtime's own word."""
+"""Low four bits of ``cover``: the type is one value at the slot's start, an array over the slot, or the runtime's own
+word."""
 
 _PENDING = 1 << 16
 _OUTSIDE = 1 << 20
@@ -24,7 +25,10 @@ _MAX_ROUNDS = 10_000
 
 @dataclass(slots=True)
 class TraceState:
-    """What the kernel keeps between rounds. By object id: ``flags`` uint8, ``obj_type`` int32 (-1: unknown), ``cover`` uint8."""
+    """What the kernel keeps between rounds.
+
+    By object id: ``flags`` uint8, ``obj_type`` int32 (-1: unknown), ``cover`` uint8.
+    """
 
     flags: npt.NDArray[np.uint8]
     obj_type: npt.NDArray[np.int32]
@@ -67,8 +71,8 @@ def run_trace(
 ) -> npt.NDArray[np.int64]:
     """Walks everything that ``regions`` and the ``loose`` values reach. See Roots for their shapes.
 
-    Types that the walk meets for the first time are compiled between rounds; typed pointers to static data become regions of
-    their own. Answers those regions (int64, n × 5), which typed map pointers may lie in.
+    Types that the walk meets for the first time are compiled between rounds; typed pointers to static data become
+    regions of their own. Answers those regions (int64, n × 5), which typed map pointers may lie in.
     """
     kernel = load("trace").trace
     pairs = np.zeros((len(loose), 2), dtype=np.uint64)

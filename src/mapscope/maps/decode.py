@@ -22,6 +22,7 @@ SWISS_OUT = ("used", "tables", "groups", "capacity", "growth_left", "tombstones"
              "indirect", "unreadable", "corrupt")  # fmt: skip
 """Columns of the kernels' results (R_… and T_… in _kernels/_maps.pyx)."""
 _MAX_B = 44
+_STACK_BUCKETS = np.uint64(64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,10 @@ def classic_rows(
 def swiss_rows(
     columns: dict[str, npt.NDArray[np.uint64]], shapes: Sequence[MapShape], which: npt.NDArray[np.int64], scan: bool
 ) -> npt.NDArray[np.uint64]:
-    """Input rows of the Swiss kernel; ``scan`` reads the control words of every map (else only where keys or elems are
-    held by pointer)."""
+    """Input rows of the Swiss kernel.
+
+    ``scan`` reads the control words of every map, else only where keys or elems are held by pointer.
+    """
     params = np.array(
         [
             (s.fields.bucket_size, s.fields.keys_offset, s.fields.key_stride, s.fields.indirect_key,
@@ -147,7 +150,8 @@ def _decode_classic(
     ):
         slots = decoder.slot_sizes(out[name])
         there = out[name] != 0
-        out[target] = np.where(there, np.where(slots != 0, slots, number * sizes), np.uint64(0))
+        beside = np.where(number <= _STACK_BUCKETS, number * sizes, np.uint64(0))  # a map on a stack
+        out[target] = np.where(there, np.where(slots != 0, slots, beside), np.uint64(0))
     extra = decoder.layouts.struct("mapextra")
     out["extra_bytes"] = _extra_bytes(decoder, out["extra"], extra.offset("overflow"), extra.offset("oldoverflow"))
     at = np.flatnonzero(typed & sane)
@@ -159,7 +163,8 @@ def _decode_classic(
     got = dict(zip(CLASSIC_OUT, result.T, strict=True))
     for name, target in (
         ("overflow", "overflow_count"), ("overflow_bytes", "overflow_bytes"), ("evacuated", "old_evacuated"),
-        ("old_overflow", "old_overflow_count"), ("old_overflow_bytes", "old_overflow_bytes"), ("indirect", "indirect_bytes"),
+        ("old_overflow", "old_overflow_count"), ("old_overflow_bytes", "old_overflow_bytes"), ("indirect",
+        "indirect_bytes"),
     ):  # fmt: skip
         out[target][at] = got[name]
     out["unreadable"][at] |= (got["unreadable"] | got["corrupt"]) != 0
@@ -215,9 +220,7 @@ def _decode_swiss(
     out["unreadable"][at] |= (got["unreadable"] | got["corrupt"]) != 0
     directory = out["dirLen"] != 0
     slots = decoder.slot_sizes(out["dirPtr"])
-    out["directory_bytes"] = np.where(
-        directory, np.where(slots != 0, slots, out["dirLen"] * np.uint64(8)), np.uint64(0)
-    )
+    out["directory_bytes"] = np.where(directory, slots, np.uint64(0))
     header, table = decoder.layouts.struct("swissmap").size, decoder.layouts.struct("table").size
     for shape_index in np.unique(which[typed]).tolist():
         shape = shapes[shape_index]

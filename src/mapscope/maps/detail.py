@@ -27,13 +27,15 @@ class MapDetail:
 
     map: Map
     occupancy: tuple[int, ...]
-    """``occupancy[n]`` buckets (with their overflow chain) or groups hold exactly n entries; the last is "n or more"."""
+    """``occupancy[n]`` buckets (with their overflow chain) or groups hold exactly n entries; the last is "n or more".
+    ``occupancy[n]`` buckets (with their overflow chain) or groups hold exactly n entries; the last is "n or more"."""
     chain_lengths: tuple[int, ...]
     """Classic: ``chain_lengths[n]`` buckets have n overflow buckets. Empty for Swiss maps."""
     tables: tuple[TableDetail, ...]
     """Swiss: the first tables by address, at most 64."""
     key_kinds: dict[str, int]
-    """Kinds of a sample of live keys ("string", "int", dynamic type names for interface keys) → how many in the sample."""
+    """Kinds of a sample of live keys ("string", "int", dynamic type names for interface keys) → how many in the sample.
+    Kinds of a sample of live keys ("string", "int", dynamic type names for interface keys) → how many in the sample."""
     elem_kinds: dict[str, int]
     how_found: str
     """One sentence: what led to this map, what was checked."""

@@ -14,7 +14,8 @@ CLASSIC_FIELDS = {
 }  # fmt: skip
 SWISS_FIELDS = {
     "used": "count", "seed": "seed", "dirPtr": "dirPtr", "dirLen": "dirLen", "globalDepth": "globalDepth",
-    "globalShift": "globalShift", "writing": "writing", "tombstonePossible": "tombstonePossible", "clearSeq": "clearSeq",
+    "globalShift": "globalShift", "writing": "writing", "tombstonePossible": "tombstonePossible",
+    "clearSeq": "clearSeq",
 }  # fmt: skip
 """Field of the runtime's struct → column of the table of maps. ``tombstonePossible`` is there from Go 1.25 on."""
 

@@ -1,8 +1,9 @@
 """Maps that no typed word reaches: found by shape, and believed only when everything below the header fits.
 
 Candidates are slots of the header's size class whose pointer mask is the header's own, and windows of live stacks. A
-candidate becomes a map when some map type of the program explains it: its array has exactly the size that this type would
-get, and the number of live cells counted in the arrays is the header's count. Empty maps prove nothing and are left out.
+candidate becomes a map when some map type of the program explains it: its array has exactly the size that this type
+would get, and the number of live cells counted in the arrays is the header's count. Empty maps prove nothing and are
+left out.
 """
 
 from __future__ import annotations
@@ -167,7 +168,8 @@ def _size_fits(
 ) -> npt.NDArray[np.bool_]:
     """Whether the array lies at the start of a slot of just the size (and kind of span) that this bucket size asks for.
 
-    Arrays outside the heap (maps that do not escape) fit any type; the count of their cells decides."""
+    Arrays outside the heap (maps that do not escape) fit any type; the count of their cells decides.
+    """
     ids, base = decoder.index.find(arrays)
     in_heap = ids >= 0
     out = ~in_heap & (arrays != 0)
@@ -191,8 +193,9 @@ def _size_fits(
         logs = columns["B"][at]
         table = {b: classic_array(decoder.allocator, b, size, noscan)[0] for b in np.unique(logs).tolist()}
         expect = np.array([table[b] for b in logs.tolist()], dtype=np.uint64)
-    out[at] = starts & kind & (spans["elemsize"] == expect)
-    return out
+    fits: npt.NDArray[np.bool_] = out.copy()
+    fits[at] = starts & kind & (spans["elemsize"] == expect)
+    return fits
 
 
 def _count(
@@ -209,7 +212,7 @@ def _count(
         rows = swiss_rows(columns, shapes, which, True)
         result = np.zeros((len(rows), len(SWISS_OUT)), dtype=np.uint64)
         load("maps").swiss(decoder.index, decoder.table_layout(), rows, result)
-        names = SWISS_OUT
+        names: tuple[str, ...] = SWISS_OUT
     else:
         rows = classic_rows(columns, shapes, which)
         result = np.zeros((len(rows), len(CLASSIC_OUT)), dtype=np.uint64)

@@ -46,8 +46,8 @@ def _how(found: Map) -> str:
         return f"a typed word leads to this header {place}"
     if found.type is None:
         return (
-            f"found by shape {place}: every field fits, and the live cells in its arrays are as many as its count; several "
-            "map types of the program have this layout"
+            f"found by shape {place}: every field fits, and the live cells in its arrays are as many as its count; "
+            "several map types of the program have this layout"
         )
     return f"found by shape {place}: every field fits, and the live cells in its arrays are as many as its count"
 

@@ -1,7 +1,8 @@
 """The table of maps of a snapshot, and one row of it.
 
-Bulk data are NumPy columns (:class:`MapTable`); a :class:`Map` is a view of one row, made when it is asked for. Names are
-the runtime's own (``hmap`` in ``runtime/map.go`` up to Go 1.23, ``maps.Map`` in ``internal/runtime/maps`` from 1.24).
+Bulk data are NumPy columns (:class:`MapTable`); a :class:`Map` is a view of one row, made when it is asked for. Names
+are the runtime's own (``hmap`` in ``runtime/map.go`` up to Go 1.23, ``maps.Map`` in ``internal/runtime/maps`` from
+1.24).
 """
 
 from __future__ import annotations
@@ -183,8 +184,9 @@ class Map:
     def state(self) -> str:
         """One word for the document: ``empty``, ``small``, ``steady``, ``growing`` or ``growing-same-size``.
 
-        ``empty``: no entries and no growth; ``small``: a Swiss map of a single group without a table; ``growing``: an old
-        bucket array is attached. Whether a growth is *stalled* is a judgement, so it is a finding (R1), not a state.
+        ``empty``: no entries and no growth; ``small``: a Swiss map of a single group without a table; ``growing``: an
+        old bucket array is attached. Whether a growth is *stalled* is a judgement, so it is a finding (R1), not a
+        state.
         """
         if self.growing:
             return "growing-same-size" if self.same_size_growth else "growing"
@@ -198,8 +200,8 @@ class Map:
 class MapTable(Sequence[Map]):
     """All maps of a snapshot, as NumPy columns of equal length.
 
-    ``columns[name]`` has the dtype of :data:`COLUMNS`. ``types`` holds the map types in use; ``type_index`` points into it.
-    Rows are ordered by address.
+    ``columns[name]`` has the dtype of :data:`COLUMNS`. ``types`` holds the map types in use; ``type_index`` points into
+    it. Rows are ordered by address.
     """
 
     def __init__(self, columns: dict[str, npt.NDArray[np.generic]], types: Sequence[MapType]) -> None:

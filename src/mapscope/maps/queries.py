@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from mapscope._kernels import load
-from mapscope.maps.facts import StaleValues, StringKeys
 from mapscope.heap.model import Heap
 from mapscope.maps.decode import classic_rows, swiss_rows
+from mapscope.maps.facts import StaleValues, StringKeys
 from mapscope.maps.find import MapSet
 from mapscope.maps.model import Map
 
@@ -32,12 +32,10 @@ class Queries:
             for name in ("B", "flags", "buckets", "oldbuckets", "count", "dirPtr", "dirLen")
         }
         which = np.array([shape], dtype=np.int64)
-        rows = swiss_rows if self._maps.swiss else classic_rows
-        one = (
-            rows(columns, self._maps.shapes, which, True)
-            if self._maps.swiss
-            else classic_rows(columns, self._maps.shapes, which)
-        )
+        if self._maps.swiss:
+            one = swiss_rows(columns, self._maps.shapes, which, True)
+        else:
+            one = classic_rows(columns, self._maps.shapes, which)
         touched = np.empty(max(1, min(found.capacity * 2 + found.count, self._heap.index.nobjects)), dtype=np.int64)
         out = np.zeros(5, dtype=np.uint64)
         load("maps").string_keys(
@@ -54,7 +52,7 @@ class Queries:
         if shape < 0 or self._maps.shapes[shape].noscan:
             return None
         index = self._heap.index
-        ids, base = index.find(np.array([found.oldbuckets], dtype=np.uint64))
+        ids, _ = index.find(np.array([found.oldbuckets], dtype=np.uint64))
         if ids[0] < 0:
             return None
         skip = np.zeros((found.noldbuckets, 2), dtype=np.uint64)

@@ -52,5 +52,5 @@ def map_shape(reader: TypeReader, address: int) -> MapShape | None:
 
 
 def kind_word(name: str) -> str:
-    """reflect's word for a kind: ``ptr``, ``unsafe.Pointer``, ``string`` …"""
+    """Reflect's word for a kind: ``ptr``, ``unsafe.Pointer``, ``string`` and so on."""
     return {"POINTER": "ptr", "UNSAFE_POINTER": "unsafe.Pointer"}.get(name, name.lower())
