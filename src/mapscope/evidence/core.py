@@ -24,10 +24,10 @@ AT_ENTRY = 9
 
 _MAX_MAPPINGS = 1 << 20
 
-AMD64_REGISTERS = (
+AMD64_REGISTERS = (  # noqa: SIM905 - one name a line helps nobody
     "r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss fs_base "
     "gs_base ds es fs gs "
-).split()  # noqa: SIM905 - a table of 27 names on 27 lines helps nobody
+).split()
 """Order of ``user_regs_struct`` (sys/user.h), the tail of ``elf_prstatus``."""
 ARM64_REGISTERS = [*(f"x{n}" for n in range(31)), "sp", "pc", "pstate"]
 _REGISTERS_AT = 112
