@@ -15,3 +15,22 @@ STRIPPED: dict[str, str] = {}
 def names(variant: Variant) -> frozenset[str]:
     """The maps that this build may hide."""
     return frozenset(STRIPPED) if variant.stripped else frozenset()
+
+
+UNTYPED = {
+    "unsafe": "an unsafe.Pointer has no type to give",
+    "stack": "words of frames are taken without their types",
+    "stack-defer": "the same: the closure of a defer is on the stack",
+    "stack-pointers": "the same: the pointer to the struct that holds the map",
+    "stack-local": "the same: the header itself",
+    "stack-send": "the same: the word that waits to be sent",
+    "stack-closure": "the same: the closure that the goroutine runs",
+    "stack-any": "the same: the compiler keeps the value of the interface, not the interface",
+    "closure": "the type of a closure's captured variables is written down nowhere",
+    "method-value": "a method value is a closure over its receiver",
+    "finalizer": "the closure of a finalizer hangs on a special, which has no type",
+    "finalizer-queue": "the queue of finalizers has the object without its type",
+    "cleanup": "the closure of a cleanup hangs on a special, which has no type",
+}
+"""Ways to reach a map on which even DWARF names no type. A map that has nothing better may be without one, and is then
+``inferred``."""

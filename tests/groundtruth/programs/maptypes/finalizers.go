@@ -17,6 +17,7 @@ var (
 	finalizing   = make(chan struct{})
 	neverClosed  = make(chan struct{})
 	gCleanupSeen int
+	queuedRan    bool
 )
 
 // finalizers makes maps that only a finalizer, the queue of finalizers or a cleanup still reaches.
@@ -45,7 +46,7 @@ func finalizers() {
 		}
 	}
 	// and one that waits behind it in the queue
-	drop("finalizer/queued", func(c *closer) { runtime.KeepAlive(c) })
+	drop("finalizer/queued", func(c *closer) { queuedRan = true; runtime.KeepAlive(c) })
 	runtime.GC()
 	runtime.GC()
 	cleanups()

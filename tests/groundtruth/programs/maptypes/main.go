@@ -20,6 +20,9 @@ func main() {
 	stacks()
 	probe.Settle()
 	settleStacks()
+	if queuedRan {
+		panic("a finalizer has overtaken another")
+	}
 	probe.Report(reportDecoys)
 	runtime.KeepAlive(keep)
 }

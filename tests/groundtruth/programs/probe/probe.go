@@ -101,7 +101,7 @@ func at(a uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&a)
 // Figures are the runtime's own, read when all has settled.
 var Figures runtime.MemStats
 
-// Settle collects the garbage and reads the runtime's figures. Nothing may be allocated afterwards.
+// Settle collects the garbage. Nothing may be allocated afterwards.
 func Settle() {
 	for _, e := range entries {
 		if e.Place == "heap" {
@@ -112,7 +112,6 @@ func Settle() {
 	tables = append(make([][7]uint64, 0, len(tables)+256), tables...) // room for the maps on stacks
 	runtime.GC()
 	runtime.GC()
-	runtime.ReadMemStats(&Figures)
 }
 
 // Report reads every header and prints the document, then READY, and waits until standard input ends.
@@ -123,6 +122,7 @@ func Report(extra func()) {
 		}
 		e.read()
 	}
+	runtime.ReadMemStats(&Figures)
 	write(extra)
 	os.Stdout.Write(out[:fill])
 	os.Stdout.WriteString("\nREADY\n")
