@@ -222,8 +222,12 @@ class _Walk:
             self._call(op)
         elif code is Code.ADD:
             base = registers[op.b]
-            moved = base is not None and base[0] == "address"
-            registers[op.a] = ("address", int(str(base[1])) + op.c) if moved and base is not None else None
+            if base is not None and base[0] == "address":
+                registers[op.a] = ("address", int(str(base[1])) + op.c)
+                if self.wanted is None:
+                    self._event(EventKind.ADDRESS, op, int(str(base[1])) + op.c)
+            else:
+                registers[op.a] = None
         elif code is Code.STACK_ADDRESS:
             registers[op.a] = None
             self.slots.pop(op.b - self.depth(op.address), None)

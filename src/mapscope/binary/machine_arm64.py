@@ -73,7 +73,9 @@ def _data(address: int, end: int, mnemonic: str, text: str) -> Iterator[Op]:
         yield from _pair(address, end, text, load=True)
     elif mnemonic == "stp":
         yield from _pair(address, end, text, load=False)
-    elif mnemonic in ("str", "stur", "stlr"):
+    elif mnemonic == "stlr" and full and (found := _place(right)) is not None:
+        yield Op(address, end, Code.EXCHANGE, found[0], target)  # what an atomic store is on arm64
+    elif mnemonic in ("str", "stur"):
         yield _store(address, end, target if full or left == "xzr" else -1, right, 8 if full else 4)
     elif mnemonic.startswith(("st", "ld")) and not mnemonic.startswith(("stlxr", "stxr")):
         yield from _atomic(address, end, mnemonic, text)

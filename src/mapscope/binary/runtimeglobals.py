@@ -101,7 +101,8 @@ def plain_globals(exe: Executable) -> dict[str, int]:
     _, after = _around_call(exe, table, "runtime.queuefinalizer", "runtime.persistentalloc")
     if after is not None:
         _first(found, "runtime.finc", after.stores(0, 1 << 63).target)
-        _first(found, "runtime.allfin", after.loads(0, 1 << 63).target)
+        loads = after.loads(0, 1 << 63).target  # (arm64 loads finc again first)
+        _first(found, "runtime.allfin", loads[loads != np.uint64(found.get("runtime.finc", 0))])
     return found
 
 
@@ -206,14 +207,19 @@ def _finalizers(code: RuntimeCode) -> Iterator[tuple[str, int]]:
     if locks:
         loads = [e.target for e in events if e.kind is EventKind.LOAD_GLOBAL and e.address > locks[0]]
         yield from (("runtime.finq", target) for target in loads[:1])
+    block = 0
     for event in events:
         base = event.values[0] if event.values else None
-        if base is None or base[0] != "call" or base[1] not in blocks:
+        if base is None:
             continue
-        if event.kind is EventKind.STORE_GLOBAL:
-            yield "runtime.finc", event.target
-        elif event.kind is EventKind.STORE and (value := event.values[1]) is not None and value[0] == "load":
-            yield "runtime.allfin", int(str(value[1]))
+        new = base[0] == "call" and base[1] in blocks
+        if new and event.kind is EventKind.STORE_GLOBAL:
+            block = event.target
+            yield "runtime.finc", block
+        elif (new or base == ("load", block)) and event.kind is EventKind.STORE and event.target == 0:
+            value = event.values[1]
+            if value is not None and value[0] == "load":
+                yield "runtime.allfin", int(str(value[1]))
 
 
 def _wait_reasons(code: RuntimeCode) -> Iterator[tuple[str, int]]:
