@@ -114,16 +114,32 @@ def _arm64_calls(data: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], ..
 
 
 def _arm64_pages(data: npt.NDArray[np.uint8], start: int, what: str) -> tuple[npt.NDArray[np.int64], ...]:
-    """ADRP followed at once by ADD (immediate), or STR or LDR (64-bit, unsigned offset), with the register it made."""
+    """ADRP followed at once by ADD (immediate), or STR or LDR (64-bit, unsigned offset), with the register it made.
+
+    Go 1.19 has an ADD between ADRP and a STR or LDR, too.
+    """
     words = _arm64_words(data)
+    opcode = {"add": 0x91000000, "str": 0xF9000000, "ldr": 0xF9400000}[what]
+    scale = 1 if what == "add" else 8
     first, second = words[:-1], words[1:]
     page = first & 0x9F000000 == 0x90000000
-    match = second & 0xFFC00000 == {"add": 0x91000000, "str": 0xF9000000, "ldr": 0xF9400000}[what]
-    index = np.flatnonzero(page & match & (second >> 5 & 31 == first & 31))
-    high, low = first[index], second[index]
-    offset = (high >> 5 & 0x7FFFF) << 2 | high >> 29 & 3
+    short = np.flatnonzero(page & (second & 0xFFC00000 == opcode) & (second >> 5 & 31 == first & 31))
+    site, end, register = short * 4, short * 4 + 8, second[short] & 31
+    target = _page(first[short], short * 4 + start) + (second[short] >> 10 & 0xFFF) * scale
+    if what != "add" and words.size > 2:
+        added = page & (second & 0xFFC00000 == 0x91000000) & (second >> 5 & 31 == first & 31)
+        third = words[2:]
+        long = np.flatnonzero(added[:-1] & (third & 0xFFC00000 == opcode) & (third >> 5 & 31 == second[:-1] & 31))
+        far = _page(first[long], long * 4 + start) + (second[long] >> 10 & 0xFFF) + (third[long] >> 10 & 0xFFF) * 8
+        site, end = np.concatenate([site, long * 4]), np.concatenate([end, long * 4 + 12])
+        target, register = np.concatenate([target, far]), np.concatenate([register, third[long] & 31])
+        order = np.argsort(site, kind="stable")
+        site, end, target, register = site[order], end[order], target[order], register[order]
+    return site, end, target - start, register
+
+
+def _page(words: npt.NDArray[np.int64], address: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """What the ADRP instructions ``words`` at ``address`` make: a page relative to their own."""
+    offset = (words >> 5 & 0x7FFFF) << 2 | words >> 29 & 3
     offset -= (offset >> 20 & 1) << 21
-    site = index.astype(np.int64) * 4
-    base = ((site + start) >> 12 << 12) + (offset << 12)
-    immediate = (low >> 10 & 0xFFF) * (1 if what == "add" else 8)
-    return site, site + 8, base + immediate - start, low & 31
+    return (address >> 12 << 12) + (offset << 12)

@@ -121,7 +121,7 @@ func touch() {
 	counter.hits[1]++
 	synced.Store("a", 1)
 	queue = make(chan map[string]Rec, 3)
-	list = append(list, stored)
+	list = append(list, &Store{})
 	guarded.Lock()
 	for k := range cleared {
 		delete(cleared, k)
@@ -147,7 +147,7 @@ func main() {
 	at("map", "ranged", unsafe.Pointer(&ranged), 0, ranged)
 	at("pointer", "stored", unsafe.Pointer(&stored), 0, *stored)
 	at("pointer", "store", unsafe.Pointer(&store), 0, *store)
-	at("pointer", "list", unsafe.Pointer(&list), 0, stored)
+	at("slice", "list", unsafe.Pointer(&list), 0, &Store{})
 	at("chan", "queue", unsafe.Pointer(&queue), 0, queue)
 	at("value", "synced", unsafe.Pointer(&synced), 0, sync.Map{})
 	at("value", "guarded", unsafe.Pointer(&guarded), 0, sync.RWMutex{})
