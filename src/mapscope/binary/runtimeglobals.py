@@ -47,6 +47,7 @@ NAMES = (
     "runtime.finc",
     "runtime.gcCleanups",
     "runtime.gcphase",
+    "runtime.itabTable",
     "runtime.waitReasonStrings",
     "runtime.firstmoduledata",
 )
@@ -57,7 +58,7 @@ def runtime_globals(exe: Executable) -> dict[str, int]:
     """Static addresses of the globals in ``NAMES``: from the symbol table where it is, else from the code.
 
     Without capstone only those that CALL and STORE patterns give away are found in a stripped executable: mheap_,
-    memstats, gcController, work, allgs, allfin, finc and gcCleanups.
+    memstats, gcController, work, allgs, allfin, finc, gcCleanups and itabTable.
     """
     found: dict[str, int] = {}
     if not exe.stripped:
@@ -103,6 +104,9 @@ def plain_globals(exe: Executable) -> dict[str, int]:
         _first(found, "runtime.finc", after.stores(0, 1 << 63).target)
         loads = after.loads(0, 1 << 63).target  # (arm64 loads finc again first)
         _first(found, "runtime.allfin", loads[loads != np.uint64(found.get("runtime.finc", 0))])
+    whole = _code_of(exe, table, "runtime.itabAdd")
+    if whole is not None:
+        _first(found, "runtime.itabTable", whole.loads(0, 1 << 63).target)
     return found
 
 
@@ -115,19 +119,25 @@ def _around_call(
     exe: Executable, table: FunctionTable, function: str, callee: str
 ) -> tuple[TextCode | None, TextCode | None]:
     """The code of ``function`` before and after its first call of ``callee``."""
-    index, target = table.index_of(function), table.index_of(callee)
-    if index < 0 or target < 0:
+    code, target = _code_of(exe, table, function), table.index_of(callee)
+    if code is None or target < 0:
         return None, None
-    entry = int(table.entry[index])
-    data = exe.image.read(entry, min(table.end_of(index) - entry, _MAX_CODE))
-    if data is None:
-        return None, None
-    calls = TextCode(data, entry, exe.arch).calls(anywhere=True)
+    calls = code.calls(anywhere=True)
     sites = np.flatnonzero(calls.target == table.entry[target])
     if not len(sites):
         return None, None
-    site, end = int(calls.site[sites[0]]) - entry, int(calls.end[sites[0]]) - entry
-    return TextCode(data[:site], entry, exe.arch), TextCode(data[end:], entry + end, exe.arch)
+    site, end, data = int(calls.site[sites[0]]), int(calls.end[sites[0]]), code.data.tobytes()
+    before = TextCode(data[: site - code.start], code.start, exe.arch)
+    return before, TextCode(data[end - code.start :], end, exe.arch)
+
+
+def _code_of(exe: Executable, table: FunctionTable, name: str) -> TextCode | None:
+    index = table.index_of(name)
+    if index < 0:
+        return None
+    entry = int(table.entry[index])
+    data = exe.image.read(entry, min(table.end_of(index) - entry, _MAX_CODE))
+    return None if data is None else TextCode(data, entry, exe.arch)
 
 
 class RuntimeCode:
@@ -222,6 +232,12 @@ def _finalizers(code: RuntimeCode) -> Iterator[tuple[str, int]]:
                 yield "runtime.allfin", int(str(value[1]))
 
 
+def _itab_table(code: RuntimeCode) -> Iterator[tuple[str, int]]:
+    """itabAdd: t := itabTable, before anything else is loaded."""
+    loads = [event.target for event in code.events("runtime.itabAdd") if event.kind is EventKind.LOAD_GLOBAL]
+    yield from (("runtime.itabTable", target) for target in loads[:1])
+
+
 def _wait_reasons(code: RuntimeCode) -> Iterator[tuple[str, int]]:
     """waitReason.String: waitReasonStrings[w] comes after the text for numbers that are out of range."""
     made = [event.target for event in code.events("runtime.waitReason.String") if event.kind is EventKind.ADDRESS]
@@ -241,5 +257,5 @@ def _receivers(code: RuntimeCode) -> Iterator[tuple[str, int]]:
 
 
 _RECIPES: tuple[Callable[[RuntimeCode], Iterator[tuple[str, int]]], ...] = (
-    *(_receivers, _allgs, _allp, _allm, _sched, _finalizers, _wait_reasons),
+    *(_receivers, _allgs, _allp, _allm, _sched, _finalizers, _itab_table, _wait_reasons),
 )

@@ -20,9 +20,9 @@ _ITERATOR_INIT = "internal/runtime/maps.(*Iter).Init"
 _MAP_MAKE = re.compile(r"runtime\.makemap(?:64)?$")
 _ALLOCATE = {
     "runtime.newobject": (0, "pointer"),
-    "runtime.makeslice": (0, "pointer"),
-    "runtime.makeslice64": (0, "pointer"),
-    "runtime.makeslicecopy": (0, "pointer"),
+    "runtime.makeslice": (0, "slice"),
+    "runtime.makeslice64": (0, "slice"),
+    "runtime.makeslicecopy": (0, "slice"),
     "runtime.makechan": (0, "chan"),
     "runtime.makechan64": (0, "chan"),
 }
@@ -70,7 +70,7 @@ class Callees:
             elif _MALLOC.match(name):
                 found.allocations[entry] = (1, "pointer")
             elif _GROW.match(name):
-                found.allocations[entry] = (0 if series < (1, 20) else 4, "pointer")
+                found.allocations[entry] = (0 if series < (1, 20) else 4, "slice")
             elif name in _TYPED:
                 found.typed.add(entry)
         return found

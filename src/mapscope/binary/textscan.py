@@ -29,15 +29,22 @@ _MAX_TEXT = 1 << 30
 class TextFacts:
     """Facts from the text, at the static addresses of the executable.
 
-    ``global_maps``: (address of the word that holds the map, map type). ``global_types``: (address, type T, what);
-    ``what`` is ``"pointer"`` (the word holds a pointer to a T, or to the first T of an array), ``"chan"`` (the word
-    holds a channel of type T) or ``"value"`` (a T lies there). ``pointer_maps``: (global, offset, map type): the
-    global holds a pointer to something whose word at the offset holds the map. ``closures``: (function entry, struct
-    type of its closure objects). ``capture_maps``: (function entry, offset in the closure object, map type);
-    ``capture_boxes`` likewise, but the word there points to the variable that holds the map. ``frame_maps``: (function
-    entry, offset from sp at the function's calls, map type). ``types``: addresses in the types section that the text
-    refers to; some are no types. ``conflicts``: how many places were dropped because their facts contradict each
-    other. ``notes``: what could not be done, and why.
+    ``global_maps``: (address of the word that holds the map, map type).
+
+    ``global_types``: (address, type T, what). ``what`` is ``"pointer"``: the word there points to a T; ``"slice"``: it
+    points to an array of T; ``"chan"``: it holds a channel, T is the channel's type; ``"value"``: a T lies there.
+
+    ``pointer_maps``: (global, offset, map type): the global holds a pointer to something whose word at the offset holds
+    the map.
+
+    ``closures``: (function entry, struct type of its closure objects). ``capture_maps``: (function entry, offset in the
+    closure object, map type); ``capture_boxes`` likewise, but the word there points to the variable that holds the map.
+
+    ``frame_maps``: (function entry, offset from sp at the function's calls, map type). A slot can be dead, or serve
+    another variable before and after: check what it holds.
+
+    ``types``: addresses in the types section that the text refers to; some are no types. ``conflicts``: how many places
+    were dropped because their facts contradict each other. ``notes``: what could not be done, and why.
     """
 
     global_maps: tuple[tuple[int, int], ...] = ()
