@@ -29,7 +29,12 @@ HERE = Path(__file__).resolve().parent
 LAYOUTS = HERE.parent / "src" / "mapscope" / "goruntime" / "layouts"
 SERIES = ("1.19", "1.21", "1.22", "1.23", "1.24", "1.25", "1.26", "1.27")
 ARCHES = ("amd64", "arm64")
-EXPERIMENTS = {"1.24": ("noswissmap",), "1.25": ("noswissmap", "greenteagc"), "1.26": ("nogreenteagc",)}
+EXPERIMENTS = {
+    "1.24": ("noswissmap",),
+    "1.25": ("noswissmap", "greenteagc"),
+    "1.26": ("nogreenteagc",),
+    "1.27": ("nogreenteagc",),
+}
 """Experiments that change a struct of the runtime, by series. A table of its own for each."""
 
 _ANY = r"interface {},interface {}"
@@ -47,9 +52,10 @@ WANTED = [
         r"runtime\.(ptabEntry|initTask|itabTableType|traceback|name)",
         # specials, finalizers, cleanups
         r"runtime\.special\w*",
-        r"runtime\.(finalizer|finblock|cleanupQueue|cleanupBlock|cleanupBlockHeader|cleanupFn)",
+        r"runtime\.(finalizer|fin[bB]lock|cleanupQueue|cleanupBlock|cleanupBlockHeader|cleanupFn)",
         # statistics
         r"runtime\.(mstats|heapStatsDelta|consistentHeapStats|gcControllerState|sysMemStat|workType|sweepdata|activeSweep)",
+        r"runtime\.(bucket|memRecord|memRecordCycle|synctestBubble|synctestGroup)",
         # maps
         r"runtime\.(hmap|mapextra|bmap|hiter|maptype)",
         r"internal/runtime/maps\.(Map|table|groupsReference|groupReference|Iter|ctrlGroup|bitset)",
@@ -73,7 +79,7 @@ CONSTANTS = {
     r"|_K[iI][nN][dD][sS]pecial\w+|_Kindspecial\w*|_G\w+|mSpan\w+|_FixedStack|fixedStack|stackMin|_StackMin|_StackGuard|_WorkbufSize"
     r"|bucketCnt|bucketCntBits|loadFactorNum|loadFactorDen|maxKeySize|maxElemSize|empty\w+|evacuated\w+|minTopHash|noCheck"
     r"|iterator|oldIterator|hashWriting|sameSizeGrow|pcbucketsize|minfunc|_?PCDATA_\w+|_?FUNCDATA_\w+|funcID_\w+"
-    r"|kindMask|kind[A-Z]\w+|tflag\w+|traceback\w+|_Timer\w*|ptrSize|sweepMinHeapDistance|userArenaChunkBytes|stackFork",
+    r"|kindMask|kind[A-Z]\w+|tflag\w+|traceback\w+|_Timer\w*|ptrSize|sweepMinHeapDistance|userArenaChunkBytes|_?[fF]inBlockSize|cleanupBlockSize",
     "internal/abi": r"Kind\w+|TFlag\w+|(Old|Swiss)?Map\w+|PCDATA_\w+|FUNCDATA_\w+|FuncID\w+|Func(Tab)\w+"
     r"|MINFUNC|StackObject\w*|MaxPtrmaskBytes|ZeroValSize|NoFloat|IMethod\w*|UNSAFE\w*",
     "internal/goarch": r"PtrSize|MinFrameSize|StackAlign|PCQuantum|DefaultPhysPageSize|BigEndian",

@@ -241,7 +241,8 @@ def load(go_version: str, arch: str) -> Layouts:
             f"no layout table for {arch or 'an unknown architecture'}", f"programs of {arches} can be read"
         )
     newest = minors[-1]
-    minor = release.minor if release.minor is not None and release.major == 1 else newest
+    said = newest if release.minor is None else release.minor
+    minor = said if release.major == 1 else newest
     used = min(minors, key=lambda one: (abs(one - minor), -one))
     wanted = {
         e
@@ -254,8 +255,8 @@ def load(go_version: str, arch: str) -> Layouts:
     return Layouts(
         go_version=go_version,
         arch=arch,
-        release=(release.major, minor),
-        series=f"{release.major}.{minor}",
+        release=(release.major, said),
+        series=f"{release.major}.{said}",
         used_series=f"1.{used}" + (f"-{experiment}" if experiment else ""),
         exact=exact,
         class_to_size=tuple(table["class_to_size"]),

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.unit.binary import goprograms
+from tests.unit.binary.gobuilds import built
 
 
 @pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """``program("1.23", ldflags="-w")``: the path of a small Go program built that way, once a session."""
-    folder = tmp_path_factory.mktemp("programs")
+def program() -> Callable[..., Path]:
+    """``program("1.23", ldflags="-w")``: a small Go program with debug information, built that way."""
 
-    def build(series: str, **options: object) -> Path:
-        return goprograms.build(series, folder, **options)
+    def build(series: str, **options: Any) -> Path:
+        return built("dwarfed", series, **options)
 
     return build
