@@ -59,6 +59,18 @@ cdef inline bint is_marked(const Index *ix, const uint8_t *flags, uint64_t addre
     return i >= 0 and (flags[ix.spans[s].first + i] & MARKED) != 0
 
 
+cdef inline uint64_t chain_budget(const Index *ix, uint64_t buckets, uint64_t count) noexcept nogil:
+    # Overflow buckets that an honest map of so many buckets and entries can have. The count may be damaged, and a chain a
+    # ring: but every overflow bucket that does not lie behind the array is an object of its own.
+    return 4 * buckets + (count if count < <uint64_t>ix.nobjects else <uint64_t>ix.nobjects) + 4096
+
+
+cdef inline bint array_fits(const Index *ix, uint64_t array, uint64_t buckets, uint64_t bucket_size) noexcept nogil:
+    # An array must fit its slot; one outside the heap (a map on a stack) has a bucket or a few.
+    cdef uint64_t size = slot_bytes(ix, array)
+    return buckets * bucket_size <= size if size else buckets <= 64
+
+
 cdef uint64_t bucket_live(const Index *ix, uint64_t bucket, uint64_t top, const uint64_t *m, uint64_t *indirect) noexcept nogil:
     # Live cells of one bucket, by its tophash bytes; adds the slots of keys and elems held by pointer.
     cdef uint64_t live = 0, i, p = 0
@@ -75,11 +87,11 @@ cdef uint64_t bucket_live(const Index *ix, uint64_t bucket, uint64_t top, const 
 
 cdef void walk_classic(const Index *ix, const uint8_t *flags, const uint64_t *m, uint64_t *out, uint64_t *histogram,
                        uint64_t nhist, uint64_t *chains, uint64_t nchains) noexcept nogil:
-    cdef uint64_t n, old_n, b, address, top = 0, over = 0, live, length, budget, low, high, size
+    cdef uint64_t n, b, address, top = 0, over = 0, live, length, budget, low, high, size
     cdef bint old, evacuated
     cdef int part
     n = <uint64_t>1 << m[C_B]
-    budget = 4 * n + m[C_COUNT] + 4096
+    budget = chain_budget(ix, n, m[C_COUNT])
     for part in range(2):
         old = part == 1
         if old and m[C_OLD] == 0:
@@ -92,8 +104,7 @@ cdef void walk_classic(const Index *ix, const uint8_t *flags, const uint64_t *m,
         if low == 0:
             continue
         size = slot_bytes(ix, low)
-        # an array must fit its slot; one outside the heap (a map on a stack) has a bucket or a few
-        if (size and n * m[C_BSIZE] > size) or (size == 0 and n > 64):
+        if not array_fits(ix, low, n, m[C_BSIZE]):
             out[R_CORRUPT] = 1
             return
         high = low + (size if size else n * m[C_BSIZE])
@@ -225,15 +236,14 @@ cdef void walk_groups(const Index *ix, const uint64_t *m, uint64_t data, uint64_
 cdef void walk_swiss(const Index *ix, const uint64_t *lay, const uint64_t *m, uint64_t *out, uint64_t *histogram,
                      uint64_t *tables, uint64_t max_tables) noexcept nogil:
     # lay: offsets in the table struct of used, capacity, growthLeft, localDepth, index, groups.data, groups.lengthMask
-    cdef uint64_t i, table = 0, before = 0, data = 0, mask = 0, used, capacity, growth, depth, size
+    cdef uint64_t i, table = 0, before = 0, data = 0, mask = 0, used, capacity, growth, depth
     cdef const uint8_t *p
     cdef int64_t tombs
     if m[S_LEN] == 0:
         if m[S_DIR]:
             out[T_GROUPS] = 1
             out[T_CAPACITY] = 8
-            size = slot_bytes(ix, m[S_DIR])
-            out[T_GROUP_BYTES] = size if size else m[S_GSIZE]
+            out[T_GROUP_BYTES] = slot_bytes(ix, m[S_DIR])
             if m[S_SCAN]:
                 walk_groups(ix, m, m[S_DIR], 1, out, histogram)
         return
@@ -276,10 +286,8 @@ cdef void walk_swiss(const Index *ix, const uint64_t *lay, const uint64_t *m, ui
             tombs = <int64_t>capacity - 1 - <int64_t>used - <int64_t>growth
         if tombs > 0:
             out[T_TOMBSTONES] += <uint64_t>tombs
-        size = slot_bytes(ix, table)
-        out[T_TABLE_BYTES] += size if size else 32
-        size = slot_bytes(ix, data)
-        out[T_GROUP_BYTES] += size if size else (capacity >> 3) * m[S_GSIZE]
+        out[T_TABLE_BYTES] += slot_bytes(ix, table)
+        out[T_GROUP_BYTES] += slot_bytes(ix, data)
         if tables != NULL and out[T_TABLES] <= max_tables:
             tables[8 * (out[T_TABLES] - 1)] = table
             tables[8 * (out[T_TABLES] - 1) + 1] = used
@@ -385,12 +393,14 @@ def string_keys(h, const uint64_t[::1] one, bint is_swiss, const uint64_t[::1] l
         else:
             for k in range(2):
                 address = one[C_BUCKETS] if k == 0 else one[C_OLD]
-                if address == 0:
+                if address == 0 or one[C_B] >= 44 or one[C_BSIZE] < 16:
                     continue
                 nb = <uint64_t>1 << one[C_B]
                 if k == 1 and not one[C_SAME]:
                     nb >>= 1
-                budget = 4 * nb + one[C_COUNT] + 4096
+                if not array_fits(&ix, address, nb, one[C_BSIZE]):
+                    continue
+                budget = chain_budget(&ix, nb, one[C_COUNT])
                 for b in range(nb):
                     over = address + b * one[C_BSIZE]
                     while over != 0 and budget > 0:

@@ -63,11 +63,12 @@ cdef struct Trace:
     uint64_t *pending       # pairs (type address, data word)
     int64_t npending
     int64_t pending_cap
-    uint64_t *outside       # hash set of addresses
-    int32_t *outside_type
-    uint8_t *outside_cover
-    int64_t noutside
-    uint64_t outside_mask
+    uint64_t *loose         # hash set of addresses: typed values that are no slot of their own
+    int32_t *loose_type
+    int64_t nloose
+    uint64_t loose_mask
+    uint64_t *loose_stack   # positions in the set, still to be walked
+    int64_t nloose_stack
     int64_t dangling
 
 
@@ -85,21 +86,22 @@ cdef inline int32_t lookup(const Trace *t, uint64_t key) noexcept nogil:
     return -1
 
 
-cdef inline void note_outside(Trace *t, uint64_t address, int32_t type_id, uint8_t cover) noexcept nogil:
-    # A typed pointer to static data: remembered once an address, for the caller to make a root of.
+cdef inline void note_loose(Trace *t, uint64_t address, int32_t type_id) noexcept nogil:
+    # A typed pointer to static data, or into the middle of a slot: walked once an address, by the type's descriptors.
     cdef uint64_t at
-    if address < t.outside_lo or address >= t.outside_hi or t.noutside * 2 > <int64_t>t.outside_mask:
+    if t.t_words[type_id] <= 0 or address & 7 or t.nloose * 2 > <int64_t>t.loose_mask:
         return
     at = (address * <uint64_t>0x9E3779B97F4A7C15) >> 20
     while True:
-        at &= t.outside_mask
-        if t.outside[at] == address:
+        at &= t.loose_mask
+        if t.loose[at] == address:
             return
-        if t.outside[at] == 0:
-            t.outside[at] = address
-            t.outside_type[at] = type_id
-            t.outside_cover[at] = cover
-            t.noutside += 1
+        if t.loose[at] == 0:
+            t.loose[at] = address
+            t.loose_type[at] = type_id
+            t.loose_stack[t.nloose_stack] = at
+            t.nloose += 1
+            t.nloose_stack += 1
             return
         at += 1
 
@@ -118,8 +120,8 @@ cdef inline void visit(Trace *t, uint64_t v, int32_t type_id, uint8_t cover) noe
     cdef uint8_t was, changes
     cdef bint better
     if s < 0:
-        if type_id >= 0:
-            note_outside(t, v, type_id, cover)
+        if type_id >= 0 and t.outside_lo <= v < t.outside_hi:
+            note_loose(t, v, type_id)
         return
     sp = &t.ix.spans[s]
     i = slot_of(sp, v)
@@ -137,6 +139,8 @@ cdef inline void visit(Trace *t, uint64_t v, int32_t type_id, uint8_t cover) noe
         if off != 0:
             # Interior: only a slice of a known element tells what the whole slot is, and only from an element's border.
             if cover != COVER_FILL or t.t_words[type_id] <= 0 or off % (<uint64_t>t.t_words[type_id] * 8) != 0:
+                if cover == COVER_ELEM and t.obj_type[oid] < 0:
+                    note_loose(t, v, type_id)
                 type_id = -1
     if type_id < 0:
         if not t.flags[oid] & MARKED:
@@ -198,6 +202,11 @@ cdef inline bint follow_iface(Trace *t, uint64_t tw, uint64_t v, bint is_eface) 
             t.npending += 1
             return True
     return False
+
+
+cdef inline uint64_t words_of(const Trace *t, int32_t type_id) noexcept nogil:
+    # How many descriptors a type has; words is -1 for one without any.
+    return <uint64_t>t.t_words[type_id] if t.t_words[type_id] > 0 else 0
 
 
 cdef inline void follow_func(Trace *t, uint64_t v) noexcept nogil:
@@ -265,7 +274,7 @@ cdef void scan_object(Trace *t, uint64_t entry, bint typed) noexcept nogil:
     cdef bint scalar
     if type_id >= 0:
         fill = (t.cover[oid] & 15) >= COVER_FILL
-        tw = <uint64_t>t.t_words[type_id] if t.t_words[type_id] > 0 else 0
+        tw = words_of(t, type_id)
         desc = t.desc + t.t_off[type_id]
     elif nwords > 0 and not (maskword(&t.ix, bit0) & 1):
         # An untyped object whose first word is the entry of a known closure is that closure.
@@ -279,7 +288,7 @@ cdef void scan_object(Trace *t, uint64_t entry, bint typed) noexcept nogil:
             if type_id >= 0:
                 t.obj_type[oid] = type_id
                 t.cover[oid] = COVER_ELEM | 16
-                tw = <uint64_t>t.t_words[type_id] if t.t_words[type_id] > 0 else 0
+                tw = words_of(t, type_id)
                 desc = t.desc + t.t_off[type_id]
     k = 0
     while k < nwords:
@@ -326,7 +335,7 @@ cdef void scan_region(Trace *t, uint64_t address, int64_t words, int32_t type_id
     cdef uint64_t v, before, tw = 0, d
     cdef const uint64_t *desc = NULL
     if type_id >= 0:
-        tw = <uint64_t>t.t_words[type_id] if t.t_words[type_id] > 0 else 0
+        tw = words_of(t, type_id)
         desc = t.desc + t.t_off[type_id]
         if tw == 0:
             return
@@ -352,9 +361,11 @@ cdef void scan_region(Trace *t, uint64_t address, int64_t words, int32_t type_id
 
 
 cdef void drain(Trace *t) noexcept nogil:
-    # Typed objects first; an untyped one only when no typed one is left and no type waits for the caller.
+    # Typed objects first, then loose values; an untyped object only when none of these is left and no type waits for the
+    # caller.
     cdef uint64_t entry
     cdef int64_t oid
+    cdef int32_t type_id
     while True:
         while t.ntyped and t.npending < t.pending_cap:
             t.ntyped -= 1
@@ -362,7 +373,15 @@ cdef void drain(Trace *t) noexcept nogil:
             oid = t.ix.spans[entry >> 32].first + <int64_t>(entry & <uint64_t>0xFFFFFFFF)
             t.flags[oid] &= ~<uint8_t>QUEUED
             scan_object(t, entry, True)
-        if t.npending or t.noutside or not t.nplain:
+        if t.npending >= t.pending_cap:
+            return
+        if t.nloose_stack:
+            t.nloose_stack -= 1
+            entry = t.loose_stack[t.nloose_stack]
+            type_id = t.loose_type[entry]
+            scan_region(t, t.loose[entry], t.t_words[type_id], type_id, NULL, False)
+            continue
+        if t.npending or not t.nplain:
             return
         t.nplain -= 1
         entry = t.plain_stack[t.nplain]
@@ -381,9 +400,9 @@ def trace(h, st, types, regions, mask, pairs):
     cdef uint64_t[::1] typed_stack = st.typed_stack
     cdef uint64_t[::1] plain_stack = st.plain_stack
     cdef uint64_t[::1] pending = st.pending
-    cdef uint64_t[::1] outside = st.outside
-    cdef int32_t[::1] outside_type = st.outside_type
-    cdef uint8_t[::1] outside_cover = st.outside_cover
+    cdef uint64_t[::1] loose = st.loose
+    cdef int32_t[::1] loose_type = st.loose_type
+    cdef uint64_t[::1] loose_stack = st.loose_stack
     cdef const int64_t[::1] t_off = types.offsets
     cdef const int32_t[::1] t_words = types.words
     cdef const uint64_t[::1] t_iface = types.iface
@@ -421,11 +440,12 @@ def trace(h, st, types, regions, mask, pairs):
     t.pending = &pending[0]
     t.pending_cap = pending.shape[0] // 2
     t.npending = 0
-    t.outside = &outside[0]
-    t.outside_type = &outside_type[0]
-    t.outside_cover = &outside_cover[0]
-    t.outside_mask = outside.shape[0] - 1
-    t.noutside = 0
+    t.loose = &loose[0]
+    t.loose_type = &loose_type[0]
+    t.loose_stack = &loose_stack[0]
+    t.loose_mask = loose.shape[0] - 1
+    t.nloose = st.nloose
+    t.nloose_stack = st.nloose_stack
     t.dangling = 0
     with nogil:
         for r in range(seeds.shape[0]):
@@ -441,5 +461,6 @@ def trace(h, st, types, regions, mask, pairs):
     st.ntyped = t.ntyped
     st.nplain = t.nplain
     st.npending = t.npending
-    st.noutside = t.noutside
+    st.nloose = t.nloose
+    st.nloose_stack = t.nloose_stack
     st.dangling = st.dangling + t.dangling

@@ -204,7 +204,7 @@ class _Scan:
         """A struct whose first field is ``F uintptr`` (cmd/compile/internal/typecheck ClosureType)."""
         rtype = self.types.at(address)
         return bool(
-            rtype and rtype.kind is Kind.STRUCT and not rtype.named and rtype.fields and rtype.fields[0].name == "F"
+            rtype and rtype.kind is Kind.STRUCT and not rtype.named and rtype.fields and rtype.fields[0].name in ("F", ".F")
         )
 
     def _constant(self, event: Event, argument: int) -> int:

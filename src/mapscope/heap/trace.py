@@ -19,7 +19,7 @@ COVER_ELEM, COVER_FILL, COVER_HEADER = 1, 2, 3
 word."""
 
 _PENDING = 1 << 16
-_OUTSIDE = 1 << 20
+_LOOSE = 1 << 20
 _MAX_ROUNDS = 10_000
 
 
@@ -38,13 +38,15 @@ class TraceState:
     ntyped: int = 0
     nplain: int = 0
     npending: int = 0
-    noutside: int = 0
     dangling: int = 0
     """Pointers to slots that are not allocated (stale stack words, mostly)."""
     pending: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(2 * _PENDING, dtype=np.uint64))
-    outside: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(_OUTSIDE, dtype=np.uint64))
-    outside_type: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(_OUTSIDE, dtype=np.int32))
-    outside_cover: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(_OUTSIDE, dtype=np.uint8))
+    loose: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(_LOOSE, dtype=np.uint64))
+    """Hash set of addresses of typed values that are no slot of their own: static data, parts of untyped slots."""
+    loose_type: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(_LOOSE, dtype=np.int32))
+    loose_stack: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(_LOOSE, dtype=np.uint64))
+    nloose: int = 0
+    nloose_stack: int = 0
 
     @classmethod
     def fresh(cls, flags: npt.NDArray[np.uint8]) -> TraceState:
@@ -68,42 +70,24 @@ def run_trace(
     loose: npt.NDArray[np.uint64],
     *,
     progress: Callable[[int, int], None] | None = None,
-) -> npt.NDArray[np.int64]:
+) -> None:
     """Walks everything that ``regions`` and the ``loose`` values reach. See Roots for their shapes.
 
-    Types that the walk meets for the first time are compiled between rounds; typed pointers to static data become
-    regions of their own. Answers those regions (int64, n × 5), which typed map pointers may lie in.
+    Types that the walk meets for the first time are compiled between rounds.
     """
     kernel = load("trace").trace
     pairs = np.zeros((len(loose), 2), dtype=np.uint64)
     pairs[:, 1] = loose
-    seen: set[int] = set()
-    found: list[npt.NDArray[np.int64]] = []
+    regions = np.ascontiguousarray(regions, dtype=np.int64)
     types.freeze()
     for _ in range(_MAX_ROUNDS):
-        kernel(index, state, types, np.ascontiguousarray(regions, dtype=np.int64), mask, np.ascontiguousarray(pairs))
-        if not state.npending and not state.noutside:
-            break
+        kernel(index, state, types, regions, mask, pairs)
+        if not state.npending:
+            return
         pairs = state.pending[: 2 * state.npending].reshape(-1, 2).copy()
         for address in np.unique(pairs[:, 0]).tolist():
             types.intern(address)
-        regions = _outside_regions(state, types, seen)
-        found.append(regions)
-        state.outside[:] = 0
+        regions = regions[:0]
         types.freeze()
         if progress:
             progress(int((state.flags & MARKED != 0).sum()), len(state.flags))
-    return np.concatenate(found) if found else np.zeros((0, 5), dtype=np.int64)
-
-
-def _outside_regions(state: TraceState, types: TypeTable, seen: set[int]) -> npt.NDArray[np.int64]:
-    """Typed static data that pointers led to, each address once."""
-    at = np.flatnonzero(state.outside)
-    rows = []
-    for address, type_id in zip(state.outside[at].tolist(), state.outside_type[at].tolist(), strict=True):
-        words = int(types.words[type_id])
-        if address in seen or words <= 0 or address % 8:
-            continue
-        seen.add(address)
-        rows.append((address, words, type_id, -1, 0))
-    return np.array(rows, dtype=np.int64).reshape(-1, 5)

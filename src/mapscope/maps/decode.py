@@ -22,7 +22,6 @@ SWISS_OUT = ("used", "tables", "groups", "capacity", "growth_left", "tombstones"
              "indirect", "unreadable", "corrupt")  # fmt: skip
 """Columns of the kernels' results (R_… and T_… in _kernels/_maps.pyx)."""
 _MAX_B = 44
-_STACK_BUCKETS = np.uint64(64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +102,8 @@ def decode(
     for name, values in header.items():
         out[name] = np.where(ok, values, np.uint64(0))
     ids, _ = decoder.index.find(addresses)
-    layout = decoder.layouts.struct("swissmap" if swiss else "hmap")
-    heap_header = decoder.slot_sizes(addresses)
-    out["header_bytes"] = np.where(heap_header != 0, heap_header, np.uint64(layout.size))
+    out["header_bytes"] = decoder.slot_sizes(addresses)  # 0 on a stack: the sums are of heap slots
+    layout_slot = decoder.allocator.slot(decoder.layouts.struct("swissmap" if swiss else "hmap").size, False)
     typed = (which >= 0) & ok
     (_decode_swiss if swiss else _decode_classic)(decoder, out, which, shapes, typed, ids >= 0)
     parts = [
@@ -114,6 +112,8 @@ def decode(
         if name.endswith("_bytes") and name not in ("total_bytes", "needed_bytes", "waste_bytes")
     ]
     out["total_bytes"] = np.sum([out[name] for name in parts], axis=0, dtype=np.uint64)
+    on_stack = ids < 0
+    out["needed_bytes"][on_stack] -= np.minimum(out["needed_bytes"][on_stack], np.uint64(layout_slot))
     out["waste_bytes"] = np.where(out["total_bytes"] > out["needed_bytes"], out["total_bytes"] - out["needed_bytes"], 0)
     out["waste_bytes"][~typed] = 0
     out["generation"][:] = Generation.SWISS if swiss else Generation.CLASSIC
@@ -144,14 +144,8 @@ def _decode_classic(
     out["noldbuckets"] = np.where(growing, np.where(same, buckets, buckets >> np.uint64(1)), np.uint64(0))
     out["capacity"] = np.where(out["buckets"] != 0, np.uint64(8) * buckets, np.uint64(0))
     sizes = np.array([s.fields.bucket_size for s in shapes] or [0], dtype=np.uint64)[np.maximum(which, 0)]
-    for name, target, number in (
-        ("buckets", "array_bytes", buckets),
-        ("oldbuckets", "old_array_bytes", out["noldbuckets"]),
-    ):
-        slots = decoder.slot_sizes(out[name])
-        there = out[name] != 0
-        beside = np.where(number <= _STACK_BUCKETS, number * sizes, np.uint64(0))  # a map on a stack
-        out[target] = np.where(there, np.where(slots != 0, slots, beside), np.uint64(0))
+    out["array_bytes"] = decoder.slot_sizes(out["buckets"])
+    out["old_array_bytes"] = decoder.slot_sizes(out["oldbuckets"])
     extra = decoder.layouts.struct("mapextra")
     out["extra_bytes"] = _extra_bytes(decoder, out["extra"], extra.offset("overflow"), extra.offset("oldoverflow"))
     at = np.flatnonzero(typed & sane)

@@ -97,12 +97,14 @@ def infer(
         where = np.flatnonzero(fits)
         if not len(where):
             continue
-        live = _count(decoder, state, {k: v[where] for k, v in columns.items()}, shapes, members[0], swiss)
-        for row in where[live].tolist():
-            left = _narrow(decoder, state, types, int(arrays[row]), members, shapes, masks)
-            if left:
-                chosen[row] = left[0]
-                sure[row] = len(left) == 1
+        rows = where[_count(decoder, state, _take(columns, where), shapes, members[0], swiss)]
+        if not len(rows):
+            continue
+        allowed = _narrow(decoder, state, types, arrays[rows], members, shapes, masks)
+        _weigh_indirect(decoder, state, _take(columns, rows), shapes, members, allowed, swiss)
+        some = allowed.any(axis=1)
+        chosen[rows[some]] = np.array(members)[allowed[some].argmax(axis=1)]
+        sure[rows[some]] = allowed[some].sum(axis=1) == 1
     found = chosen >= 0
     return Inferred(candidates[found], chosen[found], sure[found])
 
@@ -198,15 +200,19 @@ def _size_fits(
     return fits
 
 
-def _count(
+def _take(columns: dict[str, npt.NDArray[np.uint64]], rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.uint64]]:
+    return {name: values[rows] for name, values in columns.items()}
+
+
+def _walk(
     decoder: Decoder,
     state: TraceState,
     columns: dict[str, npt.NDArray[np.uint64]],
     shapes: Sequence[MapShape],
     member: int,
     swiss: bool,
-) -> npt.NDArray[np.bool_]:
-    """Whether the live cells below each header, read with the bucket size of ``member``, are as many as its count."""
+) -> dict[str, npt.NDArray[np.uint64]]:
+    """What lies below each header, read as the map type ``member``."""
     which = np.full(len(columns["count"]), member, dtype=np.int64)
     if swiss:
         rows = swiss_rows(columns, shapes, which, True)
@@ -218,7 +224,19 @@ def _count(
         result = np.zeros((len(rows), len(CLASSIC_OUT)), dtype=np.uint64)
         load("maps").classic(decoder.index, state.flags, rows, result)
         names = CLASSIC_OUT
-    got = dict(zip(names, result.T, strict=True))
+    return dict(zip(names, result.T, strict=True))
+
+
+def _count(
+    decoder: Decoder,
+    state: TraceState,
+    columns: dict[str, npt.NDArray[np.uint64]],
+    shapes: Sequence[MapShape],
+    member: int,
+    swiss: bool,
+) -> npt.NDArray[np.bool_]:
+    """Whether the live cells below each header, read with the bucket size of ``member``, are as many as its count."""
+    got = _walk(decoder, state, columns, shapes, member, swiss)
     good: npt.NDArray[np.bool_] = (got["live"] == columns["count"]) & (got["unreadable"] == 0) & (got["corrupt"] == 0)
     if swiss:
         good &= (columns["dirLen"] == 0) | (got["used"] == columns["count"])
@@ -229,34 +247,76 @@ def _narrow(
     decoder: Decoder,
     state: TraceState,
     types: TypeTable,
-    array: int,
+    arrays: npt.NDArray[np.uint64],
     members: Sequence[int],
     shapes: Sequence[MapShape],
     masks: dict[int, npt.NDArray[np.bool_]],
-) -> list[int]:
-    """Of map types with one bucket size, those that the array's own type word or pointer bits allow."""
-    ids, _ = decoder.index.find(np.array([array], dtype=np.uint64))
-    if ids[0] < 0:
-        return list(members)
-    type_id = int(state.obj_type[ids[0]])
-    record = types.records[type_id] if type_id >= 0 else None
-    if record is not None and record.address:
-        named = [m for m in members if shapes[m].bucket_address == record.address]
-        if named:
-            return named
-    span = decoder.index.spans[decoder.index.span_of_object(ids)][0]
-    if span["noscan"] or span["elemsize"] > 512:
-        return list(members)
-    out = np.zeros(int(span["nelems"]), dtype=np.uint64)
-    load("spans").small_masks(decoder.index, decoder.index.span_of_object(ids), out)
-    bits = int(out[int(ids[0] - span["first"])])
-    return [m for m in members if _mask_fits(bits, masks.get(m), int(span["elemsize"]) // 8)]
+) -> npt.NDArray[np.bool_]:
+    """Rows × members: which map types with one bucket size the array's own type word or pointer bits allow."""
+    ids, base = decoder.index.find(arrays)
+    allowed = np.ones((len(arrays), len(members)), dtype=np.bool_)
+    at = np.flatnonzero(ids >= 0)
+    spans = decoder.index.spans[decoder.index.span_of_object(ids[at])]
+    by_type = np.array([record.address for record in types.records] + [0], dtype=np.uint64)
+    words = by_type[state.obj_type[ids[at]]]
+    buckets = np.array([shapes[m].bucket_address for m in members], dtype=np.uint64)
+    named = (words[:, None] == buckets[None, :]) & (words != 0)[:, None]
+    has_name = named.any(axis=1)
+    allowed[at[has_name]] = named[has_name]
+    small = ~has_name & (spans["noscan"] == 0) & (spans["elemsize"] <= 512)
+    bits = _object_bits(decoder, spans[small], base[at[small]])
+    for column, member in enumerate(members):
+        mask = masks.get(member)
+        if mask is None:
+            continue
+        length = np.minimum(len(mask), (spans["elemsize"][small] // 8).astype(np.int64))
+        ones = (np.uint64(1) << np.minimum(length, 63).astype(np.uint64)) - np.uint64(1)
+        want = np.uint64(sum(1 << k for k, bit in enumerate(mask.tolist()[:63]) if bit))
+        allowed[at[small], column] = (bits & ones) == (want & ones)
+    return allowed
 
 
-def _mask_fits(bits: int, mask: npt.NDArray[np.bool_] | None, words: int) -> bool:
-    """Whether the slot's pointer bits are the type's (one bucket: array slots beyond it hold none or repeat it)."""
-    if mask is None:
-        return True
-    want = sum(1 << k for k, bit in enumerate(mask.tolist()[:words]) if bit)
-    length = min(len(mask), words)
-    return bits & ((1 << length) - 1) == want
+def _object_bits(decoder: Decoder, spans: npt.NDArray[np.void], base: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """The first 64 pointer bits of the slots at ``base``."""
+    mask = decoder.index.ptrmask
+    bit = spans["maskbit"] + ((base - spans["base"]) >> np.uint64(3))
+    word, shift = (bit >> np.uint64(6)).astype(np.int64), bit & np.uint64(63)
+    high = np.where(shift > 0, mask[word + 1] << (np.uint64(64) - np.maximum(shift, np.uint64(1))), np.uint64(0))
+    bits: npt.NDArray[np.uint64] = (mask[word] >> shift) | high
+    return bits
+
+
+def _weigh_indirect(
+    decoder: Decoder,
+    state: TraceState,
+    columns: dict[str, npt.NDArray[np.uint64]],
+    shapes: Sequence[MapShape],
+    members: Sequence[int],
+    allowed: npt.NDArray[np.bool_],
+    swiss: bool,
+) -> None:
+    """Narrows ``allowed`` down where some types hold keys or elems by pointer and others hold pointers.
+
+    Keys or elems of more than 128 bytes lie in slots of just their size, one an entry. Where the slots behind the words
+    add up to that, it is such a type; else it is not.
+    """
+    by_pointer = [k for k, m in enumerate(members) if shapes[m].fields.indirect_key or shapes[m].fields.indirect_elem]
+    fits = np.zeros(len(allowed), dtype=np.bool_)
+    for column in by_pointer:
+        rows = np.flatnonzero(allowed[:, column])
+        if not len(rows):
+            continue
+        shape = shapes[members[column]]
+        kind = shape.type
+        each = 0
+        for held, size, noscan in (
+            (kind.key_indirect, kind.key_size, shape.key_noscan),
+            (kind.elem_indirect, kind.elem_size, shape.elem_noscan),
+        ):
+            each += decoder.allocator.slot(size, noscan) if held else 0
+        got = _walk(decoder, state, _take(columns, rows), shapes, members[column], swiss)
+        right = got["indirect"] == columns["count"][rows] * np.uint64(each)
+        allowed[rows[~right], column] = False
+        fits[rows[right]] = True
+    plain = np.array([k not in by_pointer for k in range(len(members))], dtype=np.bool_)
+    allowed[np.outer(fits, plain)] = False

@@ -18,6 +18,9 @@ class MapShape:
     fields: MapTypeFields
     noscan: bool
     bucket_address: int
+    key_noscan: bool
+    """Keys hold no pointers."""
+    elem_noscan: bool
 
     @property
     def key_is_string(self) -> bool:
@@ -48,7 +51,14 @@ def map_shape(reader: TypeReader, address: int) -> MapShape | None:
         slot_elem_size=fields.elem_size,
         bucket_size=fields.bucket_size,
     )
-    return MapShape(found, fields, noscan, fields.bucket)
+    return MapShape(
+        found,
+        fields,
+        noscan,
+        fields.bucket,
+        key is None or not key.has_pointers,
+        elem is None or not elem.has_pointers,
+    )
 
 
 def kind_word(name: str) -> str:
