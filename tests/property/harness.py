@@ -21,7 +21,7 @@ from mapscope.evidence.capture import capture
 from mapscope.lab import toolchains
 
 HERE = Path(__file__).resolve().parent
-SECONDS = 60.0
+SECONDS = 30.0
 """Limit for one command line; a good small core takes well under one second."""
 ALLSPANS = 65864
 """Offset of ``mheap.allspans`` in Go 1.21 to 1.27 (runtime/mheap.go, by DWARF)."""
