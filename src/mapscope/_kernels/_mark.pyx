@@ -116,7 +116,7 @@ def stale_buckets(h, uint64_t old, uint64_t count, uint64_t size, uint64_t[:, ::
             sp = &ix.spans[s]
             any_pointer = False
             w = 8
-            while w + 8 < size:
+            while w + 8 < size and w < sp.base + sp.bytes - address:
                 bit = sp.maskbit + ((address + w - sp.base) >> 3)
                 if maskword(&ix, bit) & 1 and load64(&ix, address + w, &v) and v:
                     any_pointer = True

@@ -262,7 +262,7 @@ def small_masks(h, const int64_t[::1] which, uint64_t[::1] out):
 
 
 def sum_marked(h, const uint8_t[::1] flags, int64_t[::1] out):
-    """Per span: ``out`` gets 4 sums in a row: allocated slots, marked slots (and bytes follow from elemsize)."""
+    """How many slots of each span are allocated (``out[2 * s]``) and marked (``out[2 * s + 1]``)."""
     cdef Index ix
     cdef int64_t s, a, m
     cdef uint32_t i

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+def gather(pages: Any, addresses: NDArray[np.uint64], out: NDArray[np.uint8], ok: NDArray[np.uint8]) -> None: ...
+def find_objects(h: Any, addresses: NDArray[np.uint64], out: NDArray[np.int64], base: NDArray[np.uint64]) -> None: ...
+def alloc_flags(
+    h: Any, freeindex: NDArray[np.uint64], allocbits: NDArray[np.uint64], flags: NDArray[np.uint8]
+) -> int: ...
+def mask_from_span_end(
+    h: Any, which: NDArray[np.int64], bitmap: NDArray[np.uint64], ptrmask: NDArray[np.uint64]
+) -> int: ...
+def mask_from_types(
+    h: Any,
+    which: NDArray[np.int64],
+    object_type: NDArray[np.int32],
+    type_words: NDArray[np.int64],
+    type_bits: NDArray[np.int64],
+    pool: NDArray[np.uint64],
+    ptrmask: NDArray[np.uint64],
+) -> None: ...
+def mask_from_arena_words(
+    h: Any, which: NDArray[np.int64], arena_bitmap: NDArray[np.uint64], ptrmask: NDArray[np.uint64]
+) -> int: ...
+def mask_from_nibbles(
+    h: Any, which: NDArray[np.int64], arena_bitmap: NDArray[np.uint64], ptrmask: NDArray[np.uint64]
+) -> int: ...
+def small_masks(h: Any, which: NDArray[np.int64], out: NDArray[np.uint64]) -> None: ...
+def sum_marked(h: Any, flags: NDArray[np.uint8], out: NDArray[np.int64]) -> None: ...

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+def trace(
+    h: Any,
+    st: Any,
+    types: Any,
+    regions: NDArray[np.int64],
+    mask: NDArray[np.uint8],
+    pairs: NDArray[np.uint64],
+) -> None: ...

@@ -1,0 +1,386 @@
+"""Marks the heap from the roots and spreads types on the way.
+
+One walk does both. The pointer words of an object come from the pointer bitmap, so marking is exactly the
+collector's; where the object's type is known, the *descriptor* of a word says what it points to.
+
+Order matters, because a type once given is only replaced by a better one, and because the walk stops when the caller
+has to compile a type. So it is part of the contract: first ``pairs``, then ``regions`` row by row, word by word;
+then typed objects, last in first out; an untyped object (last in first out as well) only when no typed one is left
+and no type waits for the caller. Words of an object are taken in ascending order.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from mapscope._kernels.reference.memory import ALLOCATED, MARKED, QUEUED, U64, Slots
+
+OP_NONE: Final = 0
+OP_PTR: Final = 1
+OP_FILL: Final = 2
+OP_EFACE: Final = 3
+OP_IFACE: Final = 4
+OP_FUNC: Final = 5
+OP_SWISSDIR: Final = 6
+OP_TRIENODE: Final = 7
+"""Low byte of a descriptor; the rest is a type id. ``Op`` in goruntime/typetable.py says what each means."""
+
+COVER_NONE: Final = 0
+COVER_ELEM: Final = 1
+COVER_FILL: Final = 2
+COVER_HEADER: Final = 3
+"""How a type covers its slot: not at all, one value at the start, an array over the slot, the runtime's type word."""
+
+MAX_UPGRADES: Final = 6
+"""So often at most does the type of one object change: hostile pointers cannot keep the walk busy."""
+
+_HASH: Final = 0x9E3779B97F4A7C15
+_LOWEST: Final = 4096
+"""No pointer lies below (``minLegalPointer`` in runtime/malloc.go)."""
+
+
+def trace(
+    h: Any,
+    st: Any,
+    types: Any,
+    regions: npt.NDArray[np.int64],
+    mask: npt.NDArray[np.uint8],
+    pairs: npt.NDArray[np.uint64],
+) -> None:
+    """One round of the walk; the result is the state.
+
+    ``h`` is a HeapIndex. ``st``, a TraceState:
+
+    * by object id: ``flags`` uint8 (1 allocated, 2 marked, 4 on the typed stack), ``obj_type`` int32 (-1: not known),
+      ``cover`` uint8 (low four bits: COVER_…; high four: how often the type changed);
+    * ``typed_stack``, ``plain_stack`` uint64, one place an object: objects still to be walked, as span << 32 | slot,
+      the last on top; ``ntyped`` and ``nplain`` say how many;
+    * ``pending`` uint64, pairs (address that may be a type, data word) for the caller to compile and to hand back in
+      ``pairs``; ``npending`` says how many were met in this round;
+    * ``outside`` uint64 (zeros at first), ``outside_type`` int32, ``outside_cover`` uint8: hash set of typed
+      pointers to static data, a power of two of places, at most half full, first come first kept; ``noutside`` as
+      above;
+    * ``dangling`` counts pointers to slots that are not allocated.
+
+    ``types``, a TypeTable after ``freeze``: by type id ``offsets`` int64 and ``words`` int32 (where its descriptors
+    lie in ``descriptors`` uint64, and how many; -1 for a type without any, which gives its object a name but no
+    meaning to its words), ``iface`` uint64 (descriptor of the data word of an interface that holds the type),
+    ``pseudo`` uint8 (1: the runtime's own, such as hmap); ``hash_keys`` uint64 and ``hash_values`` int32: open
+    addressing by ``key * 0x9E3779B97F4A7C15 >> 20``, a key of 0 ends a search, a value of -2 means "known to be no
+    type"; the ranges [low, high) ``types_range``, ``text_range`` and ``module_range`` (all static data).
+
+    ``regions``: int64, n × 5: address, words, type id or -1, offset in ``mask`` (uint8, bit w is set where word w is a
+    pointer) in bytes or -1, 1 for a stack. A typed region is read by its type's descriptors, repeated; an untyped
+    one by its mask, or every word. ``pairs``: uint64, n × 2: the two words of an interface, 0 as the first for a
+    mere pointer.
+    """
+    if not h.nobjects:
+        return
+    walk = _Walk(h, st, types, mask)
+    for first, data in pairs.tolist():
+        if not walk.follow_interface(first, data, False):
+            walk.visit(data, -1, COVER_NONE)
+    for address, words, type_id, bits, stack in regions.tolist():
+        walk.region(address, words, type_id, bits, stack != 0)
+    walk.drain()
+    walk.save()
+
+
+class _Walk:
+    """The state of one round, unpacked from ``st`` and ``types`` into what plain Python reads fast."""
+
+    def __init__(self, h: Any, st: Any, types: Any, mask: npt.NDArray[np.uint8]) -> None:
+        self.memory = Slots(h)
+        self.st = st
+        self.flags = memoryview(st.flags)
+        self.obj_type = memoryview(st.obj_type)
+        self.cover = memoryview(st.cover)
+        self.typed: list[int] = st.typed_stack[: st.ntyped].tolist()
+        self.plain: list[int] = st.plain_stack[: st.nplain].tolist()
+        self.pending: list[tuple[int, int]] = []
+        self.pending_cap = len(st.pending) // 2
+        self.noutside = 0
+        self.dangling = 0
+        self.mask = mask.data
+        self.offsets = memoryview(types.offsets)
+        self.words = memoryview(types.words)
+        self.iface = memoryview(types.iface)
+        self.pseudo = memoryview(types.pseudo)
+        self.descriptors = memoryview(types.descriptors)
+        self.hash_keys = memoryview(types.hash_keys)
+        self.hash_values = memoryview(types.hash_values)
+        self.types_range: tuple[int, int] = types.types_range
+        self.text_range: tuple[int, int] = types.text_range
+        self.module_range: tuple[int, int] = types.module_range
+
+    def save(self) -> None:
+        """Puts back into ``st`` what lists hold here."""
+        st = self.st
+        st.typed_stack[: len(self.typed)] = self.typed
+        st.plain_stack[: len(self.plain)] = self.plain
+        st.ntyped, st.nplain = len(self.typed), len(self.plain)
+        st.pending[: 2 * len(self.pending)] = np.array(self.pending, dtype=np.uint64).reshape(-1)
+        st.npending = len(self.pending)
+        st.noutside = self.noutside
+        st.dangling += self.dangling
+
+    # -- types
+
+    def lookup(self, key: int) -> int:
+        """Type id of a descriptor's, itab's or closure entry's address; -1 unknown, -2 known to be no type."""
+        mask = len(self.hash_keys) - 1
+        at = (key * _HASH & U64) >> 20
+        for step in range(mask + 1):
+            here = at + step & mask
+            if self.hash_keys[here] == key:
+                return int(self.hash_values[here])
+            if self.hash_keys[here] == 0:
+                break
+        return -1
+
+    def descriptors_of(self, type_id: int) -> tuple[int, int]:
+        """Where the descriptors of a type start, and how many there are."""
+        return (self.offsets[type_id], max(0, self.words[type_id])) if type_id >= 0 else (0, 0)
+
+    def better(self, oid: int, type_id: int, cover: int) -> bool:
+        """Whether a type just met says more about an object than the one it has.
+
+        Any type is better than none, and of one type the wider cover. What the runtime itself wrote (a malloc
+        header) yields only to a pseudo type, which is the same memory known more closely. Between others a pseudo
+        type wins and stays; of two types of the program that stand for one value, an array, or the one with more
+        words (a pointer to the first field is also a pointer to the struct).
+        """
+        old = self.obj_type[oid]
+        was = self.cover[oid] & 15
+        if old < 0:
+            return True
+        if old == type_id:
+            return cover > was
+        if was == COVER_HEADER:
+            return bool(self.pseudo[type_id])
+        if self.pseudo[old]:
+            return False
+        if self.pseudo[type_id]:
+            return True
+        return bool(was == COVER_ELEM and (cover == COVER_FILL or self.words[type_id] > self.words[old]))
+
+    # -- one pointer
+
+    def visit(self, value: int, type_id: int, cover: int) -> None:
+        """Marks the object that ``value`` points into and gives it ``type_id`` (-1: none) where that is news.
+
+        An object goes on a stack when it is marked for the first time, and again when its type got better.
+        """
+        memory, flags = self.memory, self.flags
+        place = memory.place(value)
+        if place is None:
+            if type_id >= 0 and memory.span(value) < 0:
+                self.note_outside(value, type_id, cover)
+            return
+        s, slot = place
+        oid = memory.first[s] + slot
+        if not flags[oid] & ALLOCATED:
+            self.dangling += 1
+            return
+        type_id = self.fitting(value, s, slot, type_id, cover)
+        entry = s << 32 | slot
+        if type_id < 0:
+            if flags[oid] & MARKED:
+                return
+            flags[oid] |= MARKED
+            if memory.noscan[s]:
+                return
+            if self.obj_type[oid] >= 0:
+                flags[oid] |= QUEUED
+                self.typed.append(entry)
+            else:
+                self.plain.append(entry)
+            return
+        changes = self.cover[oid] >> 4
+        if changes < MAX_UPGRADES and self.better(oid, type_id, cover):
+            self.obj_type[oid] = type_id
+            self.cover[oid] = cover | changes + 1 << 4
+        elif flags[oid] & MARKED:
+            return
+        flags[oid] |= MARKED
+        if not memory.noscan[s] and not flags[oid] & QUEUED:
+            flags[oid] |= QUEUED
+            self.typed.append(entry)
+
+    def fitting(self, value: int, s: int, slot: int, type_id: int, cover: int) -> int:
+        """``type_id`` where it says what the whole slot is, else -1.
+
+        That is at the slot's start (behind its malloc header), or, for an array, at the border of an element.
+        """
+        if type_id < 0:
+            return -1
+        memory = self.memory
+        offset = value - memory.base[s] - slot * memory.elemsize[s]
+        if memory.header[s] and offset >= 8:
+            offset -= 8
+        if not offset:
+            return type_id
+        words = self.words[type_id]
+        return type_id if cover == COVER_FILL and words > 0 and offset % (8 * words) == 0 else -1
+
+    def note_outside(self, address: int, type_id: int, cover: int) -> None:
+        """Remembers a typed pointer to static data, once an address."""
+        st, mask = self.st, len(self.st.outside) - 1
+        if not self.module_range[0] <= address < self.module_range[1] or 2 * self.noutside > mask:
+            return
+        at = (address * _HASH & U64) >> 20 & mask
+        while int(st.outside[at]) not in (0, address):
+            at = at + 1 & mask
+        if int(st.outside[at]) != address:
+            st.outside[at], st.outside_type[at], st.outside_cover[at] = address, type_id, cover
+            self.noutside += 1
+
+    # -- one word
+
+    def follow(self, desc: int, value: int, address: int) -> None:
+        """The pointer ``value`` of the word at ``address``, whose descriptor is ``desc``."""
+        op, arg = desc & 255, desc >> 8
+        if op == OP_PTR:
+            self.visit(value, arg, COVER_ELEM)
+        elif op == OP_FILL:
+            self.visit(value, arg, COVER_FILL)
+        elif op in (OP_EFACE, OP_IFACE):
+            first = self.memory.word(address - 8)
+            if first is None or not self.follow_interface(first, value, op == OP_EFACE):
+                self.visit(value, -1, COVER_NONE)
+        elif op == OP_FUNC:
+            self.follow_closure(value)
+        elif op == OP_SWISSDIR:
+            if self.memory.word(address + 8):  # dirLen: 0 for a map of one group
+                self.visit(value, arg + 1, COVER_FILL)
+            else:
+                self.visit(value, arg, COVER_ELEM)
+        elif op == OP_TRIENODE:
+            self.visit(value, arg if self.memory.byte(value) else arg + 1, COVER_ELEM)  # isEntry
+        else:
+            self.visit(value, -1, COVER_NONE)
+
+    def follow_interface(self, first: int, value: int, eface: bool) -> bool:
+        """The data word of an interface whose first word is ``first``; False when that word says nothing.
+
+        In an ``any`` an unknown first word is a type that nobody has met yet: the caller will compile it.
+        """
+        found = self.lookup(first)
+        if found >= 0:
+            desc = self.iface[found]
+            if desc & 255 == OP_FUNC:
+                self.follow_closure(value)
+            elif desc & 255 == OP_NONE:
+                self.visit(value, -1, COVER_NONE)
+            else:
+                self.visit(value, desc >> 8, COVER_ELEM if desc & 255 == OP_PTR else COVER_FILL)
+            return True
+        if found == -1 and eface and first and len(self.pending) < self.pending_cap:
+            self.pending.append((first, value))
+            return True
+        return False
+
+    def follow_closure(self, value: int) -> None:
+        """A pointer to a closure object, which starts with the function's entry (``funcval``, runtime/runtime2.go)."""
+        entry = self.memory.word(value)
+        found = self.lookup(entry) if entry is not None and self.in_text(entry) else -1
+        self.visit(value, max(found, -1), COVER_ELEM)
+
+    def in_text(self, address: int) -> bool:
+        """Whether ``address`` is code."""
+        return self.text_range[0] <= address < self.text_range[1]
+
+    def plain_word(self, before: int | None, value: int) -> None:
+        """A pointer word of no known meaning; ``before`` is the word before it where that one is no pointer.
+
+        A type or an itab there makes the two an interface.
+        """
+        if before is not None and self.module_range[0] <= before < self.module_range[1]:
+            eface = self.types_range[0] <= before < self.types_range[1]
+            if self.follow_interface(before, value, eface):
+                return
+        self.visit(value, -1, COVER_NONE)
+
+    # -- many words
+
+    def object(self, entry: int, typed: bool) -> None:
+        """All pointer words of one object."""
+        memory = self.memory
+        s, slot = entry >> 32, entry & 0xFFFFFFFF
+        oid = memory.first[s] + slot
+        base = memory.base[s] + slot * memory.elemsize[s]
+        bits = memory.pointer_bits(s, slot)
+        type_id = self.obj_type[oid] if typed else -1
+        fill = type_id >= 0 and self.cover[oid] & 15 >= COVER_FILL
+        if type_id < 0 and memory.elemsize[s] >= 8 and not bits & 1:
+            type_id = self.closure_type(base, oid)
+        begin, count = self.descriptors_of(type_id)
+        start = memory.header[s]
+        for w, value in memory.pointer_words(s, slot):
+            if value < _LOWEST:
+                continue
+            if count:
+                at = w - start & U64
+                known = at < count or fill
+                desc = self.descriptors[begin + at % count] if known else OP_NONE
+                self.follow(desc, value, base + 8 * w)
+            elif w > start and not bits >> w - 1 & 1:
+                self.plain_word(memory.word(base + 8 * w - 8) or 0, value)
+            else:
+                self.plain_word(None, value)
+
+    def closure_type(self, base: int, oid: int) -> int:
+        """Type of an untyped object whose first word is the entry of a known closure, -1 for any other."""
+        entry = self.memory.word(base)
+        found = self.lookup(entry) if entry is not None and self.in_text(entry) else -1
+        if found < 0:
+            return -1
+        self.obj_type[oid] = found
+        self.cover[oid] = COVER_ELEM | 1 << 4
+        return found
+
+    def region(self, address: int, words: int, type_id: int, bits: int, stack: bool) -> None:
+        """A root: a typed variable, a masked run of words (data, bss), or a stack (every word, no meaning)."""
+        begin, count = self.descriptors_of(type_id)
+        if type_id >= 0 and not count:
+            return
+
+        def pointer(w: int) -> bool:
+            return bits < 0 or bool(self.mask[bits + (w >> 3)] >> (w & 7) & 1)
+
+        for w in range(words):
+            if not pointer(w):
+                continue
+            at = address + 8 * w
+            desc = self.descriptors[begin + w % count] if count else OP_NONE
+            if count and desc == OP_NONE:
+                continue
+            value = self.memory.word(at)
+            if value is None or value < _LOWEST:
+                continue
+            if count:
+                self.follow(desc, value, at)
+            elif stack or w == 0 or bits < 0 or pointer(w - 1):
+                self.visit(value, -1, COVER_NONE)
+            else:
+                self.plain_word(self.memory.word(at - 8) or 0, value)
+
+    def drain(self) -> None:
+        """Walks objects until none is left or the caller is needed."""
+        while True:
+            while self.typed and len(self.pending) < self.pending_cap:
+                entry = self.typed.pop()
+                self.flags[self.id_of(entry)] &= ~QUEUED
+                self.object(entry, True)
+            if self.pending or self.noutside or not self.plain:
+                return
+            entry = self.plain.pop()
+            if self.obj_type[self.id_of(entry)] < 0:
+                self.object(entry, False)
+
+    def id_of(self, entry: int) -> int:
+        """Object id of a stack's entry."""
+        return self.memory.first[entry >> 32] + (entry & 0xFFFFFFFF)
