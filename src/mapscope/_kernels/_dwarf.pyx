@@ -85,11 +85,14 @@ cdef inline Py_ssize_t terminator(const uint8_t *data, uint64_t start, Py_ssize_
     return <const uint8_t *> hit - data
 
 
-cdef inline uint64_t entry(const uint8_t *data, Py_ssize_t end, uint64_t base, uint64_t index, int size, int *bad) noexcept nogil:
+cdef inline uint64_t entry(
+    const uint8_t *data, Py_ssize_t end, uint64_t base, uint64_t index, int size, int *bad
+) noexcept nogil:
     """Entry ``index`` of a table of ``size``-byte little-endian words that starts at ``base``."""
     cdef uint64_t value = 0
     cdef int i
-    if base > <uint64_t> end or index > (<uint64_t> end - base) / size or (<uint64_t> end - base) - index * size < <uint64_t> size:
+    cdef uint64_t room = <uint64_t> end - base
+    if base > <uint64_t> end or index > room / size or room - index * size < <uint64_t> size:
         bad[0] = 1
         return 0
     for i in range(size):

@@ -137,7 +137,10 @@ class Dwarf:
     """
 
     def __init__(self, info: DebugInfo) -> None:
-        """Indexes ``info`` in one pass; 48 bytes of memory for each named entry at a unit's top level."""
+        """Indexes ``info`` in one pass; 48 bytes of memory for each named entry at a unit's top level.
+
+        Functions are in the index too (name or origin, low_pc), for readers of frames to come.
+        """
         self._info = info
         self.skipped_units = info.skipped
         rows = self._index(info)
