@@ -141,9 +141,9 @@ class _Walk:
             elif op.code is Code.STORE_STACK and (depth := self.depth(op.address)):
                 # (with no frame there is only the path that saves the arguments before the stack grows)
                 key = op.a - depth
-                writes.update(range(key, key + max(op.c, 1), 8))
+                writes.update(range(key & ~7, key + max(op.c, 1), 8))
             elif op.code is Code.STACK_ADDRESS:
-                writes[op.b - self.depth(op.address)] += 2
+                writes[op.b - self.depth(op.address) & ~7] += 2
         self.once = {key for key, count in writes.items() if count == 1}
         if ops and ops[0].address == self.entry:
             for number, register in enumerate(self.machine.arguments):
