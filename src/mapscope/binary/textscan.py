@@ -201,11 +201,11 @@ class _Scan:
         return np.intersect1d(self._callers({*self.callees.allocations}), self.table.find_many(sites))
 
     def _is_closure(self, address: int) -> bool:
-        """A struct whose first field is ``F uintptr`` (cmd/compile/internal/typecheck ClosureType)."""
+        """A struct whose first field is ``F uintptr`` or ``.F uintptr`` (cmd/compile/internal/typecheck ClosureType)."""
         rtype = self.types.at(address)
-        return bool(
-            rtype and rtype.kind is Kind.STRUCT and not rtype.named and rtype.fields and rtype.fields[0].name in ("F", ".F")
-        )
+        if rtype is None or rtype.kind is not Kind.STRUCT or rtype.named or not rtype.fields:
+            return False
+        return rtype.fields[0].name in ("F", ".F")
 
     def _constant(self, event: Event, argument: int) -> int:
         value = event.values[argument] if argument < len(event.values) else None

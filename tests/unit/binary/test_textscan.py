@@ -1,4 +1,4 @@
-"""Facts from machine code against the program's own words: addresses of its variables and closures, types by reflect."""
+"""Facts from machine code against the program's own words about its variables, closures and types."""
 
 from __future__ import annotations
 
