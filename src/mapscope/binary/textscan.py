@@ -201,7 +201,7 @@ class _Scan:
         return np.intersect1d(self._callers({*self.callees.allocations}), self.table.find_many(sites))
 
     def _is_closure(self, address: int) -> bool:
-        """A struct whose first field is ``F uintptr`` or ``.F uintptr`` (cmd/compile/internal/typecheck ClosureType)."""
+        """A struct whose first field is ``F`` or ``.F``, a uintptr (cmd/compile/internal/typecheck ClosureType)."""
         rtype = self.types.at(address)
         if rtype is None or rtype.kind is not Kind.STRUCT or rtype.named or not rtype.fields:
             return False
