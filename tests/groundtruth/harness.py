@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import platform
 import resource
 import shutil
 import signal
@@ -32,6 +33,8 @@ from tests.groundtruth.variants import MODES, Variant
 
 PROGRAMS = Path(__file__).parent / "programs"
 SOURCE = Path(__file__).resolve().parents[2] / "src"
+ARCH = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+"""GOARCH of this machine, for which the programs are built."""
 CORE_LIMIT = 1 << 30
 """Bytes on disk that one core of these programs may take; more says that something is wrong with the taking."""
 START_SECONDS = 60

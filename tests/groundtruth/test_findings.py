@@ -34,7 +34,7 @@ def expectation(mode: str, variant: Variant) -> Expectation | None:
     if not variant.swiss:
         table = {
             "stalled": Expectation(frozenset({"R1"})),
-            "same-size": Expectation(frozenset({"R2"})),
+            "same-size": Expectation(frozenset({"R2"}), frozenset({"R9"})),
             "stale": Expectation(frozenset({"R1", "R3"})),
             "sparse": Expectation(frozenset({"R9"})),
             "hinted": Expectation(frozenset({"R10"})),

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from tests.groundtruth.variants import Variant
 
-STRIPPED: dict[str, str] = {}
+_EMPTY = "a package variable leads to it; an empty map without an array is a seed among zeros, no shape to know it by"
+STRIPPED: dict[str, str] = {
+    "global/strings/0": _EMPTY,
+    "global/array/key-0": _EMPTY,
+    "global/chain/key-0": "the same, through a pointer",
+}
 """Name of the map → why no typed word reaches it."""
 
 

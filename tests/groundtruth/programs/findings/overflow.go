@@ -87,7 +87,7 @@ func crowded(want int) *crowd {
 func overflow() {
 	twins("overflow", func() map[uint64]uint64 {
 		c := crowded(buckets - buckets/16)
-		for len(c.m) < buckets*3 {
+		for len(c.m) < buckets*7/2 { // too many for half the buckets: a rebuilt map has as many
 			c.m[c.keys.next()] = 1
 		}
 		if probe.Growing(c.m) {

@@ -6,6 +6,9 @@ package probe
 
 const generation = "classic"
 
+// Classic says which implementation of the map this program has.
+const Classic = true
+
 var (
 	headerNames = []string{"count", "flags", "B", "noverflow", "hash0", "buckets", "oldbuckets", "nevacuate", "extra"}
 	sumNames    = []string{

@@ -6,6 +6,9 @@ package probe
 
 const generation = "swiss"
 
+// Classic says which implementation of the map this program has.
+const Classic = false
+
 var (
 	headerNames = []string{
 		"used", "seed", "dirPtr", "dirLen", "globalDepth", "globalShift", "writing", "tombstonePossible", "clearSeq",

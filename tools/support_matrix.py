@@ -1,0 +1,113 @@
+"""Writes docs/reference/support.md from the record of a test run: the Go releases, builds and evidence that were tried.
+
+    python -m pytest tests/groundtruth -n 2          # writes build/support.json
+    python tools/support_matrix.py                   # writes docs/reference/support.md
+    python tools/support_matrix.py --check           # exit 1 when the page is not what the record gives
+
+The page holds no dates and no figures of the machine: the same outcomes give the same page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+MODES = {
+    "default": "default build",
+    "stripped": '`-ldflags="-s -w"`',
+    "pie": "`-buildmode=pie`",
+    "pie-stripped": "PIE, stripped",
+}
+EVIDENCE = {"capture": "`mapscope` capture", "gcore": "`gcore`", "kernel": "kernel core"}
+HEAD = """\
+# What is supported
+
+This page is written by `tools/support_matrix.py` from the outcomes of `tests/groundtruth`: Go programs that read their
+own map headers, whose every map and header field is compared with what `mapscope analyze` says of their core. It lists
+what was tried, not what might work.
+"""
+FOOT = """
+Every cell names the kinds of evidence that were taken, with the number of tests that passed. "fails" gives how many did
+not. An empty cell was not tried. `noswissmap` and `mapsplitgroup` are values of `GOEXPERIMENT` at build time.
+
+Other releases: the nearest layout table is used with a warning, and refused when its self-check fails.
+"""
+
+Outcome = dict[str, Any]
+Cells = dict[tuple[str, str, str], list[Outcome]]
+
+
+def order(release: str) -> tuple[int, ...]:
+    """Releases in their order; experiments after the plain one."""
+    number, _, experiment = release.partition("+")
+    return (*(int(part) for part in number.split(".")), len(experiment))
+
+
+def generation(release: str) -> str:
+    """Which maps a release has."""
+    number, _, experiment = release.partition("+")
+    return "classic" if int(number.split(".")[1]) < 24 or experiment == "noswissmap" else "Swiss"
+
+
+def cell(cells: Cells, arch: str, release: str, mode: str) -> str:
+    """The text of one cell: a part for each kind of evidence."""
+    by_evidence: dict[str, list[str]] = defaultdict(list)
+    for outcome in cells.get((arch, release, mode), ()):
+        by_evidence[outcome["evidence"]].append(outcome["outcome"])
+    parts = []
+    for kind, label in EVIDENCE.items():
+        outcomes = by_evidence.get(kind, [])
+        passed, failed = outcomes.count("passed"), outcomes.count("failed")
+        if failed:
+            parts.append(f"{label}: **{failed} of {passed + failed} fails**")
+        elif passed:
+            parts.append(f"{label}: {passed}")
+    return "<br>".join(parts)
+
+
+def render(record: list[Outcome]) -> str:
+    """The page."""
+    cells: Cells = defaultdict(list)
+    for outcome in record:
+        cells[outcome["arch"], outcome["release"], outcome["mode"]].append(outcome)
+    lines = [HEAD]
+    for arch in sorted({key[0] for key in cells}):
+        lines += [
+            f"## linux/{arch}\n",
+            "| Go | maps | " + " | ".join(MODES.values()) + " |",
+            "|---|---|---|---|---|---|",
+        ]
+        for release in sorted({key[1] for key in cells if key[0] == arch}, key=order):
+            name = release.replace("+", " `") + ("`" if "+" in release else "")
+            row = [cell(cells, arch, release, mode) for mode in MODES]
+            lines.append(f"| {name} | {generation(release)} | " + " | ".join(row) + " |")
+        lines.append("")
+    return "\n".join(lines).rstrip("\n") + "\n" + FOOT
+
+
+def main() -> int:
+    """The exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--record", type=Path, default=ROOT / "build" / "support.json")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "reference" / "support.md")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the page is out of date")
+    options = parser.parse_args()
+    try:
+        record = json.loads(options.record.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        sys.stderr.write(f"no record of a test run at {options.record}: run python -m pytest tests/groundtruth first\n")
+        return 2
+    page = render(record)
+    if options.check:
+        return 0 if options.output.exists() and options.output.read_text(encoding="utf-8") == page else 1
+    options.output.write_text(page, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
