@@ -56,8 +56,8 @@ def cache_folder() -> Path:
 
 
 def series_of(version: str) -> str:
-    """``"1.23"`` of ``"1.23.9"``."""
-    return ".".join(version.split(".")[:2])
+    """``"1.23"`` of ``"1.23.9"`` and of ``"1.23rc1"``."""
+    return ".".join(re.findall(r"\d+", version)[:2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Toolchain:
     @property
     def release(self) -> tuple[int, int]:
         """``(1, 23)``, for comparisons."""
-        major, minor = re.split(r"[^0-9]", self.version)[:2]
+        major, minor = self.series.split(".")
         return int(major), int(minor)
 
     def environment(self, *, goarch: str = "", experiment: str = "", cgo: bool = False) -> dict[str, str]:
@@ -237,7 +237,8 @@ def _pip_install(version: str, target: Path) -> None:
         )
     except subprocess.TimeoutExpired:
         raise ToolchainError(
-            f"pip took more than {_INSTALL_SECONDS} s to bring {DISTRIBUTION} {version}", "check the network and try again"
+            f"pip took more than {_INSTALL_SECONDS} s to bring {DISTRIBUTION} {version}",
+            "check the network and try again",
         ) from None
     except OSError as error:
         raise ToolchainError(f"cannot run pip: {error}", "install pip for this Python") from None
