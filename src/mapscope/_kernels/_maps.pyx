@@ -42,6 +42,16 @@ cdef enum:
     R_WIDTH = 9
 
 
+cdef inline uint64_t slot_base(const Index *ix, uint64_t address) noexcept nogil:
+    # Address of the heap slot that holds address; address itself when none does.
+    cdef int64_t s = find_span(ix, address)
+    cdef int64_t i
+    if s < 0:
+        return address
+    i = slot_of(&ix.spans[s], address)
+    return ix.spans[s].base + <uint64_t>i * ix.spans[s].elemsize if i >= 0 else address
+
+
 cdef inline uint64_t slot_bytes(const Index *ix, uint64_t address) noexcept nogil:
     # Size of the heap slot that holds address, 0 when none does.
     cdef int64_t s = find_span(ix, address)
@@ -107,7 +117,8 @@ cdef void walk_classic(const Index *ix, const uint8_t *flags, const uint64_t *m,
         if not array_fits(ix, low, n, m[C_BSIZE]):
             out[R_CORRUPT] = 1
             return
-        high = low + (size if size else n * m[C_BSIZE])
+        # the array may start behind a malloc header, so the slot's end is not low + size
+        high = slot_base(ix, low) + size if size else low + n * m[C_BSIZE]
         for b in range(n):
             address = low + b * m[C_BSIZE]
             if not load64(ix, address, &top):

@@ -35,15 +35,11 @@ class Variable:
 class DwarfTypes:
     """Type ids for entries of one executable's DWARF."""
 
-    def __init__(self, dwarf: Dwarf, table: TypeTable, *, bias: int, types_base: int, series: tuple[int, int]) -> None:
-        """``types_base``: run-time address of ``runtime.types``.
-
-        DW_AT_go_runtime_type is relative to it from 1.26 on and a static address before (cmd/link/internal/ld/dwarf.go:
-        newtype).
-        """
+    def __init__(self, dwarf: Dwarf, table: TypeTable, *, types_base: int) -> None:
+        """``types_base``: run-time address of ``runtime.types``, which DW_AT_go_runtime_type is relative to."""
         self.dwarf = dwarf
         self.table = table
-        self._base = types_base if series >= (1, 26) else bias
+        self._base = types_base
         self._known: dict[int, int] = {}
         self._work: list[Callable[[], None]] = []
 

@@ -45,6 +45,8 @@ class Op(IntEnum):
 MAX_WORDS = 1 << 16
 """Descriptors of one type; a larger type (an array of 512 kB inside a struct) is known up to here."""
 _MAX_TYPES = 1 << 22
+_SHAPE = "go.shape."
+"""Prefix of the shape types that generic functions are compiled for (cmd/compile/internal/noder/reader.go: shapify)."""
 _MAX_PARTS = 1 << 18
 
 
@@ -131,7 +133,16 @@ class TypeTable:
         if rtype is None:
             self._keys.setdefault(address, -2)
             return None
-        type_id = self._new(TypeRecord(rtype.name, int(rtype.kind), rtype.size, address))
+        if rtype.name.startswith(_SHAPE):
+            # the one type that generic code is compiled for; where it stands for itself its own name is the type's
+            real = self.find(rtype.name[len(_SHAPE) :])
+            if real is not None and real != address:
+                found = self.intern(real)
+                if found is not None and self.records[found].kind == rtype.kind:
+                    self.by_address[address] = found
+                    self._keys[address] = found
+                    return found
+        type_id = self._new(TypeRecord(rtype.name.removeprefix(_SHAPE), int(rtype.kind), rtype.size, address))
         self.by_address[address] = type_id
         self._keys[address] = type_id
         if rtype.map is not None:
@@ -232,8 +243,7 @@ class TypeTable:
             own = self.intern(part.address)
             return 0, 0 if own is None else descriptor(Op.PTR, self.header_type(own))
         if part.kind is Kind.CHAN:
-            own = self.intern(part.address)
-            return 0, 0 if own is None else descriptor(Op.PTR, self._channel(own, part.elem))
+            return 0, descriptor(Op.PTR, self.channel_type(part.elem))
         if part.kind is Kind.FUNC:
             return 0, descriptor(Op.FUNC)
         return 0, descriptor(Op.NONE)
@@ -298,13 +308,14 @@ class TypeTable:
             else:
                 self._set(type_id, [], descriptor(Op.PTR, type_id))
 
-    def _channel(self, channel: int, elem_address: int) -> int:
-        """Pseudo type of the ``hchan`` of a channel type (runtime/chan.go)."""
-        key = ("hchan", channel)
+    def channel_type(self, elem_address: int) -> int:
+        """Pseudo type of the ``hchan`` of channels of the type at ``elem_address`` (runtime/chan.go)."""
+        key = ("hchan", elem_address)
         if key not in self._pseudo_of:
             layout = self.layouts.struct("hchan")
-            record = self.records[channel]
-            type_id = self._new(TypeRecord(f"hchan<{record.name}>", Kind.STRUCT, layout.size, 0, "hchan", channel))
+            rtype = self.reader.at(elem_address)
+            name = rtype.name if rtype is not None else "?"
+            type_id = self._new(TypeRecord(f"hchan<{name}>", Kind.STRUCT, layout.size, 0, "hchan"))
             self._pseudo_of[key] = type_id
             words = [0] * (layout.size // 8)
             elem = self.intern(elem_address)

@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mapscope.binary.dwarf import Dwarf
+from mapscope.binary.rtype import Kind
 from mapscope.binary.textscan import TextFacts, scan_text
 from mapscope.errors import MapscopeError
 from mapscope.goruntime.dwarftypes import DwarfTypes, Variable
 from mapscope.goruntime.process import Process
 from mapscope.goruntime.typetable import Op, TypeRecord, TypeTable, descriptor
 
-_MAX_CAPTURE = 1 << 16
+_MAX_MADE = 1 << 16
 _ITAB_TABLE_ENTRIES = 1 << 20
 
 
@@ -61,9 +62,7 @@ def _from_dwarf(
     if dwarf is None:
         notes.append("the executable's DWARF cannot be read: names of variables are not known")
         return []
-    reader = DwarfTypes(
-        dwarf, types, bias=process.bias, types_base=process.modules[0].types, series=process.executable.series
-    )
+    reader = DwarfTypes(dwarf, types, types_base=process.modules[0].types)
     out = []
     static = process.executable.module
     for item in reader.variables([(static.data, static.edata), (static.bss, static.ebss)]):
@@ -79,33 +78,74 @@ def _from_code(
 ) -> None:
     """Variables and closures whose type the code gives away (see binary/textscan.py)."""
     bias = process.bias
-    for address, map_type in facts.global_maps:
+    parts: dict[int, dict[int, int]] = {}
+    for place, offset, map_type in facts.pointer_maps:
+        word = _map_word(types, map_type + bias)
+        if word:
+            parts.setdefault(place + bias, {})[offset] = word
+    for place, words in parts.items():
+        target = _made_type(types, "", words)
+        rows[place] = (place, 1, _pointer_word(types, descriptor(Op.PTR, target)), -1, 0)
+    for place, of, what in facts.global_types:
+        found = types.intern(of + bias)
+        if found is None:
+            continue
+        address, size = place + bias, types.records[found].size
+        if what == "value":
+            rows[address] = (address, size // 8, found, -1, 0)
+        elif what == "chan":
+            rows[address] = (address, 1, found, -1, 0)
+        else:
+            op = Op.FILL if what == "slice" else Op.PTR
+            rows[address] = (address, 1, _pointer_word(types, descriptor(op, found)), -1, 0)
+    for place, map_type in facts.global_maps:
         found = types.intern(map_type + bias)
         if found is not None and found in types.map_fields:
-            rows[address + bias] = (address + bias, 1, found, -1, 0)
-    for address, pointee, what in facts.global_types:
-        found = types.intern(pointee + bias)
-        if found is not None:
-            op = Op.FILL if what == "slice" else Op.PTR
-            pointer = types.add(TypeRecord(f"*{types.records[found].name}", 22, 8, 0))
-            types.set_words(pointer, np.array([descriptor(op, found)], dtype=np.uint64))
-            rows.setdefault(address + bias, (address + bias, 1, pointer, -1, 0))
+            rows[place + bias] = (place + bias, 1, found, -1, 0)
+    _closures(types, facts, bias)
+
+
+def _closures(types: TypeTable, facts: TextFacts, bias: int) -> None:
+    """Tells ``types`` what closure objects hold, by the entry of their function."""
     for entry, closure in facts.closures:
         found = types.intern(closure + bias)
         if found is not None:
             types.add_key(entry + bias, found)
     captures: dict[int, dict[int, int]] = {}
     for entry, offset, map_type in facts.capture_maps:
-        found = types.intern(map_type + bias)
-        if found is not None and 0 < offset < _MAX_CAPTURE and offset % 8 == 0:
-            captures.setdefault(entry + bias, {})[offset] = types.word_of(found)
-    for entry, slots in captures.items():
-        words = np.zeros(max(slots) // 8 + 1, dtype=np.uint64)
-        for offset, word in slots.items():
-            words[offset // 8] = word
-        closure_type = types.add(TypeRecord("closure", 25, 8 * len(words), 0))
-        types.set_words(closure_type, words)
-        types.add_key(entry, closure_type)
+        word = _map_word(types, map_type + bias)
+        if word:
+            captures.setdefault(entry + bias, {})[offset] = word
+    for entry, offset, map_type in facts.capture_boxes:
+        word = _map_word(types, map_type + bias)
+        if word:
+            box = _made_type(types, "", {0: word})
+            captures.setdefault(entry + bias, {})[offset] = descriptor(Op.PTR, box)
+    for entry, words in captures.items():
+        types.add_key(entry, _made_type(types, "closure", words))
+
+
+def _map_word(types: TypeTable, address: int) -> int:
+    """Descriptor of a word that holds a map of the type at ``address``; 0 when that is no map type."""
+    found = types.intern(address)
+    return types.word_of(found) if found is not None and found in types.map_fields else 0
+
+
+def _pointer_word(types: TypeTable, word: int) -> int:
+    """A type of one word with this descriptor."""
+    target = types.records[word >> 8].name
+    return _made_type(types, f"*{target}" if target else "", {0: word})
+
+
+def _made_type(types: TypeTable, name: str, words: dict[int, int]) -> int:
+    """A type of which only some words are known: descriptor by byte offset."""
+    known = {offset: word for offset, word in words.items() if 0 <= offset < _MAX_MADE and offset % 8 == 0}
+    laid = np.zeros(max(known, default=0) // 8 + 1, dtype=np.uint64)
+    for offset, word in known.items():
+        laid[offset // 8] = word
+    type_id = types.add(TypeRecord(name, Kind.STRUCT, 8 * len(laid), 0))
+    types.set_words(type_id, laid)
+    return type_id
 
 
 def _add_itabs(process: Process, types: TypeTable) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapscope.goruntime.goroutines import StackRoots
+from mapscope.heap.channels import type_channels
 from mapscope.heap.model import Heap
 from mapscope.heap.trace import COVER_ELEM, MARKED, run_trace
 from mapscope.maps.decode import Decoder, decode
@@ -45,6 +46,9 @@ def find_maps(heap: Heap) -> MapSet:
     masks = _bucket_masks(heap, shapes)
     loose: dict[int, tuple[int, bool]] = {}
     for _ in range(_MAX_ROUNDS):
+        channels = type_channels(heap)
+        if len(channels):
+            _walk_on(heap, channels)
         found = infer(decoder, heap_candidates(decoder, heap.state, heap.types, swiss), shapes, heap.state, heap.types,
                       masks, swiss=swiss)  # fmt: skip
         fresh = [(int(a), int(s), bool(x)) for a, s, x in zip(found.address, found.shape, found.sure, strict=True)
@@ -100,9 +104,13 @@ def _spread(heap: Heap, found: Sequence[tuple[int, int]]) -> bool:
         rows.append((address, words, header, -1, 0))
     if not rows:
         return False
-    regions = np.array(rows, dtype=np.int64)
-    run_trace(heap.index, heap.state, heap.types, regions, heap.roots.mask, np.zeros(0, dtype=np.uint64))
+    _walk_on(heap, np.array(rows, dtype=np.int64))
     return True
+
+
+def _walk_on(heap: Heap, regions: npt.NDArray[np.int64]) -> None:
+    """Goes on with the trace from words that have just got a type."""
+    run_trace(heap.index, heap.state, heap.types, regions, heap.roots.mask, np.zeros(0, dtype=np.uint64))
 
 
 def _typed_headers(

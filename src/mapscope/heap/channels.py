@@ -1,0 +1,62 @@
+"""Channels that no typed word reaches, known by their own element type word (runtime/chan.go: hchan.elemtype).
+
+A slot of the size and pointer mask of ``hchan`` whose ``elemtype`` is a type of just ``elemsize`` bytes, whose counts
+fit and whose ring buffer is a slot of the right size, is a channel of that type.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from mapscope._kernels import load
+from mapscope.goruntime.index import column, gather
+from mapscope.heap.model import Heap
+from mapscope.heap.trace import COVER_ELEM, MARKED
+
+_POINTERS = ("buf", "timer", "elemtype", "recvq.first", "recvq.last", "sendq.first", "sendq.last")
+
+
+def type_channels(heap: Heap) -> npt.NDArray[np.int64]:
+    """Gives such slots their type. Answers regions for the trace kernel (int64, n × 5), from which the walk goes on."""
+    layout = heap.process.layouts.struct("hchan")
+    spans = heap.index.spans
+    sizes = np.unique(spans["elemsize"])
+    fitting = sizes[sizes >= layout.size]
+    none = np.zeros((0, 5), dtype=np.int64)
+    if not len(fitting):
+        return none
+    which = np.flatnonzero((spans["elemsize"] == fitting[0]) & (spans["noscan"] == 0))
+    counts = spans["nelems"][which].astype(np.int64)
+    masks = np.zeros(int(counts.sum()), dtype=np.uint64)
+    load("spans").small_masks(heap.index, which, masks)
+    want = sum(1 << (layout.offset(name) // 8) for name in _POINTERS if name in layout)
+    slot = np.arange(len(masks), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
+    ids = np.repeat(spans["first"][which].astype(np.int64), counts) + slot
+    state = heap.state
+    ids = ids[(masks == want) & (state.flags[ids] & MARKED != 0) & (state.obj_type[ids] < 0)]
+    rows, ok = gather(heap.index, heap.index.address_of(ids), layout.size)
+
+    def field(name: str) -> npt.NDArray[np.uint64]:
+        entry = layout.fields[name]
+        return column(rows, entry.offset, min(entry.size, 8))
+
+    elemtype, elemsize, length, capacity = field("elemtype"), field("elemsize"), field("qcount"), field("dataqsiz")
+    ok &= (length <= capacity) & (capacity > 0) & (field("sendx") < capacity) & (field("recvx") < capacity)
+    buffers, _ = heap.index.find(field("buf"))
+    ok &= buffers >= 0
+    ok[ok] &= heap.index.sizes_of(buffers[ok]) >= capacity[ok] * elemsize[ok]
+    out = []
+    for address in np.unique(elemtype[ok]).tolist():
+        rtype = heap.process.types.at(address)
+        if rtype is None:
+            continue
+        here = ok & (elemtype == address) & (elemsize == rtype.size)
+        type_id = heap.types.channel_type(address)
+        state.obj_type[ids[here]] = type_id
+        state.cover[ids[here]] = COVER_ELEM
+        regions = np.empty((int(here.sum()), 5), dtype=np.int64)
+        regions[:, 0] = heap.index.address_of(ids[here]).astype(np.int64)
+        regions[:, 1:] = (layout.size // 8, type_id, -1, 0)
+        out.append(regions)
+    return np.concatenate(out) if out else none
