@@ -128,6 +128,18 @@ def build_index(pages: PageTable, spans: npt.NDArray[np.void]) -> HeapIndex:
     return HeapIndex(pages.chunk_slot, pages.page_host, page_span, spans, ptrmask, nobjects, pages.zero_page)
 
 
+def missing_bytes(index: HeapIndex) -> int:
+    """Bytes of spans that are not in the evidence, counted by pages of 4 kB."""
+    broken = index.spans[index.spans["host"] == 0]
+    if not len(broken):
+        return 0
+    # maskbit counts words, of which a page has 512
+    first = (broken["maskbit"] >> np.uint64(9)).astype(np.int64)
+    pages = (broken["bytes"] >> np.uint64(12)).astype(np.int64)
+    absent = np.concatenate(([0], np.cumsum(index.page_host == 0)))
+    return int((absent[first + pages] - absent[first]).sum()) * 4096
+
+
 def _contiguous_host(
     pages: PageTable, first: npt.NDArray[np.int64], count: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint64]:

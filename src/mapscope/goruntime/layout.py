@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -192,6 +192,11 @@ class Layouts:
                 {name: Field(offset, size, kind) for name, (offset, size, kind) in raw["fields"].items()},
             )
         return self._made[full]
+
+    def with_dwarf(self, dwarf: Dwarf) -> Layouts:
+        """The same table with every struct that ``dwarf`` describes as it is there: the executable's own word wins."""
+        made = {name: found for name in self._structs if (found := dwarf.struct(name)) is not None and found.size}
+        return replace(self, _made=made)
 
     def const(self, name: str) -> int:
         """An integer constant of the release: full name, bare name, or one that is the same in all releases (pageSize).

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from mapscope.binary.dwarf import Dwarf
 from mapscope.binary.executable import Executable
 from mapscope.binary.moduledata import ModuleData, read_modules
 from mapscope.binary.rtypes import TypeReader
@@ -13,7 +14,7 @@ from mapscope.binary.runtimeglobals import runtime_globals
 from mapscope.errors import EvidenceError, ExecutableError, FormatError, MapscopeError
 from mapscope.evidence.core import Core
 from mapscope.evidence.memory import Memory
-from mapscope.goruntime.layout import Layouts, load
+from mapscope.goruntime.layout import Layouts, check_against_dwarf, load
 
 PF_W = 2
 _MAX_NOTE_BYTES = 1 << 16
@@ -35,6 +36,8 @@ class Process:
     types: TypeReader
     globals: dict[str, int]
     go_version: str
+    dwarf: Dwarf | None
+    """None for an executable without DWARF."""
     warnings: tuple[str, ...]
 
     @property
@@ -82,13 +85,9 @@ def open_process(core: Core, executable: str | os.PathLike[str] | None = None) -
             f"{exe.path} is not the executable that made this core: its module data differ",
             "give the very file that ran (same build); `file CORE` and NT_FILE name its path",
         )
-    layouts = load(exe.go_version, exe.arch)
     warnings = list(core.missing)
-    if not layouts.exact:
-        warnings.append(
-            f"no layout table for {exe.go_version} on {exe.arch}: that of {layouts.used_series} is used; "
-            "every figure passed the self-check, but treat it with care"
-        )
+    dwarf = Dwarf.from_elf(exe.elf) if exe.has_dwarf else None
+    layouts = _layouts(exe, dwarf, warnings)
     types = TypeReader(memory, modules, series=exe.series, swiss_maps=exe.swiss_maps)
     globals_ = {name: address + bias for name, address in runtime_globals(exe).items()}
     if "runtime.mheap_" not in globals_:
@@ -97,8 +96,26 @@ def open_process(core: Core, executable: str | os.PathLike[str] | None = None) -
             "install the disassembler (pip install 'mapscope[asm]') or give the unstripped executable",
         )
     return Process(
-        core, exe, found_by, bias, memory, modules, layouts, types, globals_, exe.go_version, tuple(warnings)
+        core, exe, found_by, bias, memory, modules, layouts, types, globals_, exe.go_version, dwarf, tuple(warnings)
     )
+
+
+def _layouts(exe: Executable, dwarf: Dwarf | None, warnings: list[str]) -> Layouts:
+    """The layout table of the release, checked against the executable's DWARF where it has one."""
+    layouts = load(exe.go_version, exe.arch)
+    differences = check_against_dwarf(layouts, dwarf) if dwarf is not None else []
+    if differences and dwarf is not None:
+        warnings.append(
+            f"the layout table of {layouts.used_series} and the executable's DWARF differ in {len(differences)} places "
+            f"({differences[0]}): DWARF is followed"
+        )
+        layouts = layouts.with_dwarf(dwarf)
+    elif not layouts.exact:
+        warnings.append(
+            f"no layout table for {exe.go_version} on {exe.arch}: that of {layouts.used_series} is used; spans, counts "
+            "and headers passed the self-check, but treat every figure with care"
+        )
+    return layouts
 
 
 def _find_executable(core: Core) -> tuple[Executable, str]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from mapscope.binary.dwarf import Dwarf
 from mapscope.binary.rtype import Kind
 from mapscope.binary.textscan import TextFacts, scan_text
 from mapscope.errors import MapscopeError
@@ -39,7 +38,7 @@ def typed_globals(process: Process, types: TypeTable) -> TypedGlobals:
     rows: dict[int, tuple[int, int, int, int, int]] = {}
     if facts is not None:
         _from_code(process, types, facts, rows)
-    variables = _from_dwarf(process, types, rows, notes)
+    variables = _from_dwarf(process, types, rows)
     regions = np.array(list(rows.values()), dtype=np.int64).reshape(-1, 5)
     return TypedGlobals(regions, variables, facts, notes)
 
@@ -52,15 +51,10 @@ def _text_facts(process: Process, notes: list[str]) -> TextFacts | None:
         return None
 
 
-def _from_dwarf(
-    process: Process, types: TypeTable, rows: dict[int, tuple[int, int, int, int, int]], notes: list[str]
-) -> list[Variable]:
+def _from_dwarf(process: Process, types: TypeTable, rows: dict[int, tuple[int, int, int, int, int]]) -> list[Variable]:
     """Variables that DWARF names; they replace what the code said about the same address."""
-    if not process.executable.has_dwarf:
-        return []
-    dwarf = Dwarf.from_elf(process.executable.elf)
+    dwarf = process.dwarf
     if dwarf is None:
-        notes.append("the executable's DWARF cannot be read: names of variables are not known")
         return []
     reader = DwarfTypes(dwarf, types, types_base=process.modules[0].types)
     out = []

@@ -14,7 +14,7 @@ from mapscope.binary.textscan import TextFacts
 from mapscope.errors import LayoutError
 from mapscope.goruntime.dwarftypes import DwarfTypes, Variable
 from mapscope.goruntime.goroutines import GoroutineTable, StackRoots, read_goroutines, stack_roots
-from mapscope.goruntime.index import HeapIndex, build_index
+from mapscope.goruntime.index import HeapIndex, build_index, missing_bytes
 from mapscope.goruntime.memstats import RuntimeFigures, read_runtime_figures
 from mapscope.goruntime.pointers import fill_pointer_mask, mark_headers
 from mapscope.goruntime.process import Process
@@ -77,6 +77,9 @@ def read_heap(process: Process, progress: Progress = quiet) -> Heap:
     notes: list[str] = []
     if table.dropped:
         notes.append(f"{table.dropped} spans failed the self-check and were left out")
+    absent = missing_bytes(index)
+    if absent:
+        notes.append(f"{absent:,} bytes of heap spans are not in this core: what they hold is missing from every sum")
     flags = np.zeros(index.nobjects, dtype=np.uint8)
     unreadable = load("spans").alloc_flags(index, table.freeindex, table.allocbits, flags)
     if unreadable:
