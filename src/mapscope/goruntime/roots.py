@@ -30,13 +30,15 @@ _BLOCK_WORDS = 512  # finBlockSize, cleanupBlockSize: 4096 bytes (runtime/mfinal
 class Roots:
     """Regions for the trace kernel and what was missing.
 
-    ``regions``: int64 (n, 5). ``mask``: uint8, the masks of all regions one behind the other. ``loose``: values that
-    are roots without lying in memory (registers).
+    ``regions``: int64 (n, 5). ``mask``: uint8, the masks of all regions one behind the other. ``loose``: uint64, values
+    that are roots wherever they lie (words of stacks, registers); the first ``certain`` of them are the collector's own
+    roots, the others are what conservative scans take for pointers.
     """
 
     regions: npt.NDArray[np.int64]
     mask: npt.NDArray[np.uint8]
     loose: npt.NDArray[np.uint64]
+    certain: int
     notes: list[str] = field(default_factory=list)
 
 
@@ -65,10 +67,10 @@ def read_roots(
     rows = [*_module_regions(memory, modules, masks, notes)]
     rows += _special_regions(layouts, index, table)
     rows += _queue_regions(memory, layouts, globals_)
-    rows += [np.array([[low, (high - low) // 8, -1, -1, 1]], dtype=np.int64) for low, high in stacks.ranges]
     regions = np.concatenate(rows) if rows else np.zeros((0, 5), dtype=np.int64)
     mask = np.concatenate([*masks, np.zeros(8, dtype=np.uint8)])
-    return Roots(np.ascontiguousarray(regions), mask, stacks.registers, notes + stacks.notes)
+    loose = np.concatenate([stacks.certain, stacks.uncertain])
+    return Roots(np.ascontiguousarray(regions), mask, loose, len(stacks.certain), notes + stacks.notes)
 
 
 def _module_regions(

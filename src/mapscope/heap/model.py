@@ -13,7 +13,8 @@ from mapscope._kernels import load
 from mapscope.binary.textscan import TextFacts
 from mapscope.errors import LayoutError
 from mapscope.goruntime.dwarftypes import DwarfTypes, Variable
-from mapscope.goruntime.goroutines import GoroutineTable, StackRoots, read_goroutines, stack_roots
+from mapscope.goruntime.frames import Stacks, read_stacks
+from mapscope.goruntime.goroutines import GoroutineTable, StackRoots, read_goroutines
 from mapscope.goruntime.index import HeapIndex, build_index, missing_bytes
 from mapscope.goruntime.memstats import RuntimeFigures, read_runtime_figures
 from mapscope.goruntime.pointers import fill_pointer_mask, mark_headers
@@ -22,7 +23,7 @@ from mapscope.goruntime.roots import Roots, read_roots
 from mapscope.goruntime.spans import Arenas, SpanTable, read_arenas, read_spans
 from mapscope.goruntime.typetable import TypeTable
 from mapscope.heap.globals import typed_globals
-from mapscope.heap.trace import ALLOCATED, COVER_FILL, COVER_HEADER, TraceState, run_trace
+from mapscope.heap.trace import ALLOCATED, COVER_FILL, COVER_HEADER, MARKED, TraceState, run_trace
 
 
 class Progress(Protocol):
@@ -52,6 +53,10 @@ class Heap:
     variables: list[Variable]
     facts: TextFacts | None
     figures: RuntimeFigures | None
+    frames: Stacks
+    """All goroutines with their frames, and the roots on their stacks."""
+    uncertain: npt.NDArray[np.int64]
+    """Ids of live objects that only conservatively scanned frames and registers reach."""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -93,27 +98,28 @@ def read_heap(process: Process, progress: Progress = quiet) -> Heap:
     progress("types", 0, 0)
     types = TypeTable(process.types, layouts)
     _ranges(process, types)
-    goroutines = read_goroutines(memory, pages, layouts, process.globals, process.core.threads)
-    stacks = stack_roots(goroutines, process.core.threads)
-    roots = read_roots(memory, layouts, index, table, process.modules, stacks, process.globals)
+    goroutines = read_goroutines(memory, pages, layouts, process.globals)
+    frames = read_stacks(process, pages, index, goroutines)
+    roots = read_roots(memory, layouts, index, table, process.modules, frames.roots, process.globals)
     known = typed_globals(process, types)
     state = TraceState.fresh(flags)
     _apply_headers(index, types, state, words.objects, words.types)
     progress("mark", 0, 0)
     regions = np.concatenate([known.regions, roots.regions]) if len(known.regions) else roots.regions
-    run_trace(
-        index,
-        state,
-        types,
-        regions,
-        roots.mask,
-        roots.loose,
-        progress=lambda done, total: progress("mark", done, total),
-    )
+
+    def marked(done: int, total: int) -> None:
+        progress("mark", done, total)
+
+    run_trace(index, state, types, regions, roots.mask, roots.loose[: roots.certain], progress=marked)
+    uncertain = np.zeros(0, dtype=np.int64)
+    if len(roots.loose) > roots.certain:
+        before = state.flags & MARKED
+        run_trace(index, state, types, regions[:0], roots.mask, roots.loose[roots.certain :], progress=marked)
+        uncertain = np.flatnonzero((state.flags & MARKED) != before)
     figures = read_runtime_figures(memory, layouts, table, process.globals, process.mheap)
     return Heap(
-        process, index, table, arenas, types, state, roots, goroutines, stacks, known.variables, known.facts, figures,
-        notes + roots.notes + known.notes,
+        process, index, table, arenas, types, state, roots, goroutines, frames.roots, known.variables, known.facts,
+        figures, frames, uncertain, notes + roots.notes + known.notes,
     )  # fmt: skip
 
 
