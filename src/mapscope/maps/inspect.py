@@ -9,6 +9,7 @@ from mapscope.heap.model import Heap
 from mapscope.maps.decode import CLASSIC_OUT, SWISS_OUT, classic_rows, swiss_rows
 from mapscope.maps.detail import MapDetail, TableDetail
 from mapscope.maps.find import MapSet
+from mapscope.maps.kinds import sample_kinds
 from mapscope.maps.model import Confidence, Map, Place
 
 _OCCUPANCY = 33
@@ -33,8 +34,8 @@ def describe_map(heap: Heap, maps: MapSet, found: Map) -> MapDetail:
         occupancy=occupancy,
         chain_lengths=chains,
         tables=tables,
-        key_kinds={kind.key_kind: found.count} if kind and found.count else {},
-        elem_kinds={kind.elem_kind: found.count} if kind and found.count else {},
+        key_kinds=sample_kinds(heap, maps, found, "key") if kind else {},
+        elem_kinds=sample_kinds(heap, maps, found, "elem") if kind else {},
         how_found=_how(found),
     )
 
