@@ -5,112 +5,11 @@
 # untyped ones only when no typed one is left, so that most objects are walked once.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from mapscope._kernels._index cimport (
-    Index, Span, ctz64, fill_index, find_span, host_of, ld64, load64, maskword, prefetch, slot_of,
+from mapscope._kernels._index cimport Span, ctz64, fill_index, find_span, host_of, ld64, load64, maskword, prefetch, slot_of
+from mapscope._kernels._walk cimport (
+    ALLOCATED, COVER_ELEM, COVER_FILL, COVER_HEADER, COVER_NONE, MARKED, MAX_UPGRADES, OP_EFACE, OP_FILL, OP_FUNC, OP_IFACE,
+    OP_NONE, OP_PTR, OP_SWISSDIR, OP_TRIENODE, QUEUED, Trace, lookup, note_loose, push, words_of,
 )
-
-cdef enum:
-    OP_NONE = 0
-    OP_PTR = 1
-    OP_FILL = 2
-    OP_EFACE = 3
-    OP_IFACE = 4
-    OP_FUNC = 5
-    OP_SWISSDIR = 6
-    OP_TRIENODE = 7
-
-cdef enum:
-    ALLOCATED = 1
-    MARKED = 2
-    QUEUED = 4
-
-cdef enum:
-    COVER_NONE = 0
-    COVER_ELEM = 1
-    COVER_FILL = 2
-    COVER_HEADER = 3
-
-cdef enum:
-    MAX_UPGRADES = 6
-
-cdef struct Trace:
-    Index ix
-    uint8_t *flags
-    int32_t *obj_type
-    uint8_t *cover          # low 4 bits: how the type covers the slot; high 4 bits: how often it changed
-    uint64_t *typed_stack
-    int64_t ntyped
-    uint64_t *plain_stack
-    int64_t nplain
-    int64_t stack_cap
-    # types
-    const int64_t *t_off
-    const int32_t *t_words
-    const uint64_t *t_iface
-    const uint8_t *t_pseudo
-    int64_t ntypes
-    const uint64_t *desc
-    const uint64_t *h_keys
-    const int32_t *h_vals
-    uint64_t h_mask
-    uint64_t types_lo
-    uint64_t types_hi
-    uint64_t text_lo
-    uint64_t text_hi
-    uint64_t outside_lo
-    uint64_t outside_hi
-    # outputs
-    uint64_t *pending       # pairs (type address, data word)
-    int64_t npending
-    int64_t pending_cap
-    uint64_t *loose         # hash set of addresses: typed values that are no slot of their own
-    int32_t *loose_type
-    int64_t nloose
-    uint64_t loose_mask
-    uint64_t *loose_stack   # positions in the set, still to be walked
-    int64_t nloose_stack
-    int64_t dangling
-
-
-cdef inline int32_t lookup(const Trace *t, uint64_t key) noexcept nogil:
-    # Open addressing; -1 unknown, -2 known not to be a type.
-    cdef uint64_t at = (key * <uint64_t>0x9E3779B97F4A7C15) >> 20
-    cdef uint64_t step
-    for step in range(t.h_mask + 1):
-        at &= t.h_mask
-        if t.h_keys[at] == key:
-            return t.h_vals[at]
-        if t.h_keys[at] == 0:
-            return -1
-        at += 1
-    return -1
-
-
-cdef inline void note_loose(Trace *t, uint64_t address, int32_t type_id) noexcept nogil:
-    # A typed pointer to static data, or into the middle of a slot: walked once an address, by the type's descriptors.
-    cdef uint64_t at
-    if t.t_words[type_id] <= 0 or address & 7 or t.nloose * 2 > <int64_t>t.loose_mask:
-        return
-    at = (address * <uint64_t>0x9E3779B97F4A7C15) >> 20
-    while True:
-        at &= t.loose_mask
-        if t.loose[at] == address:
-            return
-        if t.loose[at] == 0:
-            t.loose[at] = address
-            t.loose_type[at] = type_id
-            t.loose_stack[t.nloose_stack] = at
-            t.nloose += 1
-            t.nloose_stack += 1
-            return
-        at += 1
-
-
-cdef inline void push(uint64_t *stack, int64_t *n, int64_t cap, uint64_t entry) noexcept nogil:
-    if n[0] < cap:
-        stack[n[0]] = entry
-        n[0] += 1
-
 
 cdef inline void visit(Trace *t, uint64_t v, int32_t type_id, uint8_t cover) noexcept nogil:
     cdef int64_t s = find_span(&t.ix, v)
@@ -202,11 +101,6 @@ cdef inline bint follow_iface(Trace *t, uint64_t tw, uint64_t v, bint is_eface) 
             t.npending += 1
             return True
     return False
-
-
-cdef inline uint64_t words_of(const Trace *t, int32_t type_id) noexcept nogil:
-    # How many descriptors a type has; words is -1 for one without any.
-    return <uint64_t>t.t_words[type_id] if t.t_words[type_id] > 0 else 0
 
 
 cdef inline void follow_func(Trace *t, uint64_t v) noexcept nogil:
@@ -329,26 +223,36 @@ cdef void scan_object(Trace *t, uint64_t entry, bint typed) noexcept nogil:
         k += 64
 
 
-cdef void scan_region(Trace *t, uint64_t address, int64_t words, int32_t type_id, const uint8_t *mask, bint stack) noexcept nogil:
-    # Roots: a masked run of words (data, bss), a typed variable, or a stack (every word, no meaning).
+cdef void scan_typed(Trace *t, uint64_t address, int64_t words, int32_t type_id) noexcept nogil:
+    # A value of a known type that is no slot of its own. In the heap only the pointer words of its slot count: the type may be
+    # wrong, or longer than what is left of the slot, and what the collector does not follow keeps nothing alive.
+    cdef uint64_t count = words_of(t, type_id)
+    cdef const uint64_t *desc = t.desc + t.t_off[type_id]
+    cdef int64_t s = find_span(&t.ix, address), w, i, left
+    cdef uint64_t v, d, bit0 = 0
+    cdef const Span *sp
+    if count == 0:
+        return
+    if s >= 0:
+        sp = &t.ix.spans[s]
+        i = slot_of(sp, address)
+        left = <int64_t>(sp.base + <uint64_t>(i + 1) * sp.elemsize - address) >> 3 if i >= 0 else 0
+        words = words if words < left else left
+        bit0 = sp.maskbit + ((address - sp.base) >> 3)
+    for w in range(words):
+        d = desc[<uint64_t>w % count]
+        if d == OP_NONE or (s >= 0 and not maskword(&t.ix, bit0 + <uint64_t>w) & 1):
+            continue
+        if load64(&t.ix, address + 8 * <uint64_t>w, &v) and v >= 4096:
+            follow(t, d, v, address + 8 * <uint64_t>w)
+
+
+cdef void scan_region(Trace *t, uint64_t address, int64_t words, const uint8_t *mask, bint stack) noexcept nogil:
+    # Roots without a type: a masked run of words (data, bss), or a stack (every word, no meaning).
     cdef int64_t w
-    cdef uint64_t v, before, tw = 0, d
-    cdef const uint64_t *desc = NULL
-    if type_id >= 0:
-        tw = words_of(t, type_id)
-        desc = t.desc + t.t_off[type_id]
-        if tw == 0:
-            return
+    cdef uint64_t v, before
     for w in range(words):
         if mask != NULL and not (mask[w >> 3] >> (w & 7)) & 1:
-            continue
-        if type_id >= 0:
-            d = desc[<uint64_t>w % tw]
-            if d == OP_NONE:
-                continue
-            if not load64(&t.ix, address + 8 * <uint64_t>w, &v) or v < 4096:
-                continue
-            follow(t, d, v, address + 8 * <uint64_t>w)
             continue
         if not load64(&t.ix, address + 8 * <uint64_t>w, &v) or v < 4096:
             continue
@@ -379,7 +283,7 @@ cdef void drain(Trace *t) noexcept nogil:
             t.nloose_stack -= 1
             entry = t.loose_stack[t.nloose_stack]
             type_id = t.loose_type[entry]
-            scan_region(t, t.loose[entry], t.t_words[type_id], type_id, NULL, False)
+            scan_typed(t, t.loose[entry], t.t_words[type_id], type_id)
             continue
         if t.npending or not t.nplain:
             return
@@ -414,7 +318,6 @@ def trace(h, st, types, regions, mask, pairs):
     cdef const uint8_t[::1] root_mask = mask
     cdef const uint64_t[:, ::1] seeds = pairs
     cdef int64_t r
-    cdef bint nothing
     if t.ix.nobjects == 0:
         return
     t.flags = &flags[0]
@@ -429,7 +332,6 @@ def trace(h, st, types, regions, mask, pairs):
     t.t_words = &t_words[0]
     t.t_iface = &t_iface[0]
     t.t_pseudo = &t_pseudo[0]
-    t.ntypes = t_off.shape[0]
     t.desc = &desc[0]
     t.h_keys = &h_keys[0]
     t.h_vals = &h_vals[0]
@@ -453,10 +355,10 @@ def trace(h, st, types, regions, mask, pairs):
                 visit(&t, seeds[r, 1], -1, COVER_NONE)
         for r in range(reg.shape[0]):
             # columns: address, words, type id or -1, offset of its mask in bytes or -1, 1 for a stack
-            scan_region(
-                &t, <uint64_t>reg[r, 0], reg[r, 1], <int32_t>reg[r, 2],
-                &root_mask[reg[r, 3]] if reg[r, 3] >= 0 else NULL, reg[r, 4] != 0,
-            )
+            if reg[r, 2] >= 0:
+                scan_typed(&t, <uint64_t>reg[r, 0], reg[r, 1], <int32_t>reg[r, 2])
+            else:
+                scan_region(&t, <uint64_t>reg[r, 0], reg[r, 1], &root_mask[reg[r, 3]] if reg[r, 3] >= 0 else NULL, reg[r, 4] != 0)
         drain(&t)
     st.ntyped = t.ntyped
     st.nplain = t.nplain

@@ -71,7 +71,7 @@ class _ClassicWalk:
     def array(self, old: bool, array: int, number: int) -> bool:
         """All buckets of one array; False when the map turned out corrupt."""
         size = self.row.bucket_size
-        own = range(array, array + (self.memory.slot_bytes(array) or number * size))
+        own = range(array, self.memory.slot_end(array) or array + number * size)
         for address in range(array, array + number * size, size):
             top = self.memory.word(address)
             if top is None:

@@ -122,6 +122,11 @@ class Slots(Pages):
         place = self.place(address)
         return self.elemsize[place[0]] if place else 0
 
+    def slot_end(self, address: int) -> int:
+        """First address behind the slot that holds ``address``, 0 when none does."""
+        place = self.place(address)
+        return self.base[place[0]] + (place[1] + 1) * self.elemsize[place[0]] if place else 0
+
     def pointer_bits(self, s: int, slot: int) -> int:
         """Pointer bits of the slot's words, word 0 in bit 0."""
         begin = self.maskbit[s] + (slot * self.elemsize[s] >> 3)

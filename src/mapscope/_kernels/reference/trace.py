@@ -5,8 +5,8 @@ collector's; where the object's type is known, the *descriptor* of a word says w
 
 Order matters, because a type once given is only replaced by a better one, and because the walk stops when the caller
 has to compile a type. So it is part of the contract: first ``pairs``, then ``regions`` row by row, word by word;
-then typed objects, last in first out; an untyped object (last in first out as well) only when no typed one is left
-and no type waits for the caller. Words of an object are taken in ascending order.
+then typed objects; a loose typed value only when no typed object is left; an untyped object only when none of these is
+left and no type waits for the caller; each of the three last in first out. Words are taken in ascending order.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mapscope._kernels.reference.memory import ALLOCATED, MARKED, QUEUED, U64, Slots
+from mapscope._kernels.reference.memory import ALLOCATED, MARKED, QUEUED, U64, Slots, set_bits
 
 OP_NONE: Final = 0
 OP_PTR: Final = 1
@@ -60,9 +60,10 @@ def trace(
       the last on top; ``ntyped`` and ``nplain`` say how many;
     * ``pending`` uint64, pairs (address that may be a type, data word) for the caller to compile and to hand back in
       ``pairs``; ``npending`` says how many were met in this round;
-    * ``outside`` uint64 (zeros at first), ``outside_type`` int32, ``outside_cover`` uint8: hash set of typed
-      pointers to static data, a power of two of places, at most half full, first come first kept; ``noutside`` as
-      above;
+    * ``loose`` uint64 (zeros at first), ``loose_type`` int32: hash set of addresses of typed values that are no slot of
+      their own (static data, the inside of an untyped slot), a power of two of places, at most half full, the first
+      type of an address kept; ``nloose`` says how many; ``loose_stack`` uint64 holds the places in the set that are
+      still to be walked, the last on top, ``nloose_stack`` of them;
     * ``dangling`` counts pointers to slots that are not allocated.
 
     ``types``, a TypeTable after ``freeze``: by type id ``offsets`` int64 and ``words`` int32 (where its descriptors
@@ -72,10 +73,10 @@ def trace(
     addressing by ``key * 0x9E3779B97F4A7C15 >> 20``, a key of 0 ends a search, a value of -2 means "known to be no
     type"; the ranges [low, high) ``types_range``, ``text_range`` and ``module_range`` (all static data).
 
-    ``regions``: int64, n × 5: address, words, type id or -1, offset in ``mask`` (uint8, bit w is set where word w is a
-    pointer) in bytes or -1, 1 for a stack. A typed region is read by its type's descriptors, repeated; an untyped
-    one by its mask, or every word. ``pairs``: uint64, n × 2: the two words of an interface, 0 as the first for a
-    mere pointer.
+    ``regions``: int64, n × 5: address, words, type id or -1, offset in ``mask`` in bytes or -1, 1 for a stack. A typed
+    region is read by its type's descriptors, repeated; an untyped one by its mask (uint8, bit w is set where word w
+    is a pointer) or every word. ``pairs``: uint64, n × 2: the two words of an interface, 0 as the first for a mere
+    pointer.
     """
     if not h.nobjects:
         return
@@ -84,7 +85,10 @@ def trace(
         if not walk.follow_interface(first, data, False):
             walk.visit(data, -1, COVER_NONE)
     for address, words, type_id, bits, stack in regions.tolist():
-        walk.region(address, words, type_id, bits, stack != 0)
+        if type_id >= 0:
+            walk.typed_value(address, words, type_id)
+        else:
+            walk.region(address, words, bits, stack != 0)
     walk.drain()
     walk.save()
 
@@ -102,7 +106,8 @@ class _Walk:
         self.plain: list[int] = st.plain_stack[: st.nplain].tolist()
         self.pending: list[tuple[int, int]] = []
         self.pending_cap = len(st.pending) // 2
-        self.noutside = 0
+        self.loose_stack: list[int] = st.loose_stack[: st.nloose_stack].tolist()
+        self.nloose: int = st.nloose
         self.dangling = 0
         self.mask = mask.data
         self.offsets = memoryview(types.offsets)
@@ -124,7 +129,8 @@ class _Walk:
         st.ntyped, st.nplain = len(self.typed), len(self.plain)
         st.pending[: 2 * len(self.pending)] = np.array(self.pending, dtype=np.uint64).reshape(-1)
         st.npending = len(self.pending)
-        st.noutside = self.noutside
+        st.loose_stack[: len(self.loose_stack)] = self.loose_stack
+        st.nloose, st.nloose_stack = self.nloose, len(self.loose_stack)
         st.dangling += self.dangling
 
     # -- types
@@ -177,15 +183,19 @@ class _Walk:
         memory, flags = self.memory, self.flags
         place = memory.place(value)
         if place is None:
-            if type_id >= 0 and memory.span(value) < 0:
-                self.note_outside(value, type_id, cover)
+            static = self.module_range[0] <= value < self.module_range[1] and memory.span(value) < 0
+            if type_id >= 0 and static:
+                self.note_loose(value, type_id)
             return
         s, slot = place
         oid = memory.first[s] + slot
         if not flags[oid] & ALLOCATED:
             self.dangling += 1
             return
-        type_id = self.fitting(value, s, slot, type_id, cover)
+        if not self.fits(value, s, slot, type_id, cover):
+            if type_id >= 0 and cover == COVER_ELEM and self.obj_type[oid] < 0:
+                self.note_loose(value, type_id)
+            type_id = -1
         entry = s << 32 | slot
         if type_id < 0:
             if flags[oid] & MARKED:
@@ -210,33 +220,34 @@ class _Walk:
             flags[oid] |= QUEUED
             self.typed.append(entry)
 
-    def fitting(self, value: int, s: int, slot: int, type_id: int, cover: int) -> int:
-        """``type_id`` where it says what the whole slot is, else -1.
+    def fits(self, value: int, s: int, slot: int, type_id: int, cover: int) -> bool:
+        """Whether ``type_id`` says what the whole slot is.
 
         That is at the slot's start (behind its malloc header), or, for an array, at the border of an element.
         """
         if type_id < 0:
-            return -1
+            return False
         memory = self.memory
         offset = value - memory.base[s] - slot * memory.elemsize[s]
         if memory.header[s] and offset >= 8:
             offset -= 8
         if not offset:
-            return type_id
+            return True
         words = self.words[type_id]
-        return type_id if cover == COVER_FILL and words > 0 and offset % (8 * words) == 0 else -1
+        return cover == COVER_FILL and words > 0 and offset % (8 * words) == 0
 
-    def note_outside(self, address: int, type_id: int, cover: int) -> None:
-        """Remembers a typed pointer to static data, once an address."""
-        st, mask = self.st, len(self.st.outside) - 1
-        if not self.module_range[0] <= address < self.module_range[1] or 2 * self.noutside > mask:
+    def note_loose(self, address: int, type_id: int) -> None:
+        """Remembers a typed value that is no slot of its own, once an address, and puts it on its stack."""
+        loose, mask = self.st.loose, len(self.st.loose) - 1
+        if self.words[type_id] <= 0 or address & 7 or 2 * self.nloose > mask:
             return
         at = (address * _HASH & U64) >> 20 & mask
-        while int(st.outside[at]) not in (0, address):
+        while int(loose[at]) not in (0, address):
             at = at + 1 & mask
-        if int(st.outside[at]) != address:
-            st.outside[at], st.outside_type[at], st.outside_cover[at] = address, type_id, cover
-            self.noutside += 1
+        if int(loose[at]) != address:
+            loose[at], self.st.loose_type[at] = address, type_id
+            self.loose_stack.append(at)
+            self.nloose += 1
 
     # -- one word
 
@@ -342,40 +353,61 @@ class _Walk:
         self.cover[oid] = COVER_ELEM | 1 << 4
         return found
 
-    def region(self, address: int, words: int, type_id: int, bits: int, stack: bool) -> None:
-        """A root: a typed variable, a masked run of words (data, bss), or a stack (every word, no meaning)."""
+    def typed_value(self, address: int, words: int, type_id: int) -> None:
+        """A value of a known type that is no slot of its own.
+
+        In the heap only the pointer words of its slot count: the type may be wrong, or longer than what is left of the
+        slot, and what the collector does not follow keeps nothing alive.
+        """
+        memory = self.memory
         begin, count = self.descriptors_of(type_id)
-        if type_id >= 0 and not count:
-            return
+        bits = (1 << max(words, 0)) - 1
+        if memory.span(address) >= 0:
+            bits &= self.bits_from(address)
+        for w in set_bits(bits) if count else ():
+            desc = self.descriptors[begin + w % count]
+            value = memory.word(address + 8 * w) if desc != OP_NONE else None
+            if value is not None and value >= _LOWEST:
+                self.follow(desc, value, address + 8 * w)
+
+    def bits_from(self, address: int) -> int:
+        """Pointer bits of the words from ``address`` to the end of its slot."""
+        place = self.memory.place(address)
+        if place is None:
+            return 0
+        inside = address - self.memory.base[place[0]] - place[1] * self.memory.elemsize[place[0]]
+        return self.memory.pointer_bits(*place) >> (inside >> 3)
+
+    def region(self, address: int, words: int, bits: int, stack: bool) -> None:
+        """A root without a type: a masked run of words (data, bss), or a stack (every word, no meaning)."""
 
         def pointer(w: int) -> bool:
             return bits < 0 or bool(self.mask[bits + (w >> 3)] >> (w & 7) & 1)
 
         for w in range(words):
-            if not pointer(w):
-                continue
-            at = address + 8 * w
-            desc = self.descriptors[begin + w % count] if count else OP_NONE
-            if count and desc == OP_NONE:
-                continue
-            value = self.memory.word(at)
+            value = self.memory.word(address + 8 * w) if pointer(w) else None
             if value is None or value < _LOWEST:
                 continue
-            if count:
-                self.follow(desc, value, at)
-            elif stack or w == 0 or bits < 0 or pointer(w - 1):
+            if stack or w == 0 or pointer(w - 1):
                 self.visit(value, -1, COVER_NONE)
             else:
-                self.plain_word(self.memory.word(at - 8) or 0, value)
+                self.plain_word(self.memory.word(address + 8 * w - 8) or 0, value)
 
     def drain(self) -> None:
-        """Walks objects until none is left or the caller is needed."""
+        """Walks until nothing is left or the caller is needed."""
         while True:
             while self.typed and len(self.pending) < self.pending_cap:
                 entry = self.typed.pop()
                 self.flags[self.id_of(entry)] &= ~QUEUED
                 self.object(entry, True)
-            if self.pending or self.noutside or not self.plain:
+            if len(self.pending) >= self.pending_cap:
+                return
+            if self.loose_stack:
+                at = self.loose_stack.pop()
+                type_id = int(self.st.loose_type[at])
+                self.typed_value(int(self.st.loose[at]), self.words[type_id], type_id)
+                continue
+            if self.pending or not self.plain:
                 return
             entry = self.plain.pop()
             if self.obj_type[self.id_of(entry)] < 0:

@@ -1,0 +1,111 @@
+# What the trace kernel works on: its state, the types that it knows, and the sets that it fills.
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+
+from mapscope._kernels._index cimport Index
+
+cdef enum:
+    OP_NONE = 0
+    OP_PTR = 1
+    OP_FILL = 2
+    OP_EFACE = 3
+    OP_IFACE = 4
+    OP_FUNC = 5
+    OP_SWISSDIR = 6
+    OP_TRIENODE = 7
+
+cdef enum:
+    ALLOCATED = 1
+    MARKED = 2
+    QUEUED = 4
+
+cdef enum:
+    COVER_NONE = 0
+    COVER_ELEM = 1
+    COVER_FILL = 2
+    COVER_HEADER = 3
+
+cdef enum:
+    MAX_UPGRADES = 6
+
+cdef struct Trace:
+    # What one round works on: the fields of TraceState and TypeTable (see reference/trace.py), as pointers.
+    Index ix
+    uint8_t *flags
+    int32_t *obj_type
+    uint8_t *cover          # low 4 bits: how the type covers the slot; high 4 bits: how often it changed
+    uint64_t *typed_stack
+    int64_t ntyped
+    uint64_t *plain_stack
+    int64_t nplain
+    int64_t stack_cap
+    # types
+    const int64_t *t_off
+    const int32_t *t_words
+    const uint64_t *t_iface
+    const uint8_t *t_pseudo
+    const uint64_t *desc
+    const uint64_t *h_keys
+    const int32_t *h_vals
+    uint64_t h_mask
+    uint64_t types_lo
+    uint64_t types_hi
+    uint64_t text_lo
+    uint64_t text_hi
+    uint64_t outside_lo
+    uint64_t outside_hi
+    # outputs
+    uint64_t *pending       # pairs (type address, data word)
+    int64_t npending
+    int64_t pending_cap
+    uint64_t *loose         # hash set of addresses: typed values that are no slot of their own
+    int32_t *loose_type
+    int64_t nloose
+    uint64_t loose_mask
+    uint64_t *loose_stack   # positions in the set, still to be walked
+    int64_t nloose_stack
+    int64_t dangling
+
+
+cdef inline int32_t lookup(const Trace *t, uint64_t key) noexcept nogil:
+    # Open addressing; -1 unknown, -2 known not to be a type.
+    cdef uint64_t at = (key * <uint64_t>0x9E3779B97F4A7C15) >> 20
+    cdef uint64_t step
+    for step in range(t.h_mask + 1):
+        at &= t.h_mask
+        if t.h_keys[at] == key:
+            return t.h_vals[at]
+        if t.h_keys[at] == 0:
+            return -1
+        at += 1
+    return -1
+
+
+cdef inline void note_loose(Trace *t, uint64_t address, int32_t type_id) noexcept nogil:
+    # A typed pointer to static data, or into the middle of a slot: walked once an address, by the type's descriptors.
+    cdef uint64_t at
+    if t.t_words[type_id] <= 0 or address & 7 or t.nloose * 2 > <int64_t>t.loose_mask:
+        return
+    at = (address * <uint64_t>0x9E3779B97F4A7C15) >> 20
+    while True:
+        at &= t.loose_mask
+        if t.loose[at] == address:
+            return
+        if t.loose[at] == 0:
+            t.loose[at] = address
+            t.loose_type[at] = type_id
+            t.loose_stack[t.nloose_stack] = at
+            t.nloose += 1
+            t.nloose_stack += 1
+            return
+        at += 1
+
+
+cdef inline void push(uint64_t *stack, int64_t *n, int64_t cap, uint64_t entry) noexcept nogil:
+    if n[0] < cap:
+        stack[n[0]] = entry
+        n[0] += 1
+
+
+cdef inline uint64_t words_of(const Trace *t, int32_t type_id) noexcept nogil:
+    # How many descriptors a type has; words is -1 for one without any.
+    return <uint64_t>t.t_words[type_id] if t.t_words[type_id] > 0 else 0
