@@ -239,9 +239,9 @@ class _Walk:
     def _store_stack(self, op: Op) -> None:
         key = op.a - self.depth(op.address)
         value = self.registers[op.b] if op.b >= 0 else None
-        for word in range(key - 7, key + max(op.c, 1)):
+        for word in range(key & ~7, key + max(op.c, 1), 8):
             self.slots.pop(word, None)
-        if value is None:
+        if value is None or key & 7:
             return
         self.slots[key] = value
         if key in self.once:

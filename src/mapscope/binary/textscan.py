@@ -7,7 +7,9 @@ this, and facts that contradict each other are dropped. Without capstone only ``
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -23,6 +25,13 @@ from mapscope.binary.textcode import References, TextCode
 
 _MAX_FUNCTION = 1 << 20
 _MAX_TEXT = 1 << 30
+_CLOSURE = re.compile(r"\.func\d|-range\d|-fm$|gowrap\d|deferwrap\d")
+"""Names that the compiler gives to functions that have a closure object."""
+BUDGET = 8 << 20
+"""Bytes of code that are decoded unless the caller says otherwise: about ten seconds."""
+_WINDOW_COST = 128
+"""A method call on a global costs about as much as decoding so many bytes of a function."""
+_MIN_WINDOWS = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +49,8 @@ class TextFacts:
     ``closures``: (function entry, struct type of its closure objects). ``capture_maps``: (function entry, offset in the
     closure object, map type); ``capture_boxes`` likewise, but the word there points to the variable that holds the map.
 
-    ``frame_maps``: (function entry, offset from sp at the function's calls, map type). A slot can be dead, or serve
-    another variable before and after: check what it holds.
+    ``frame_maps``: (function entry, offset from sp at the function's calls, map type), for decoded functions. A slot
+    can be dead, or serve another variable before and after: check what it holds.
 
     ``types``: addresses in the types section that the text refers to; some are no types. ``conflicts``: how many places
     were dropped because their facts contradict each other. ``notes``: what could not be done, and why.
@@ -60,8 +69,13 @@ class TextFacts:
     notes: tuple[str, ...] = ()
 
 
-def scan_text(exe: Executable) -> TextFacts:
-    """All facts that the text of ``exe`` gives; a part of them, with a note, when capstone is not installed."""
+def scan_text(exe: Executable, *, on_stacks: Iterable[int] = (), budget: int = BUDGET) -> TextFacts:
+    """The facts that the text of ``exe`` gives; a part of them, with a note, when capstone is not installed.
+
+    ``on_stacks``: entries (static) of functions that are on stacks; they are decoded for ``frame_maps`` in any case.
+    Others only when they call what names a type and touch globals or a closure. ``budget``: bytes of code to decode,
+    the main module's first; a note says what was left out.
+    """
     module, table = exe.module, exe.functions
     data = exe.image.view(module.text, min(module.etext - module.text, _MAX_TEXT))
     if data is None:
@@ -80,7 +94,10 @@ def scan_text(exe: Executable) -> TextFacts:
     decoded = 0
     if have_capstone():
         notes = ()
-        decoded = _Scan(exe, code, calls, made, collected, methods).run()
+        scan = _Scan(exe, code, calls, made, collected, methods)
+        decoded = scan.run(set(on_stacks), budget)
+        if scan.left_out:
+            notes = (f"{scan.left_out} functions and method calls were not decoded: more than {budget >> 20} MB",)
     return collected.facts(candidates, decoded, notes)
 
 
@@ -140,22 +157,33 @@ class _Scan:
         self.callees = Callees.of(self.table, exe.series)
         self.wanted = self.callees.wanted()
         self.machine = decoder(exe.arch)
+        self.main_path = exe.build_info.main.partition(" ")[0]
+        self.left_out = 0
         self.special = SpecialCallees(self.table)
         self.entries = frozenset(self.table.entry.tolist())
         self.kinds: dict[int, Kind | None] = {}
 
-    def run(self) -> int:
-        """Collect from all such functions; how many there were."""
-        functions = self._functions()
-        for index in functions:
+    def run(self, on_stacks: set[int], budget: int) -> int:
+        """Collect from such functions as far as ``budget`` goes; how many that were."""
+        decoded = 0
+        for index in self._functions(on_stacks):
             entry = int(self.table.entry[index])
             end = min(self.table.end_of(index), entry + _MAX_FUNCTION)
+            budget -= end - entry
+            if budget < 0:
+                self.left_out += 1
+                continue
             self._collect(entry, self._trace(index, entry, end, self.wanted))
+            decoded += 1
+        budget = max(budget, _MIN_WINDOWS)
         for start, end, callee in self.methods.windows(self.code, self.calls, self.low, self.high):
             index = self.table.find(start)
-            if index >= 0 and self.table.end_of(index) >= end:
+            budget -= _WINDOW_COST
+            if budget < 0:
+                self.left_out += 1
+            elif index >= 0 and self.table.end_of(index) >= end:
                 self._method(self._trace(index, start, end, {callee}), end)
-        return len(functions)
+        return decoded
 
     def _trace(self, index: int, start: int, end: int, wanted: set[int]) -> list[Event]:
         data = self.code.data[start - self.code.start : end - self.code.start].tobytes()
@@ -177,18 +205,30 @@ class _Scan:
         if of:
             self.out.globals[_number(value), "value" if value[0] == "address" else "pointer"].add(of)
 
-    def _functions(self) -> list[int]:
+    def _functions(self, on_stacks: set[int]) -> list[int]:
+        """Functions to decode: those on stacks, then the main module's, then the others."""
         callees, table = self.callees, self.table
         stores = table.find_many(self.code.stores(self.low, self.high).site)
         addresses = table.find_many(self.code.addresses(self.low, self.high).site)
+        loads = table.find_many(self.code.loads(self.low, self.high).site)
+        maps = self._callers({*callees.maps, *callees.makes})
+        names = table.names()
+        inner = [index for index in maps.tolist() if index >= 0 and _CLOSURE.search(names[index])]
+        stacks = table.find_many(np.array(sorted(on_stacks), np.uint64))
         chosen = [
-            self._callers({*callees.maps, *callees.makes}),
+            np.intersect1d(maps, np.concatenate([stores, addresses, loads, np.array(inner, np.int64), stacks])),
             np.intersect1d(self._callers({*callees.allocations}), stores),
             np.intersect1d(self._callers(callees.typed), addresses),
             self._closure_makers(),
         ]
         found = np.unique(np.concatenate(chosen))
-        return [int(index) for index in found[found >= 0].tolist()]
+        own = ("main.", self.main_path + ".", self.main_path + "/") if self.main_path else ("main.",)
+        waiting = set(stacks.tolist())
+
+        def urgency(index: int) -> tuple[bool, bool, int]:
+            return index not in waiting, not names[index].startswith(own), index
+
+        return sorted(found[found >= 0].tolist(), key=urgency)
 
     def _callers(self, entries: set[int]) -> npt.NDArray[np.int64]:
         sites = self.calls.site[np.isin(self.calls.target, np.array(sorted(entries), np.uint64))]

@@ -37,7 +37,7 @@ def test_every_place_is_found_with_its_type(series: str, mode: str) -> None:
     words = said(path)
     main = next(int(word["Where"], 16) for word in words if word["Kind"] == "main")
     bias = main - int(exe.functions.entry[exe.functions.index_of("main.main")])
-    facts = scan_text(exe)
+    facts = scan_text(exe, on_stacks=[int(exe.functions.entry[exe.functions.index_of("main.useFrame")])])
     found = claims(facts)
     assert not facts.notes
     assert 0 < facts.functions_decoded < len(exe.functions) // 5
@@ -132,3 +132,16 @@ def test_contradictions_are_dropped() -> None:
     assert facts.global_maps == ((16, 1),)
     assert facts.frame_maps == ((8, 24, 3),)
     assert facts.conflicts == 1
+
+
+def test_a_small_budget_decodes_the_main_module_first() -> None:
+    exe = Executable.open(built("facts", "1.23", "stripped"))
+    whole = scan_text(exe)
+    touch = exe.functions.index_of("main.touch")
+    entry = int(exe.functions.entry[touch])
+    part = scan_text(exe, on_stacks=[entry], budget=exe.functions.end_of(touch) - entry)
+    assert part.functions_decoded < whole.functions_decoded
+    assert "not decoded" in part.notes[0]
+    assert len(part.global_maps) >= 5
+    assert set(part.global_maps) <= set(whole.global_maps)
+    assert not scan_text(exe, budget=0).global_maps
