@@ -1,0 +1,334 @@
+"""The graph of live objects: who points to whom, from one node above all roots down to the last object.
+
+Node 0 stands above all. Then come the *groups* of roots, in a fixed order: variables, goroutine stacks, objects with
+a finalizer, records of the runtime, maps whose header lies on a stack (see RootKind). Then every marked object, in the
+order of object ids. Edges are kept as CSR: those of node i end in ``targets[offsets[i]:offsets[i + 1]]``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from mapscope._kernels import load
+from mapscope.errors import LayoutError
+from mapscope.goruntime.index import HeapIndex
+from mapscope.heap.model import Heap
+from mapscope.heap.statics import Statics
+from mapscope.heap.trace import MARKED
+
+I4 = npt.NDArray[np.int32]
+I8 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint64]
+
+_MAX_NODES = (1 << 31) - 2
+_MAX_EDGES = (1 << 32) - 2
+_CHUNK = 1 << 14
+
+
+class RootKind(IntEnum):
+    """What a group of roots is; groups are ordered by it."""
+
+    GLOBAL = 0
+    """A package-level variable, or one word of ``.data`` or ``.bss``. Key: its address."""
+    GOROUTINE = 1
+    """The stack of a goroutine. Key: its row in the table of goroutines."""
+    REGISTER = 2
+    """Registers of a thread that runs no goroutine. Key: 0."""
+    FINALIZER = 3
+    """An object with a finalizer, which keeps what it points to. Key: its address."""
+    RUNTIME = 4
+    """A record of the runtime: a finalizer, a cleanup, a weak handle. Key: its address."""
+    MAP = 5
+    """A map's header on a stack; its group lies below that of the goroutine. Key: its address."""
+    UNSURE = 6
+    """Above the next kind. Ways through it are taken only where there is no other. Key: 0."""
+    UNSURE_STACK = 7
+    """Words of a stack that only a conservative scan takes for pointers. Key: row of the goroutine."""
+    UNKNOWN = 8
+    """What was marked although no root above reaches it. Key: 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class RootTable:
+    """Groups of roots by node (row 0 is the node above all), and the words that make them roots.
+
+    ``kind`` uint8, ``key`` uint64, ``parent`` int32 by group. One row a word, ordered by group and address:
+    ``word_group`` int32, ``word_address`` uint64 (0: a register), ``word_target`` int32 (a node), ``word_frame`` int64
+    (index into ``Heap.frames.frames``; -1: in none).
+    """
+
+    kind: npt.NDArray[np.uint8]
+    key: U8
+    parent: I4
+    word_group: I4
+    word_address: U8
+    word_target: I4
+    word_frame: I8
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    def find(self, kind: RootKind, key: int) -> int:
+        """The node of a group, or -1."""
+        low, high = np.searchsorted(self.kind[1:], [kind, kind + 1])
+        at = int(low) + int(np.searchsorted(self.key[1 + low : 1 + high], np.uint64(key)))
+        return at + 1 if at < high and int(self.key[1 + at]) == key else -1
+
+    def words_of(self, node: int) -> slice:
+        """Rows of the words of a group."""
+        low, high = np.searchsorted(self.word_group, [node, node + 1])
+        return slice(int(low), int(high))
+
+
+@dataclass(slots=True)
+class Graph:
+    """Live objects and roots with their edges. ``before``: by node, the one before it on a shortest way from node 0."""
+
+    index: HeapIndex
+    directory: U8
+    roots: RootTable
+    offsets: npt.NDArray[np.uint32]
+    targets: I4
+    before: I4
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def base(self) -> int:
+        """The first node that is an object."""
+        return len(self.roots)
+
+    def node_of(self, objects: I8) -> I8:
+        """Node of each object id; -1 where it is not live (or the id is negative)."""
+        ids = np.maximum(objects, 0)
+        bits, before = self.directory[2 * (ids >> 6)], self.directory[2 * (ids >> 6) + 1]
+        bit = np.uint64(1) << (ids & 63).astype(np.uint64)
+        rank = before.astype(np.int64) + _ones(bits & (bit - np.uint64(1)))
+        return np.where((objects >= 0) & (bits & bit != 0), self.base + rank, -1)
+
+    def object_of(self, nodes: I8) -> I8:
+        """Object id of each node; -1 for the roots."""
+        out = np.full(len(nodes), -1, dtype=np.int64)
+        which = np.flatnonzero(nodes >= self.base)
+        for at in range(0, len(which), _CHUNK):
+            part = which[at : at + _CHUNK]
+            rank = nodes[part] - self.base
+            word = np.searchsorted(self.directory[1::2], rank.astype(np.uint64), side="right") - 1
+            bits = np.unpackbits(self.directory[2 * word].reshape(-1, 1).view(np.uint8), axis=1, bitorder="little")
+            wanted = rank - self.directory[2 * word + 1].astype(np.int64) + 1
+            out[part] = word * 64 + ((np.cumsum(bits, axis=1) == wanted[:, None]) & (bits != 0)).argmax(axis=1)
+        return out
+
+    def address_of(self, nodes: I8) -> U8:
+        """Slot address of each node; 0 for the roots."""
+        objects = self.object_of(nodes)
+        return np.where(objects >= 0, self.index.address_of(np.maximum(objects, 0)), np.uint64(0))
+
+    def shallow(self) -> U8:
+        """Bytes of each node: the slot of an object, 0 for roots."""
+        out = np.zeros(len(self), dtype=np.uint64)
+        load("graph").sizes(self.index, self.directory, out[self.base :])
+        return out
+
+    def referrers(self, node: int) -> I8:
+        """Nodes with an edge to ``node``, ascending, each once."""
+        at = np.flatnonzero(self.targets == node)
+        return np.unique(np.searchsorted(self.offsets, at, side="right") - 1)
+
+    def blocked(self, node: int) -> I4:
+        """``before`` as it were without ``node`` (-1: none); -1 where nothing else leads."""
+        before, queue = np.full(len(self), -1, dtype=np.int32), np.empty(len(self), dtype=np.int32)
+        hub = self.roots.find(RootKind.UNSURE, 0)
+        if hub >= 0:
+            before[hub] = 0  # entered when all else is done
+        load("graph").shortest(self.offsets, self.targets, 0, node, before, queue)
+        if hub >= 0:
+            load("graph").shortest(self.offsets, self.targets, hub, node, before, queue)
+            before[hub] = 0
+        return before
+
+    def towards(self, node: int) -> I4:
+        """By node, the next one on a shortest way to ``node``; -1 where there is none."""
+        back, sources = np.empty(len(self) + 1, dtype=np.uint32), np.empty(len(self.targets), dtype=np.int32)
+        kernels = load("graph")
+        kernels.reverse(self.offsets, self.targets, back, sources)
+        after = np.full(len(self), -1, dtype=np.int32)
+        kernels.shortest(back, sources, node, 0, after, np.empty(len(self), dtype=np.int32))
+        return after
+
+
+def build_graph(heap: Heap, statics: Statics, stack_maps: U8) -> Graph:
+    """The graph of ``heap``. ``stack_maps``: ascending addresses of map headers that lie on stacks.
+
+    Raises LayoutError when the heap has more than two thousand million live objects.
+    """
+    kernels, index = load("graph"), heap.index
+    directory = np.zeros(2 * (index.nobjects // 64 + 1), dtype=np.uint64)
+    live = kernels.number(heap.state.flags, directory)
+    words = _Words.join([_static_words(heap, statics, directory), _stack_words(heap)])
+    roots = _groups(heap, stack_maps, words)
+    graph = _connect(heap, directory, live, roots)
+    lost = np.flatnonzero(graph.before < 0)
+    if not len(lost):
+        return graph
+    objects = graph.object_of(lost)
+    entered = np.zeros(len(graph), dtype=np.bool_)
+    entered[graph.targets] = True
+    graph = _connect(heap, directory, live, roots.with_strays(objects[~entered[lost]]))
+    if (graph.before < 0).any():  # they hold each other in a ring
+        graph = _connect(heap, directory, live, roots.with_strays(objects))
+    return graph
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """Root words that point to live objects, with the group that each belongs to."""
+
+    kind: I8
+    key: U8
+    address: U8
+    target: I8
+    frame: I8
+
+    @classmethod
+    def join(cls, parts: list[_Words]) -> _Words:
+        names = ("kind", "key", "address", "target", "frame")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _static_words(heap: Heap, statics: Statics, directory: U8) -> _Words:
+    """Words of variables, of objects with finalizers, and of the runtime's own records."""
+    kernels, index, roots = load("graph"), heap.index, heap.roots
+    regions = np.ascontiguousarray(roots.regions, dtype=np.int64)
+    none = np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    count = kernels.root_words(index, regions, roots.mask, directory, *none)
+    address, target, region = (np.zeros(count, dtype=d) for d in (np.uint64, np.int64, np.int64))
+    kernels.root_words(index, regions, roots.mask, directory, address, target, region)
+    key = regions[region, 0].astype(np.uint64)
+    kind = np.full(count, RootKind.RUNTIME, dtype=np.int64)
+    _, slot = index.find(key)
+    kind[slot != 0], key[slot != 0] = RootKind.FINALIZER, slot[slot != 0]
+    place, inside = statics.starts(address)
+    kind[inside], key[inside] = RootKind.GLOBAL, place[inside]
+    return _Words(kind, key, address, target, np.full(count, -1, dtype=np.int64))
+
+
+def _stack_words(heap: Heap) -> _Words:
+    """Words of stacks and registers, as the scan of the stacks found them."""
+    words = heap.frames.scan.words
+    target, _ = heap.index.find(words.value)
+    keep = target >= 0
+    keep[keep] = heap.state.flags[target[keep]] & MARKED != 0
+    kind = np.where(words.certain, int(RootKind.GOROUTINE), int(RootKind.UNSURE_STACK))[keep]
+    row = words.stack[keep].astype(np.int64)
+    kind[row < 0] = RootKind.REGISTER
+    return _Words(kind, np.maximum(row, 0).astype(np.uint64), words.address[keep], target[keep], words.frame[keep])
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """Kind, key and parent by group, counted from 1; group, address, object id and frame by word."""
+
+    kind: npt.NDArray[np.uint8]
+    key: U8
+    parent: I4
+    group: I8
+    address: U8
+    target: I8
+    frame: I8
+
+    def with_strays(self, objects: I8) -> _Groups:
+        """The same with a last group that holds ``objects``."""
+        return _Groups(
+            np.append(self.kind, np.uint8(RootKind.UNKNOWN)),
+            np.append(self.key, np.uint64(0)),
+            np.append(self.parent, np.int32(0)),
+            np.concatenate([self.group, np.full(len(objects), len(self.kind) + 1, dtype=np.int64)]),
+            np.concatenate([self.address, np.zeros(len(objects), dtype=np.uint64)]),
+            np.concatenate([self.target, objects]),
+            np.concatenate([self.frame, np.full(len(objects), -1, dtype=np.int64)]),
+        )
+
+
+def _groups(heap: Heap, stack_maps: U8, words: _Words) -> _Groups:
+    """Numbers the groups. A map's group hangs on its goroutine's, which may have no word of its own."""
+    own = np.stack([words.kind.astype(np.uint64), words.key], axis=1)
+    header = _stack_map_of(heap, stack_maps, words) if len(stack_maps) else np.zeros(len(own), dtype=np.uint64)
+    pairs = own.copy()
+    pairs[header != 0, 0], pairs[header != 0, 1] = RootKind.MAP, header[header != 0]
+    inner, owners = np.unique(np.column_stack([header, own])[header != 0], axis=0), own[:0]
+    if len(inner):
+        inner = inner[np.concatenate([[True], inner[1:, 0] != inner[:-1, 0]])]  # the surest kind comes first
+        owners = inner[:, 1:]
+    hub = np.array([[RootKind.UNSURE, 0]], dtype=np.uint64)[: int((words.kind == RootKind.UNSURE_STACK).any())]
+    groups, which = np.unique(np.concatenate([pairs, owners, hub]), axis=0, return_inverse=True)
+    which = which.reshape(-1) + 1
+    parent = np.zeros(len(groups), dtype=np.int32)
+    parent[groups[:, 0] == RootKind.MAP] = which[len(pairs) : len(pairs) + len(owners)]
+    parent[groups[:, 0] == RootKind.UNSURE_STACK] = which[-1] if len(hub) else 0
+    which = which[: len(pairs)]
+    order = np.lexsort((words.address, which))
+    return _Groups(
+        groups[:, 0].astype(np.uint8), groups[:, 1].copy(), parent, which[order], words.address[order],
+        words.target[order], words.frame[order],
+    )  # fmt: skip
+
+
+def _stack_map_of(heap: Heap, stack_maps: U8, words: _Words) -> U8:
+    """Address of the map header on a stack that each word lies in, 0 for none."""
+    name = "swissmap" if heap.process.types.swiss_maps else "hmap"
+    size = np.uint64(heap.process.layouts.struct(name).size)
+    at = stack_maps[np.maximum(np.searchsorted(stack_maps, words.address, side="right") - 1, 0)]
+    stack = (words.kind == RootKind.GOROUTINE) | (words.kind == RootKind.UNSURE_STACK)
+    return np.where(stack & (words.address >= at) & (words.address - at < size), at, np.uint64(0))
+
+
+def _connect(heap: Heap, directory: U8, live: int, groups: _Groups) -> Graph:
+    """Edges from node 0 to the groups, from the groups to objects, and between objects."""
+    kernels, index = load("graph"), heap.index
+    base = len(groups.kind) + 1
+    nodes = base + live
+    room = kernels.pointer_bits(index.ptrmask) + base + len(groups.group)
+    if nodes > _MAX_NODES or room > _MAX_EDGES:
+        raise LayoutError(f"{live} live objects are more than the graph can number", "tell us about it")
+    graph = Graph(
+        index, directory, _table(groups), np.zeros(nodes + 1, dtype=np.uint32), np.empty(room, dtype=np.int32),
+        np.full(nodes, -1, dtype=np.int32),
+    )  # fmt: skip
+    graph.roots.word_target[:] = graph.node_of(groups.target)
+    source = np.concatenate([groups.parent.astype(np.int64), groups.group])
+    end = np.concatenate([np.arange(1, base), graph.roots.word_target])
+    order = np.argsort(source, kind="stable")
+    graph.targets[: len(end)] = end[order]
+    graph.offsets[1 : base + 1] = np.cumsum(np.bincount(source, minlength=base))
+    count = kernels.edges(index, directory, base, graph.offsets, graph.targets, len(end))
+    graph.offsets[base:] = np.maximum(graph.offsets[base:], np.uint32(len(end)))
+    graph.targets = graph.targets[:count].copy()
+    graph.before = graph.blocked(-1)
+    return graph
+
+
+def _table(groups: _Groups) -> RootTable:
+    return RootTable(
+        np.concatenate([np.zeros(1, dtype=np.uint8), groups.kind]),
+        np.concatenate([np.zeros(1, dtype=np.uint64), groups.key]),
+        np.concatenate([np.zeros(1, dtype=np.int32), groups.parent]),
+        groups.group.astype(np.int32),
+        groups.address,
+        np.zeros(len(groups.target), dtype=np.int32),
+        groups.frame,
+    )
+
+
+def _ones(words: U8) -> I8:
+    """Bits that are set in each word."""
+    two, four = np.uint64(0x3333333333333333), np.uint64(0x0F0F0F0F0F0F0F0F)
+    words = words - (words >> np.uint64(1) & np.uint64(0x5555555555555555))
+    words = (words & two) + (words >> np.uint64(2) & two)
+    words = words + (words >> np.uint64(4)) & four
+    return (words * np.uint64(0x0101010101010101) >> np.uint64(56)).astype(np.int64)

@@ -1,0 +1,105 @@
+"""Package-level variables by address: from DWARF, else from symbols, else single words of ``.data`` and ``.bss``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mapscope.goruntime.dwarftypes import Variable
+from mapscope.goruntime.process import Process
+
+U8 = npt.NDArray[np.uint64]
+
+_STT_OBJECT = 1
+_MAX_SIZE = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class Static:
+    """A variable, or a word that no name is known for. ``offset``: of the address that was asked for, in bytes."""
+
+    address: int
+    offset: int
+    name: str | None
+    """None in a stripped executable."""
+    type_name: str | None
+    type_id: int
+    section: str
+    """``data``, ``bss``, ``noptrdata`` or ``noptrbss``."""
+    section_offset: int
+
+
+class Statics:
+    """Where the variables of a process lie."""
+
+    def __init__(self, process: Process, variables: list[Variable]) -> None:
+        """``variables``: those that DWARF names."""
+        self._variables = variables
+        self._sections = [
+            (name, low, high)
+            for module in process.modules
+            for name, low, high in (
+                ("noptrdata", module.noptrdata, module.enoptrdata),
+                ("data", module.data, module.edata),
+                ("bss", module.bss, module.ebss),
+                ("noptrbss", module.noptrbss, module.enoptrbss),
+            )
+            if low < high
+        ]
+        self._symbols = process.executable.elf.symbols
+        symbols, places = self._symbol_places(process.bias)
+        start = np.concatenate([np.array([v.address for v in variables], dtype=np.uint64), places])
+        size = np.concatenate([_sizes([v.size for v in variables]), self._symbols.size[symbols]])
+        # number of the variable, or -1 - number of the symbol
+        which = np.concatenate([np.arange(len(variables), dtype=np.int64), -1 - symbols])
+        order = np.lexsort((which < 0, start))
+        first = np.ones(len(order), dtype=np.bool_)
+        first[1:] = start[order][1:] != start[order][:-1]
+        order = order[first]
+        self._start, self._which = start[order], which[order]
+        self._end = self._start + np.minimum(size[order], np.uint64(_MAX_SIZE))
+
+    def _symbol_places(self, bias: int) -> tuple[npt.NDArray[np.int64], U8]:
+        """Symbols of data in the sections of variables, and their addresses in the process."""
+        table = self._symbols
+        address = table.value + np.uint64(bias & (1 << 64) - 1)
+        inside = np.zeros(len(table), dtype=np.bool_)
+        for _, low, high in self._sections:
+            inside |= (address >= low) & (address < high)
+        found = np.flatnonzero(inside & (table.size > 0) & (table.info & 15 <= _STT_OBJECT) & (table.shndx != 0))
+        return found, address[found]
+
+    def starts(self, addresses: U8) -> tuple[U8, npt.NDArray[np.bool_]]:
+        """Start of the variable (or word) that holds each address, and whether it lies in static data at all."""
+        inside = np.zeros(len(addresses), dtype=np.bool_)
+        for _, low, high in self._sections:
+            inside |= (addresses >= low) & (addresses < high)
+        out = addresses & ~np.uint64(7)
+        if len(self._start):
+            at = np.maximum(np.searchsorted(self._start, addresses, side="right") - 1, 0)
+            known = (addresses >= self._start[at]) & (addresses < self._end[at])
+            out = np.where(known, self._start[at], out)
+        return out, inside
+
+    def at(self, address: int) -> Static | None:
+        """What lies at an address; None when it is not in static data."""
+        section = next((s for s in self._sections if s[1] <= address < s[2]), None)
+        if section is None:
+            return None
+        start = int(self.starts(np.array([address], dtype=np.uint64))[0][0])
+        name, type_name, type_id = None, None, -1
+        at = int(np.searchsorted(self._start, np.uint64(start)))
+        if at < len(self._start) and int(self._start[at]) == start and address < int(self._end[at]):
+            which = int(self._which[at])
+            if which >= 0:
+                variable = self._variables[which]
+                name, type_name, type_id = variable.name, variable.type_name, variable.type_id
+            else:
+                name = self._symbols.name(-1 - which)
+        return Static(start, address - start, name or None, type_name, type_id, section[0], start - section[1])
+
+
+def _sizes(sizes: list[int]) -> U8:
+    return np.array([min(max(size, 1), _MAX_SIZE) for size in sizes], dtype=np.uint64)
