@@ -29,7 +29,8 @@ def select(context: Context) -> Selection:
     maps, limits = context.maps, context.thresholds
     buckets = ints(maps, "capacity") // GROUP_SLOTS
     bloated = ints(maps, "overflow_count") >= limits.overflow_share * buckets
-    held = np.minimum(ints(maps, "overflow_bytes"), current_waste(maps))
+    # extra: where buckets hold no pointers, a slice keeps the overflow buckets alive (runtime: mapextra.overflow)
+    held = np.minimum(ints(maps, "overflow_bytes") + ints(maps, "extra_bytes"), current_waste(maps))
     return Selection.where(np.asarray(~is_swiss(maps) & bloated & (buckets > 0)), held, limits.sparse_min_bytes)
 
 
@@ -51,6 +52,7 @@ def describe(context: Context, found: Map, held: int, fact: object) -> Finding:
             "overflow_count": found.overflow_count,
             "prealloc_overflow": found.prealloc_overflow,
             "overflow_bytes": found.overflow_bytes,
+            "extra_bytes": found.extra_bytes,
             "array_bytes": found.array_bytes,
         },
         advice=Advice(

@@ -8,13 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from mapscope.binary.rtype import Kind
-from mapscope.binary.textscan import TextFacts, scan_text
+from mapscope.binary.textscan import BUDGET, TextFacts, scan_text
 from mapscope.errors import MapscopeError
 from mapscope.goruntime.dwarftypes import DwarfTypes, Variable
 from mapscope.goruntime.process import Process
 from mapscope.goruntime.typetable import Op, TypeRecord, TypeTable, descriptor
 
 _MAX_MADE = 1 << 16
+_BUDGET_WITH_DWARF = 1 << 20
+"""Bytes of code to decode where DWARF names the variables: only closures are still to be learned."""
 _ITAB_TABLE_ENTRIES = 1 << 20
 
 
@@ -32,6 +34,8 @@ def typed_globals(process: Process, types: TypeTable) -> TypedGlobals:
     """Everything that makes a root typed. Also tells ``types`` the itabs and the closures' types."""
     notes: list[str] = []
     facts = _text_facts(process, notes)
+    if facts is not None and process.dwarf is None:
+        notes.extend(facts.notes)
     extra = facts.types.tolist() if facts is not None else []
     types.name_index(process.types.all_types(a + process.bias for a in extra).tolist())
     _add_itabs(process, types)
@@ -45,7 +49,7 @@ def typed_globals(process: Process, types: TypeTable) -> TypedGlobals:
 
 def _text_facts(process: Process, notes: list[str]) -> TextFacts | None:
     try:
-        return scan_text(process.executable)
+        return scan_text(process.executable, budget=_BUDGET_WITH_DWARF if process.dwarf is not None else BUDGET)
     except MapscopeError as error:
         notes.append(f"{error}: types of variables and closures come from DWARF and interfaces only")
         return None
