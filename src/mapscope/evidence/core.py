@@ -21,6 +21,10 @@ NT_PRPSINFO = 3
 NT_AUXV = 6
 NT_FILE = 0x46494C45
 AT_ENTRY = 9
+PT_NOTE = 4
+NT_GNU_BUILD_ID = 3
+_PHDR = struct.Struct("<IIQQQQQQ")
+_MAX_HEADERS = 64
 
 _MAX_MAPPINGS = 1 << 20
 
@@ -208,3 +212,26 @@ def _file_mappings(desc: bytes) -> list[FileMapping]:
         if start < end:
             rows.append(FileMapping(start, end, offset * page, os.fsdecode(names[index])))
     return rows
+
+
+def mapped_build_id(memory: Memory, start: int) -> str | None:
+    """GNU build id, in hex, of the ELF file mapped at ``start``, from its headers in memory; None where it has none.
+
+    The kernel dumps the first page of ELF files (bit 4 of coredump_filter), which has the notes near its start.
+    """
+    header = memory.read(start, 64)
+    if header is None or header[:4] != b"\x7fELF":
+        return None
+    offset, size, count = struct.unpack_from("<Q14xHH", header, 32)
+    if size != _PHDR.size or count > _MAX_HEADERS:
+        return None
+    table = memory.read(start + offset, size * count) if offset < PAGE else None
+    for kind, _flags, at, _vaddr, _paddr, length, _memsz, _align in _PHDR.iter_unpack(table or b""):
+        notes = memory.read(start + at, length) if kind == PT_NOTE and length < PAGE and at < PAGE else None
+        while notes and len(notes) >= 12:
+            name_size, desc_size, note_type = struct.unpack_from("<III", notes)
+            body = 12 + (name_size + 3) // 4 * 4
+            if notes[12 : 12 + name_size] == b"GNU\0" and note_type == NT_GNU_BUILD_ID:
+                return notes[body : body + desc_size].hex()
+            notes = notes[body + (desc_size + 3) // 4 * 4 :]
+    return None

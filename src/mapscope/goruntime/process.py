@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from mapscope.binary.moduledata import ModuleData, read_modules
 from mapscope.binary.rtypes import TypeReader
 from mapscope.binary.runtimeglobals import runtime_globals
 from mapscope.errors import EvidenceError, ExecutableError, FormatError, MapscopeError
-from mapscope.evidence.core import Core
+from mapscope.evidence.core import Core, mapped_build_id
 from mapscope.evidence.memory import Memory
 from mapscope.goruntime.layout import Layouts, check_against_dwarf, load
 
 PF_W = 2
 _MAX_NOTE_BYTES = 1 << 16
+_MAX_CANDIDATES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Process:
     core: Core
     executable: Executable
     found_by: str
-    """How the executable was found: ``given`` or ``NT_FILE``."""
+    """How the executable was found: ``given``, ``NT_FILE``, ``beside the core`` or ``build id``."""
     bias: int
     """Run-time address minus static address."""
     memory: Memory
@@ -119,27 +121,48 @@ def _layouts(exe: Executable, dwarf: Dwarf | None, warnings: list[str]) -> Layou
 
 
 def _find_executable(core: Core) -> tuple[Executable, str]:
-    """The first mapped file that is a Go program; NT_FILE lists the executable before its libraries."""
+    """The program among the mapped files (NT_FILE lists it first), else a file of its name or of its build id."""
     tried: list[str] = []
     failure: MapscopeError | None = None
-    for row in core.executable_mappings():
-        if row.path in tried or row.path.startswith(("/dev/", "/memfd:")) or ".so" in Path(row.path).name:
+    for path, found_by in _candidates(core):
+        if path in tried:
             continue
-        tried.append(row.path)
-        if len(tried) > 8:
+        tried.append(path)
+        if len(tried) > _MAX_CANDIDATES:
             break
         try:
-            return Executable.open(row.path), "NT_FILE"
+            return Executable.open(path), found_by
         except MapscopeError as error:
             failure = failure or error
     if not tried:
+        cut = " (it is cut short)" if any("cut short" in sentence for sentence in core.missing) else ""
         raise ExecutableError(
-            f"{core.path}: the core does not name its executable", "give it: mapscope analyze CORE EXECUTABLE"
+            f"{core.path}: the core does not name its executable{cut}", "give it: mapscope analyze CORE EXECUTABLE"
         )
     raise ExecutableError(
         f"the executable of this core, {tried[0]}, cannot be used: {failure}",
         "give it: mapscope analyze CORE EXECUTABLE",
     )
+
+
+def _candidates(core: Core) -> Iterator[tuple[str, str]]:
+    """Paths to try, with the words for how each was found."""
+    rows = [
+        row
+        for row in core.executable_mappings()
+        if not row.path.startswith(("/dev/", "/memfd:")) and ".so" not in Path(row.path).name
+    ]
+    for row in rows:
+        yield row.path, "NT_FILE"
+    for row in rows[:2]:
+        beside = core.path.parent / Path(row.path).name
+        if beside.is_file():
+            yield str(beside), "beside the core"
+        build_id = mapped_build_id(core.memory, row.start)
+        if build_id:
+            debug = Path("/usr/lib/debug/.build-id") / build_id[:2] / f"{build_id[2:]}.debug"
+            if debug.is_file():
+                yield str(debug), "build id"
 
 
 def _bias(core: Core, exe: Executable) -> int:
