@@ -39,8 +39,8 @@ def kernel(side: str, name: str) -> ModuleType:
 class SpanPlan:
     """One span: slot size in bytes (0: one slot over all pages), 8 KB pages, kind, gap before it in 8 KB pages.
 
-    ``place``: ``run`` lies in one piece in the evidence, ``scattered`` page by page anywhere, ``holes`` misses the pages
-    of ``missing`` (a bit mask), ``zeros`` is pages that the evidence vouches for without bytes.
+    ``place``: ``run`` lies in one piece in the evidence, ``scattered`` page by page anywhere, ``holes`` misses the
+    pages of ``missing`` (a bit mask), ``zeros`` is pages that the evidence vouches for without bytes.
     """
 
     size: int
@@ -127,11 +127,16 @@ def lay_out(plans: list[SpanPlan], start: int) -> list[int]:
 
 
 def make_world(
-    plans: list[SpanPlan], contents: dict[int, int] | None = None, *, start: int = ARENA, shuffle: int = 0,
-    static: bytes = b"", pointers: set[int] | None = None,
+    plans: list[SpanPlan],
+    contents: dict[int, int] | None = None,
+    *,
+    start: int = ARENA,
+    shuffle: int = 0,
+    static: bytes = b"",
+    pointers: set[int] | None = None,
 ) -> World:
-    """The heap of these spans. ``contents``: words by address; ``static``: the bytes at STATIC; ``pointers``: addresses of
-    pointer words, which go into the pointer mask."""
+    """The heap of these spans. ``contents``: words by address; ``static``: the bytes at STATIC; ``pointers``:
+    addresses of pointer words, which go into the pointer mask."""
     bases = lay_out(plans, start)
     image: dict[int, bytearray] = {}
     for base, plan in zip(bases, plans, strict=True):
@@ -140,7 +145,8 @@ def make_world(
                 image[base + k * PAGE] = bytearray(PAGE)
     zeros = {
         base + k * PAGE
-        for base, plan in zip(bases, plans, strict=True) if plan.place == "zeros"
+        for base, plan in zip(bases, plans, strict=True)
+        if plan.place == "zeros"
         for k in range(plan.pages * GO_PAGE // PAGE)
     }
     for k in range(STATIC_PAGES):
@@ -153,15 +159,18 @@ def make_world(
     memory = _memory(image, zeros, runs, random.Random(shuffle))
     spans = np.zeros(len(plans), dtype=SPAN_DTYPE)
     for row, base, plan in zip(spans, bases, plans, strict=True):
-        row["base"], row["elemsize"], row["bytes"], row["nelems"] = base, plan.elemsize, plan.pages * GO_PAGE, plan.nelems
+        row["base"], row["elemsize"], row["bytes"], row["nelems"] = (
+            base,
+            plan.elemsize,
+            plan.pages * GO_PAGE,
+            plan.nelems,
+        )
         row["noscan"], row["header"] = plan.noscan, plan.header
     last = bases[-1] + plans[-1].pages * GO_PAGE if plans else start
     index = build_index(memory.page_table(range(start >> 26, ((last - 1) >> 26) + 1)), spans)
     slots = []
     for s, (base, plan) in enumerate(zip(bases, plans, strict=True)):
-        slots += [
-            Slot(len(slots) + k, base + k * plan.elemsize, plan.elemsize, s, k) for k in range(plan.nelems)
-        ]
+        slots += [Slot(len(slots) + k, base + k * plan.elemsize, plan.elemsize, s, k) for k in range(plan.nelems)]
     pages = {address: bytes(page) for address, page in image.items()}
     world = World(memory, index, plans, slots, pages, set(pointers or ()))
     for address in world.pointers:
@@ -169,10 +178,9 @@ def make_world(
     return world
 
 
-def _memory(
-    image: dict[int, bytearray], zeros: set[int], runs: dict[int, int], rng: random.Random
-) -> Memory:
-    """Lays the pages into one buffer in an order of its own, those of a run together; address zero of it stays unused."""
+def _memory(image: dict[int, bytearray], zeros: set[int], runs: dict[int, int], rng: random.Random) -> Memory:
+    """Lays the pages into one buffer in an order of its own, those of a run together; address zero of it stays
+    unused."""
     groups = []
     inside = set()
     for base, count in runs.items():
@@ -253,7 +261,8 @@ def random_world(plans: list[SpanPlan], start: int, seed: int, *, extra: tuple[i
     bases = lay_out(plans, start)
     slots = [
         (base + k * plan.elemsize, plan.elemsize)
-        for base, plan in zip(bases, plans, strict=True) for k in range(plan.nelems)
+        for base, plan in zip(bases, plans, strict=True)
+        for k in range(plan.nelems)
     ]
     contents, pointers = {}, set()
     density = rng.choice((0.1, 0.5, 0.9))
@@ -263,9 +272,7 @@ def random_world(plans: list[SpanPlan], start: int, seed: int, *, extra: tuple[i
             slot = base + k * plan.elemsize
             for address in range(slot, slot + (plan.elemsize & ~7), 8):
                 if rng.random() < full:
-                    contents[address] = (
-                        rng.choice(extra) if extra and rng.random() < 0.2 else interesting(slots, rng)
-                    )
+                    contents[address] = rng.choice(extra) if extra and rng.random() < 0.2 else interesting(slots, rng)
                 if not plan.noscan and not (plan.header and address == slot) and rng.random() < density:
                     pointers.add(address)
     static = b"".join(

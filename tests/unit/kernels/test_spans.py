@@ -41,9 +41,17 @@ def addresses(world: World, rng: random.Random, count: int) -> np.ndarray:
         out.append(
             rng.choice(
                 (
-                    slot.base, slot.base + rng.randrange(slot.size), slot.base + slot.size, slot.base - 1,
-                    slot.base & ~(GO_PAGE - 1), STATIC + rng.randrange(5 * PAGE), rng.getrandbits(64), 0,
-                    slot.base + rng.randrange(4 * GO_PAGE), (1 << 48) - 1, 1 << 48,
+                    slot.base,
+                    slot.base + rng.randrange(slot.size),
+                    slot.base + slot.size,
+                    slot.base - 1,
+                    slot.base & ~(GO_PAGE - 1),
+                    STATIC + rng.randrange(5 * PAGE),
+                    rng.getrandbits(64),
+                    0,
+                    slot.base + rng.randrange(4 * GO_PAGE),
+                    (1 << 48) - 1,
+                    1 << 48,
                 )
             )
         )
@@ -176,8 +184,8 @@ def test_mask_from_types_repeats_the_mask(side, plans, start, seed, sizes):
 def with_bitmaps(plans: list[SpanPlan], start: int, seed: int, shift: int) -> tuple[World, np.ndarray, dict[int, int]]:
     """A heap beside pages of random bits that stand for heapArena.bitmap; ``shift``: bytes of heap to a byte, log2.
 
-    Answers the heap, the dense table of bitmap addresses, and the bytes by address. Some arenas have no bitmap, some pages
-    of bitmaps are missing.
+    Answers the heap, the dense table of bitmap addresses, and the bytes by address. Some arenas have no bitmap, some
+    pages of bitmaps are missing.
     """
     rng = random.Random(seed)
     world = make_world(plans, start=start)
@@ -220,9 +228,7 @@ def test_mask_from_arena_words(side, plans, start, seed):
             for address in range(slot.base, slot.base + slot.size, 8):
                 truth.append(bool((byte(address) or 0) >> (address >> 3 & 7) & 1))
             assert pointer_bits(world.index, slot) == truth
-    pages = [
-        int(world.index.spans["base"][k]) + p * GO_PAGE for k in which for p in range(plans[k].pages)
-    ]
+    pages = [int(world.index.spans["base"][k]) + p * GO_PAGE for k in which for p in range(plans[k].pages)]
     assert unreadable == sum(byte(page) is None for page in pages)
 
 
