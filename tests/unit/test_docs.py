@@ -1,0 +1,69 @@
+"""The documentation says what the code does, where that can be checked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from mapscope.cli.main import cli
+from mapscope.findings import RULES
+from mapscope.findings.thresholds import DEFAULT
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "examples").rglob("*.md")])
+
+
+def section(page: str, title: str) -> str:
+    """The text under a heading of the second rank."""
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    assert found, f"no section {title}"
+    return found.group(1)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.RULE)
+def test_every_rule_is_in_the_catalogue(rule):
+    page = (DOCS / "reference" / "findings.md").read_text(encoding="utf-8")
+    row = next(line for line in page.splitlines() if line.startswith(f"| [{rule.RULE}]"))
+    assert rule.TITLE in row
+    text = section(page, rule.RULE)
+    for word in ("**Condition.**", "**Bytes.**", "**Advice.**"):
+        assert word in text
+
+
+def test_thresholds_are_those_in_force():
+    page = (DOCS / "reference" / "findings.md").read_text(encoding="utf-8")
+    named = dict(re.findall(r"`(\w+)` \(([\d.]+)", page))
+    known = {field.name for field in fields(DEFAULT)}
+    assert len(set(named) & known) >= 8
+    for name in set(named) & known:
+        assert float(named[name]) == getattr(DEFAULT, name), name
+
+
+@pytest.mark.parametrize("name", ["analyze", "maps", "map"])
+def test_options_exist(name: str):
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    offered = {option for parameter in command.params for option in parameter.opts}
+    page = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
+    cells = [line.split(" | ") for line in page.splitlines() if line.startswith("| `-")]
+    rows = [options for options, commands, *_ in cells if {name, "all"} & set(commands.split(", "))]
+    documented = {option for row in rows for option in re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", row)}
+    assert documented
+    assert documented <= offered
+    missing = {option for option in offered if option.startswith("--")} - documented
+    assert missing <= {"--help", "--output", "--force", "--executable"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        if not target.startswith(("http:", "https:")):
+            assert (page.parent / target).exists(), target
+    for anchor in re.findall(r"\]\(#([^)]+)\)", text):
+        assert re.search(rf"^#+ {anchor}$", text, re.MULTILINE | re.IGNORECASE), anchor
