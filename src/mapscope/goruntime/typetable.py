@@ -92,6 +92,8 @@ class TypeTable:
         """By type id of the map type."""
         self.hmap_ids: dict[int, int] = {}
         """Pseudo type of the header (hmap, maps.Map) → type id of the map type."""
+        self.dwarf_offsets: dict[int, int] = {}
+        """Of types that only DWARF names: their entries."""
         self._by_name: dict[str, int] = {}
         self._map_types: list[int] = []
         self._running = False

@@ -1,0 +1,210 @@
+"""Who holds it: chains, dominators and retained sizes of a heap, each computed when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from mapscope.errors import UsageError
+from mapscope.heap.chains import AllChains, Chain, Chains
+from mapscope.heap.dominators import Dominators
+from mapscope.heap.graph import Graph, RootKind, build_graph
+from mapscope.heap.model import Heap
+from mapscope.heap.statics import Statics
+from mapscope.heap.steps import Step, Steps
+from mapscope.units import hex_addr
+
+U8 = npt.NDArray[np.uint64]
+I8 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Who holds one object."""
+
+    chain: Chain
+    """The shortest from a root; its last step is the object."""
+    retained: int
+    """Bytes that would be free without it, its own included."""
+    dominator: Step | None
+    """The nearest object or root that every chain passes; None where roots hold it independently."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dominator:
+    """One node of the dominator tree in words."""
+
+    step: Step
+    retained: int
+    shallow: int
+    count: int
+    """More than one: so many objects of one type below one dominator, ``step`` is the largest of them."""
+    chain: Chain
+    gathers: Chain
+    """From it down to where its memory gathers, itself left out: dominators, not necessarily neighbours."""
+
+
+class Holding:
+    """Questions about one heap. Addresses are of anything in the process that holds or is held."""
+
+    def __init__(self, heap: Heap, stack_maps: Mapping[int, str | None]) -> None:
+        """``stack_maps``: type of each map whose header lies on a stack, by address."""
+        self._heap = heap
+        self._stack_maps = dict(sorted(stack_maps.items()))
+
+    @cached_property
+    def _statics(self) -> Statics:
+        return Statics(self._heap.process, self._heap.variables)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph of live objects."""
+        addresses = np.array(list(self._stack_maps), dtype=np.uint64)
+        return build_graph(self._heap, self._statics, addresses)
+
+    @cached_property
+    def dominators(self) -> Dominators:
+        """The dominator tree."""
+        return Dominators(self.graph)
+
+    @cached_property
+    def _steps(self) -> Steps:
+        return Steps(self._heap, self.graph, self._statics, self._stack_maps)
+
+    @cached_property
+    def _chains(self) -> Chains:
+        return Chains(self.graph, self._steps)
+
+    def chain(self, address: int) -> Chain:
+        """The shortest chain from a root to what lies at ``address``. UsageError where nothing does that is live."""
+        node, offset = self._node(address)
+        if node < 0:
+            return (self._outside(address),)
+        (found,) = self._chains.shortest([node])
+        return self._to_word(found, node, offset)
+
+    def chains(self, address: int) -> AllChains:
+        """All chains to what lies at ``address`` that are worth telling apart. UsageError as for ``chain``."""
+        node, _ = self._node(address)
+        if node < 0:
+            raise UsageError(f"{hex_addr(address)} is itself a root: nothing holds it", "give the address of an object")
+        return self._chains.all(node)
+
+    def retained(self, address: int) -> int:
+        """Bytes that would be free without the object at ``address``."""
+        node, _ = self._node(address)
+        return int(self.dominators.retained[node]) if node >= 0 else 0
+
+    def held(self, addresses: Sequence[int]) -> list[Held | None]:
+        """Chain, retained size and dominator of many objects at once; None for what is not live."""
+        nodes = self._nodes(np.array(addresses, dtype=np.uint64))
+        known = nodes[nodes >= 0]
+        chains = iter(self._chains.shortest(known.tolist()))
+        above = self.dominators.idom[known]
+        names = dict(zip(np.unique(above).tolist(), self._describe(np.unique(above)), strict=True))
+        rows = zip(known.tolist(), above.tolist(), self.dominators.retained[known].tolist(), strict=True)
+        out: list[Held | None] = []
+        for node in nodes.tolist():
+            if node < 0:
+                out.append(None)
+                continue
+            _, over, retained = next(rows)
+            out.append(Held(next(chains), retained, names[over] if over > 0 else None))
+        return out
+
+    def largest(self, top: int) -> list[Dominator]:
+        """The nodes that retain most, of those that no other dominates; at most ``top`` (0: all)."""
+        nodes = self.dominators.largest(top).tolist()
+        return self._in_words(
+            [((node,), 1, int(self.dominators.retained[node]), self.dominators.way(node)) for node in nodes]
+        )
+
+    def suspects(self) -> list[Dominator]:
+        """The few dominators that hold most of the heap."""
+        found = self.dominators.suspects(self._types)
+        return self._in_words([(s.nodes, s.count, s.retained, s.way) for s in found])
+
+    @cached_property
+    def _types(self) -> npt.NDArray[np.int32]:
+        """Type id of each node."""
+        state, base = self._heap.state, self.graph.base
+        out = np.full(len(self.graph), -1, dtype=np.int32)
+        out[base:] = state.obj_type[self._heap.live]
+        return out
+
+    def _in_words(self, rows: Sequence[tuple[tuple[int, ...], int, int, tuple[int, ...]]]) -> list[Dominator]:
+        chains = self._chains.shortest([nodes[0] for nodes, _, _, _ in rows])
+        shallow = self.dominators.shallow
+        out = []
+        for (nodes, count, retained, way), chain in zip(rows, chains, strict=True):
+            step, *below = self._describe(np.array(way, dtype=np.int64))
+            out.append(Dominator(step, retained, int(shallow[nodes[0]]), count, chain, tuple(below)))
+        return out
+
+    def _describe(self, nodes: I8) -> list[Step]:
+        """A step without a field for each node."""
+        base = self.graph.base
+        objects = nodes[nodes >= base].tolist()
+        made = iter(self._steps.objects(objects, [-1] * len(objects)))
+        return [next(made) if node >= base else self._root(node) for node in nodes.tolist()]
+
+    def _root(self, node: int) -> Step:
+        return self._steps.root(node, -1) if node else Step("unknown", 0, None, None, "several roots")
+
+    def _nodes(self, addresses: U8) -> I8:
+        """Node of the object, or of the map on a stack, at each address; -1 where nothing is live."""
+        ids, _ = self._heap.index.find(addresses)
+        nodes = self.graph.node_of(ids)
+        roots = self.graph.roots
+        for at in np.flatnonzero(nodes < 0).tolist():
+            nodes[at] = roots.find(RootKind.MAP, int(addresses[at]))
+        return nodes
+
+    def _node(self, address: int) -> tuple[int, int]:
+        """Node and offset of an address; the node is -1 for a root that is no node."""
+        if not 0 <= address < 1 << 64:
+            raise UsageError(f"{address:#x} is no address", "give it as the report does: 0xc000012345")
+        where = np.array([address], dtype=np.uint64)
+        ids, bases = self._heap.index.find(where)
+        (node,) = self._nodes(where).tolist()
+        if node >= 0:
+            return int(node), address - int(bases[0]) if int(ids[0]) >= 0 else 0
+        if int(ids[0]) >= 0:
+            raise UsageError(
+                f"the object at {hex_addr(int(bases[0]))} is garbage: no root reaches it",
+                "the next collection frees it; ask for a live object",
+            )
+        place, inside = self._statics.starts(where)
+        if inside[0]:
+            return max(self.graph.roots.find(RootKind.GLOBAL, int(place[0])), -1), 0
+        if self._row(address) is None and address not in self._stack_maps:
+            raise UsageError(
+                f"nothing that the Go heap, a stack or a variable holds lies at {hex_addr(address)}",
+                "list maps with their addresses: mapscope maps EVIDENCE",
+            )
+        return -1, 0
+
+    def _row(self, address: int) -> int | None:
+        """Row of the goroutine on whose stack the address lies."""
+        table = self._heap.goroutines
+        hits = np.flatnonzero((table.stack_lo <= address) & (address < table.stack_hi))
+        return int(hits[0]) if len(hits) else None
+
+    def _outside(self, address: int) -> Step:
+        """The one step of something that is a root by itself."""
+        row = self._row(address)
+        if row is None:
+            return self._steps.static(
+                int(self._statics.starts(np.array([address], dtype=np.uint64))[0][0]), address, leads=True
+            )
+        return self._steps.goroutine(row, address, -1)
+
+    def _to_word(self, chain: Chain, node: int, offset: int) -> Chain:
+        """The chain with the field at ``offset`` of its last object, where that is not its start."""
+        if node < self.graph.base or not offset or not chain:
+            return chain
+        return (*chain[:-1], *self._steps.objects([node], [offset]))

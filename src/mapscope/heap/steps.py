@@ -1,0 +1,179 @@
+"""One step of a chain in words: which root, which object of which type, which field leads on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mapscope._kernels import load
+from mapscope.heap.fields import FieldNames, short_name
+from mapscope.heap.graph import Graph, RootKind
+from mapscope.heap.model import Heap
+from mapscope.heap.statics import Static, Statics
+from mapscope.heap.textrefs import TextReferences
+from mapscope.heap.trace import COVER_FILL
+
+_COVER = 15
+_TEXT = {
+    RootKind.REGISTER: ("register", "register of a thread"),
+    RootKind.RUNTIME: ("runtime", "finalizer, cleanup or weak handle"),
+    RootKind.UNSURE: ("stacks", "words that only conservative scans take for pointers"),
+    RootKind.UNKNOWN: ("unknown", "marked, but no root was found that reaches it"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a chain, from a root to an object.
+
+    ``kind``: ``global``, ``goroutine``, ``map`` (its header lies on a stack), ``finalizer``, ``runtime``, ``register``,
+    ``unknown``, ``object``, or ``skipped`` (``name`` says how many steps are left out).
+    """
+
+    kind: str
+    address: int
+    """Of the variable, of the word on the stack, of the object; 0 where there is none."""
+    type: str | None
+    """As reflect writes it, ``[]T`` for an array over the slot; None where nothing tells it."""
+    field: str | None
+    """The field through which the next step is reached: ``.cache``, ``[3].next``, ``[elem slot]``, ``+0x18``."""
+    name: str | None
+    """Of a root: ``main.srv``, ``data+0x1a20, used by main.(*LRU).Get``, ``goroutine 8 in main.work (main.go:94)``."""
+    goroutine: int | None = None
+    """Id of the goroutine whose stack it is."""
+
+
+class Steps:
+    """Makes steps. All that a name needs is read when it is asked for, and kept."""
+
+    def __init__(self, heap: Heap, graph: Graph, statics: Statics, map_types: Mapping[int, str | None]) -> None:
+        """``map_types``: type of each map whose header lies on a stack, by address."""
+        process = heap.process
+        self._heap, self._graph, self._statics, self._map_types = heap, graph, statics, map_types
+        self.fields = FieldNames(heap.types, process.types, process.layouts, process.dwarf)
+        self._references = TextReferences(process)
+        self._header = "swissmap" if process.types.swiss_maps else "hmap"
+        self._labels: dict[tuple[int, bool], str | None] = {}
+
+    def objects(self, nodes: Sequence[int], offsets: Sequence[int]) -> list[Step]:
+        """Steps of object nodes; ``offsets`` in bytes of the word that leads on, -1 for none."""
+        graph, state = self._graph, self._heap.state
+        ids = graph.object_of(np.array(nodes, dtype=np.int64))
+        spans = graph.index.spans[graph.index.span_of_object(ids)]
+        address = spans["base"] + (ids - spans["first"]).astype(np.uint64) * spans["elemsize"]
+        fill = state.cover[ids] & _COVER >= COVER_FILL
+        columns = (address, state.obj_type[ids], fill, spans["elemsize"], spans["header"] * 8)
+        rows = zip(*(column.tolist() for column in columns), offsets, strict=True)
+        return [
+            Step("object", at, *self._object(type_id, filled, size, header, offset), None)
+            for at, type_id, filled, size, header, offset in rows
+        ]
+
+    def _object(self, type_id: int, fill: bool, size: int, header: int, offset: int) -> tuple[str | None, str | None]:
+        """Type and field of a word at ``offset`` of a slot of ``size`` bytes."""
+        one = self.fields.size(type_id) if type_id >= 0 else 0
+        many = fill and 0 < one <= (size - header) // 2
+        label = self._label(type_id, many)
+        if offset < 0:
+            return label, None
+        within = max(offset - header, 0)
+        if not many:
+            return label, self.fields.path(type_id, within) or None
+        return label, f"[{within // one}]" + self.fields.path(type_id, within % one)
+
+    def _label(self, type_id: int, many: bool) -> str | None:
+        if (type_id, many) not in self._labels:
+            name = self.fields.type_name(type_id)
+            self._labels[type_id, many] = name if name is None or not many else f"[]{name}"
+        return self._labels[type_id, many]
+
+    def root(self, node: int, child: int) -> Step:
+        """The step of a group of roots that leads to node ``child`` (-1: to none)."""
+        roots = self._graph.roots
+        kind, key = RootKind(int(roots.kind[node])), int(roots.key[node])
+        word, frame = self._word(node, child)
+        if kind is RootKind.GLOBAL:
+            return self.static(key, word or key, leads=child >= 0)
+        if kind in (RootKind.GOROUTINE, RootKind.UNSURE_STACK):
+            return self.goroutine(key, word, frame, sure=kind is RootKind.GOROUTINE)
+        if kind is RootKind.MAP:
+            field = self.fields.layout_path(self._header, word - key) if word else None
+            return Step("map", key, self._map_types.get(key), field, None)
+        if kind is RootKind.FINALIZER:
+            return self._finalizer(key, word)
+        return Step(_TEXT[kind][0], word if kind is RootKind.RUNTIME else 0, None, None, _TEXT[kind][1])
+
+    def _word(self, node: int, child: int) -> tuple[int, int]:
+        """Address and frame of the first word of group ``node`` that points to ``child``, or of a map below it."""
+        graph = self._graph
+        if 0 <= child < graph.base:
+            node, child = child, -1
+        rows = graph.roots.words_of(node)
+        hits = np.flatnonzero(graph.roots.word_target[rows] == child) if child >= 0 else np.arange(1)
+        if rows.start == rows.stop or not len(hits):
+            return 0, -1
+        at = rows.start + int(hits[0])
+        return int(graph.roots.word_address[at]), int(graph.roots.word_frame[at])
+
+    def goroutine(self, row: int, word: int, frame: int, *, sure: bool = True) -> Step:
+        """The stack of a goroutine, with the function of the frame that holds the word."""
+        stacks = self._heap.frames
+        number = int(stacks.table.goid[row])
+        where = ""
+        if frame >= 0:
+            functions = stacks.frame(frame)
+            if functions:
+                inner = functions[0]
+                where = f" in {inner.function} ({os.path.basename(inner.file)}:{inner.line})"
+        unsure = "" if sure else ", conservatively scanned"
+        return Step("goroutine", word, None, None, f"goroutine {number}{where}{unsure}", number)
+
+    def static(self, key: int, address: int, *, leads: bool) -> Step:
+        """A package-level variable; ``leads``: the field at ``address`` leads on."""
+        place = self._statics.at(key)
+        if place is None:
+            return Step("global", key, None, None, None)
+        offset = address - place.address
+        field = self._static_field(place, offset) if leads else None
+        return Step(
+            "global", place.address, short_name(place.type_name or "") or None, field or None, self._name(place)
+        )
+
+    def _static_field(self, place: Static, offset: int) -> str:
+        if place.type_id >= 0:
+            return self.fields.path(place.type_id, offset)
+        return f"+0x{offset:x}" if offset else ""
+
+    def _name(self, place: Static) -> str:
+        if place.name is not None:
+            return place.name
+        words = f"{place.section}+0x{place.section_offset:x}"
+        users = self._references.users(place.address)
+        return f"{words}, used by {users[0]}" if users else words
+
+    def _finalizer(self, key: int, word: int) -> Step:
+        ids, _ = self._graph.index.find(np.array([key], dtype=np.uint64))
+        if int(ids[0]) < 0:
+            return Step("finalizer", key, None, None, "object with a finalizer")
+        span = self._graph.index.spans[self._graph.index.span_of_object(ids)][0]
+        oid = int(ids[0])
+        label, field = self._object(
+            int(self._heap.state.obj_type[oid]), bool(self._heap.state.cover[oid] & _COVER >= COVER_FILL),
+            int(span["elemsize"]), int(span["header"]) * 8, word - key if word else -1,
+        )  # fmt: skip
+        return Step("finalizer", key, label, field, "object with a finalizer")
+
+    def locate(self, sources: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Offset of the first word in each source node that points to its target node; -1 where there is none."""
+        order = np.lexsort((targets, sources))
+        out = np.full(len(order), -1, dtype=np.int64)
+        found = out.copy()
+        source = np.ascontiguousarray(self._graph.object_of(sources[order]))
+        target = np.ascontiguousarray(self._graph.object_of(targets[order]))
+        load("graph").locate(self._graph.index, source, target, found)
+        out[order] = found
+        return out
