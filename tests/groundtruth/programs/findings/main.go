@@ -40,6 +40,22 @@ func twins[M any](name string, make func() M, mend func(M) M) M {
 	return stays
 }
 
+// itself makes the map once and measures it, then a mended copy beside it, and drops the copy: what mending would save on
+// this very map.
+//
+//go:noinline
+func itself[M any](name string, make func() M, mended func(M) M) {
+	start := live()
+	m := make()
+	with := live()
+	other := mended(m)
+	both := live()
+	runtime.KeepAlive(other)
+	measured = (with - start) - (both - with)
+	keep = append(keep, probe.Add(name, "any", m))
+	subject = probe.Word(&m)
+}
+
 func main() {
 	mode := "healthy"
 	if len(os.Args) > 1 {

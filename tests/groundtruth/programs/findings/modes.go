@@ -46,7 +46,7 @@ func stalled() {
 
 // sparse: what is left of a large map after most of it was deleted.
 func sparse() {
-	twins("sparse", func() map[uint64]uint64 {
+	itself("sparse", func() map[uint64]uint64 {
 		m := make(map[uint64]uint64)
 		keys := random(2)
 		for i := 0; i < 200_000; i++ {
@@ -72,7 +72,7 @@ func settled(m map[uint64]uint64) map[uint64]uint64 {
 
 // hinted: made for far more than ever came.
 func hinted() {
-	twins("hinted", func() map[uint64]uint64 {
+	itself("hinted", func() map[uint64]uint64 {
 		m := make(map[uint64]uint64, 1_000_000)
 		keys := random(3)
 		for i := 0; i < 20_000; i++ {
@@ -84,7 +84,7 @@ func hinted() {
 
 // churn: of constant size, each insert after a delete. Go 1.24 drops tombstones only when a table grows.
 func churn() {
-	twins("churn", func() map[uint64]uint64 {
+	itself("churn", func() map[uint64]uint64 {
 		m := make(map[uint64]uint64)
 		fresh, old := random(4), random(4)
 		for i := 0; i < 20_000; i++ {
@@ -102,7 +102,7 @@ type large struct{ pad [15]uint64 } // 120 bytes: in the slot
 
 // inline: a sparse map whose slots are large.
 func inline() {
-	twins("inline", func() map[uint64]large {
+	itself("inline", func() map[uint64]large {
 		m := make(map[uint64]large)
 		keys := random(5)
 		for i := 0; i < 20_000; i++ {
@@ -123,7 +123,7 @@ func inline() {
 
 // substrings: short keys cut out of buffers that nothing else needs.
 func substrings() {
-	twins("substrings", func() map[string]int {
+	itself("substrings", func() map[string]int {
 		m := make(map[string]int, 1000)
 		for i := 0; i < 1000; i++ {
 			buffer := make([]byte, 4096)

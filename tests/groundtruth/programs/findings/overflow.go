@@ -85,7 +85,7 @@ func crowded(want int) *crowd {
 
 // overflow: as many overflow buckets as the runtime tolerates, and an ordinary number of entries.
 func overflow() {
-	twins("overflow", func() map[uint64]uint64 {
+	itself("overflow", func() map[uint64]uint64 {
 		c := crowded(buckets - buckets/16)
 		for len(c.m) < buckets*7/2 { // too many for half the buckets: a rebuilt map has as many
 			c.m[c.keys.next()] = 1
