@@ -24,6 +24,8 @@ _INDEX = re.compile(r"\[\d+\]")
 _GOROUTINE = re.compile(r"^goroutine \d+")
 
 Chain = tuple[Step, ...]
+_Path = tuple[tuple[int, ...], int, tuple[int, ...]]
+"""First nodes, how many are left out, last nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,32 @@ class Chains:
 
     def shortest(self, nodes: Sequence[int]) -> list[Chain]:
         """The shortest chain to each node; long ones lose steps in the middle. Empty where no root leads."""
-        paths = [self._path(node, self._graph.before) for node in nodes]
-        return self._chains(paths)
+        before = self._graph.before
+        ends = np.array(nodes, dtype=np.int64)
+        ladder = [np.where(before[ends] < 0, 0, ends)]
+        while len(ladder) < HEAD + TAIL and ladder[-1].any():
+            ladder.append(before[ladder[-1]].astype(np.int64))
+        ways = np.stack(ladder[::-1], axis=1)  # from the root on, zeros before it
+        long = np.flatnonzero(before[ways[:, 0]] != 0)
+        chains = self._short(ways)
+        slow = self._chains([self._path(int(ends[at]), before) for at in long.tolist()])
+        for at, chain in zip(long.tolist(), slow, strict=True):
+            chains[at] = chain
+        return chains
 
-    def _path(self, node: int, before: I4) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
+    def _short(self, ways: npt.NDArray[np.int64]) -> list[Chain]:
+        """Chains along the rows of nodes; zeros are left out."""
+        hub = self._graph.roots.find(RootKind.UNSURE, 0)
+        there = (ways != 0) & (ways != hub)
+        following = np.full(ways.shape, -1, dtype=np.int64)
+        following[:, :-1] = ways[:, 1:]
+        pairs, which = np.unique(ways[there] << 32 | following[there] + 2, return_inverse=True)
+        steps = self._steps_of(pairs >> 32, (pairs & 0xFFFFFFFF) - 2)
+        flat = [steps[at] for at in which.reshape(-1).tolist()]
+        ends = np.cumsum(there.sum(axis=1)).tolist()
+        return [tuple(flat[low:high]) for low, high in zip([0, *ends], ends, strict=False)]
+
+    def _path(self, node: int, before: I4) -> _Path:
         """First nodes, how many are left out, last nodes."""
         if before[node] < 0:
             return (), 0, ()
@@ -104,36 +128,33 @@ class Chains:
         kinds = self._graph.roots.kind
         return tuple(n for n in nodes if n >= len(kinds) or kinds[n] != RootKind.UNSURE)
 
-    def _chains(self, paths: Sequence[tuple[tuple[int, ...], int, tuple[int, ...]]]) -> list[Chain]:
+    def _chains(self, paths: Sequence[_Path]) -> list[Chain]:
         """Steps for the paths, each pair of nodes looked up once."""
         wanted: dict[tuple[int, int], Step] = {}
         for head, skipped, tail in paths:
-            for part, last in ((head, -2 if skipped else -1), (tail, -1)):
-                for at, node in enumerate(part):
-                    wanted[node, part[at + 1] if at + 1 < len(part) else last] = _NOTHING
-        self._fill(wanted)
+            wanted.update(dict.fromkeys((*_pairs(head, -2 if skipped else -1), *_pairs(tail, -1)), _NOTHING))
+        columns = np.array(list(wanted), dtype=np.int64).reshape(-1, 2)
+        wanted.update(zip(wanted, self._steps_of(columns[:, 0], columns[:, 1]), strict=True))
         out = []
         for head, skipped, tail in paths:
-            steps = [wanted[pair] for pair in _pairs(head, -2)]
+            steps = [wanted[pair] for pair in _pairs(head, -2 if skipped else -1)]
             if skipped:
                 steps.append(Step("skipped", 0, None, None, f"{skipped} steps left out"))
             out.append((*steps, *(wanted[pair] for pair in _pairs(tail, -1))))
         return out
 
-    def _fill(self, wanted: dict[tuple[int, int], Step]) -> None:
-        """Makes the steps of pairs of nodes: the second is -1 at the end, -2 before a gap."""
+    def _steps_of(self, nodes: npt.NDArray[np.int64], following: npt.NDArray[np.int64]) -> list[Step]:
+        """The steps of pairs of nodes: the second is -1 at the end, -2 before a gap."""
         base = self._graph.base
-        objects = [pair for pair in wanted if pair[0] >= base]
-        if objects:
-            nodes = np.array(objects, dtype=np.int64)
-            offsets = np.full(len(nodes), -1, dtype=np.int64)
-            inner = np.flatnonzero(nodes[:, 1] >= base)
-            offsets[inner] = self._steps.locate(nodes[inner, 0], nodes[inner, 1])
-            steps = self._steps.objects(nodes[:, 0].tolist(), offsets.tolist())
-            wanted.update(zip(objects, steps, strict=True))
-        for node, child in wanted:
-            if node < base:
-                wanted[node, child] = self._steps.root(node, max(child, -1))
+        offsets = np.full(len(nodes), -1, dtype=np.int64)
+        inner = np.flatnonzero((nodes >= base) & (following >= base))
+        offsets[inner] = self._steps.locate(nodes[inner], following[inner])
+        objects = nodes >= base
+        made = iter(self._steps.objects(nodes[objects].tolist(), offsets[objects].tolist()))
+        return [
+            next(made) if node >= base else self._steps.root(node, max(child, -1))
+            for node, child in zip(nodes.tolist(), following.tolist(), strict=True)
+        ]
 
     def all(self, node: int) -> AllChains:
         """Every way to ``node`` that is worth telling apart, merged.
@@ -142,7 +163,7 @@ class Chains:
         for each field that does so; and from each root that reaches ``node``, the shortest chain from there.
         """
         graph = self._graph
-        paths: dict[tuple[tuple[int, ...], int, tuple[int, ...]], None] = {}
+        paths: dict[_Path, None] = {}
         referrers = graph.referrers(node)
         before, after = graph.blocked(node), graph.towards(node)
         holding = referrers[(before[referrers] >= 0) & (referrers != 0)] if len(referrers) else referrers
@@ -161,7 +182,7 @@ class Chains:
         more = max(len(holding) - MAX_CHAINS, 0) + max(len(groups) - MAX_CHAINS, 0)
         return AllChains(shortest, self._merge(every), len(every), more, len(holding), len(groups))
 
-    def _forward(self, group: int, node: int, after: I4) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
+    def _forward(self, group: int, node: int, after: I4) -> _Path:
         """The way from a group of roots to ``node``."""
         parent = int(self._graph.roots.parent[group])
         way = [group] if not parent else [parent, group]
@@ -227,7 +248,7 @@ class Chains:
         return tuple(branch.frozen(shallow) for branch in top.ordered())
 
 
-_Found = tuple[tuple[tuple[int, ...], int, tuple[int, ...]], Chain]
+_Found = tuple[_Path, Chain]
 _NOTHING = Step("", 0, None, None, None)
 
 

@@ -18,6 +18,7 @@ from mapscope.heap.textrefs import TextReferences
 from mapscope.heap.trace import COVER_FILL
 
 _COVER = 15
+_MAX_KNOWN = 1 << 18
 _TEXT = {
     RootKind.REGISTER: ("register", "register of a thread"),
     RootKind.RUNTIME: ("runtime", "finalizer, cleanup or weak handle"),
@@ -58,6 +59,7 @@ class Steps:
         self._references = TextReferences(process)
         self._header = "swissmap" if process.types.swiss_maps else "hmap"
         self._labels: dict[tuple[int, bool], str | None] = {}
+        self._words: dict[tuple[int, bool, int, int, int], tuple[str | None, str | None]] = {}
 
     def objects(self, nodes: Sequence[int], offsets: Sequence[int]) -> list[Step]:
         """Steps of object nodes; ``offsets`` in bytes of the word that leads on, -1 for none."""
@@ -67,11 +69,16 @@ class Steps:
         address = spans["base"] + (ids - spans["first"]).astype(np.uint64) * spans["elemsize"]
         fill = state.cover[ids] & _COVER >= COVER_FILL
         columns = (address, state.obj_type[ids], fill, spans["elemsize"], spans["header"] * 8)
-        rows = zip(*(column.tolist() for column in columns), offsets, strict=True)
-        return [
-            Step("object", at, *self._object(type_id, filled, size, header, offset), None)
-            for at, type_id, filled, size, header, offset in rows
-        ]
+        known, out = self._words, []
+        for at, *word in zip(*(column.tolist() for column in columns), offsets, strict=True):
+            key = tuple(word)
+            made = known.get(key)
+            if made is None:
+                made = self._object(*key)
+                if len(known) < _MAX_KNOWN:
+                    known[key] = made
+            out.append(Step("object", at, made[0], made[1], None))
+        return out
 
     def _object(self, type_id: int, fill: bool, size: int, header: int, offset: int) -> tuple[str | None, str | None]:
         """Type and field of a word at ``offset`` of a slot of ``size`` bytes."""
