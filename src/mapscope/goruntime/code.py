@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mapscope._kernels.reference.stacks import ASYNC, BAD_SIZE, INJECTED, NO_FRAME, SIGPANIC, SP_WRITE, TOP, VALID
 from mapscope.binary.inline import InlineFrame, unfold
@@ -45,7 +45,7 @@ class Code:
     def name(self, pc: int) -> str | None:
         """Name of the machine function at ``pc``, inlined ones not looked at; None outside all functions."""
         found = self.find(pc)
-        return None if found is None else self.tables[found[0]][1].name(found[1])
+        return None if found is None else shown_name(self.tables[found[0]][1].name(found[1]))
 
     def entry(self, pc: int) -> int:
         """Where the function that holds ``pc`` begins; 0 outside all functions."""
@@ -82,7 +82,9 @@ class Code:
             if found is not None:
                 table = self.tables[found[0]][1]
                 at = pc if exact or pc == int(table.entry[found[1]]) else pc - 1
-                made = tuple(unfold(table, self.memory, found[1], at))
+                made = tuple(
+                    replace(line, name=shown_name(line.name)) for line in unfold(table, self.memory, found[1], at)
+                )
             self._lines[key] = made
         return self._lines[key]
 
@@ -112,6 +114,12 @@ def read_code(process: Process) -> Code:
             continue
         tables.append((module, table))
     return Code(process.memory, process.executable.arch, tables, _wrapper(process.layouts))
+
+
+def shown_name(name: str) -> str:
+    """The name without type arguments, as the runtime prints it (runtime/symtab.go: funcNameForPrint)."""
+    start, end = name.find("["), name.rfind("]")
+    return name[:start] + "[...]" + name[end + 1 :] if 0 <= start < end else name
 
 
 def _wrapper(layouts: Layouts) -> int:

@@ -167,7 +167,8 @@ class Stacks:
 
         Args:
             mask: only those whose pointer mask has exactly these bits (bit n: word n; first 64 words), None: all.
-            live: only those that a live pointer leads to, and those in conservative frames.
+            live: only those that their frame's map calls live or a live pointer leads to, and those in conservative
+                frames.
 
         Returns:
             ``address``, ``size``, ``mask`` (bits), ``goroutine`` (row), ``frame`` (index into ``frames``), ``pc`` (of

@@ -7,7 +7,7 @@ FUNCDATA_ArgsPointerMaps; FUNCDATA_StackObjects lists variables whose address is
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -62,11 +62,15 @@ class Masks:
 
 @dataclass(frozen=True, slots=True)
 class StackObject:
-    """One variable whose address is taken: ``offset`` from the canonical frame address, ``size`` in bytes, ``mask``."""
+    """One variable whose address is taken: ``offset`` from the canonical frame address, ``size`` in bytes, ``mask``.
+
+    ``held``: the frame's own map calls its words live, whether or not a pointer to it is kept anywhere.
+    """
 
     offset: int
     size: int
     mask: int
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,13 @@ class StackMaps:
             objects: tuple[StackObject, ...] = (self._register_object(varp),)
         else:
             objects = self._objects(module, table, index, varp, size)
-        return FrameMap(np.concatenate([local, args]), objects, stub=stub)
+        words = np.concatenate([local, args])
+        return FrameMap(words, tuple(self._held(one, words) for one in objects), stub=stub)
+
+    def _held(self, one: StackObject, words: npt.NDArray[np.int64]) -> StackObject:
+        """The object, with what the frame's live ``words`` say of it."""
+        pointers = one.offset + self.masks.offsets[one.mask]
+        return replace(one, held=bool(len(pointers) and np.isin(pointers, words).all()))
 
     def _conservative(self, module: ModuleData, table: FunctionTable, index: int, varp: int, size: int) -> FrameMap:
         """Every word of locals, outgoing arguments and arguments (scanframeworker); objects only for whoever asks."""

@@ -19,7 +19,8 @@ from mapscope.goruntime.stackmaps import FrameMap, StackMaps
 from mapscope.goruntime.unwind import AFTER_SIGPANIC, CONSERVATIVE, Frames
 
 DEAD, LIVE, MAYBE = 0, 1, 2
-"""Values of ``StackObjects.live``: no live pointer leads there, a certain one does, only conservative ones do."""
+"""Values of ``StackObjects.live``: nothing says that it lives; the frame's map or a certain pointer does; only
+conservative pointers lead there, or its whole frame is scanned conservatively."""
 
 _MAX_ROUNDS = 1 << 14
 _MAX_DEFERS = 1 << 22
@@ -151,8 +152,9 @@ class Scanner:
                     self._words(at[i : i + 1], self.maps.stub_words(int(frames.sp[j]), int(frames.fp[j]))[None, :])
                     for i, j in enumerate(at.tolist())
                 ]
-            live = MAYBE if conservative else DEAD
-            objects += [self._object(at, one.offset, one.size, one.mask, live) for one in made.objects]
+            for one in made.objects:
+                live = MAYBE if conservative else LIVE if one.held else DEAD
+                objects += [self._object(at, one.offset, one.size, one.mask, live)]
             ranges += [self._range(at, made, k) for k in range(len(made.scanned))]
         return StackWords.join(words), _sorted(objects), np.concatenate(ranges)
 
