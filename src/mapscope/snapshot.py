@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -14,13 +15,15 @@ from mapscope.evidence.core import Core
 from mapscope.findings.context import Context
 from mapscope.findings.model import Finding
 from mapscope.goruntime.process import Process, open_process
+from mapscope.heap.chains import AllChains, Chain
+from mapscope.heap.holding import Dominator, Held, Holding
 from mapscope.heap.model import Heap, Progress, quiet, read_heap
 from mapscope.heap.reconcile import summarise
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo
 from mapscope.maps.detail import MapDetail
 from mapscope.maps.find import MapSet, find_maps
 from mapscope.maps.inspect import describe_map
-from mapscope.maps.model import MapTable
+from mapscope.maps.model import MapTable, Place
 from mapscope.maps.queries import Queries
 
 _TOLERANCE = 0.01
@@ -66,6 +69,41 @@ class Snapshot:
         return rules.run(
             Context(self.maps, self._process.layouts.release, self.heap.live_bytes, Queries(self._heap, self._maps))
         )
+
+    @cached_property
+    def holding(self) -> Holding:
+        """Graph, dominators and chains, each made when it is first asked for."""
+        columns = self.maps.columns
+        rows = np.flatnonzero(columns["place"] == Place.STACK).tolist()
+        return Holding(self._heap, {self.maps[row].address: self.maps[row].type_name for row in rows})
+
+    def chain(self, address: int) -> Chain:
+        """The shortest chain from a root to what lies at ``address``; its last step is the object.
+
+        UsageError where nothing live lies there.
+        """
+        return self.holding.chain(address)
+
+    def chains(self, address: int) -> AllChains:
+        """All chains to what lies at ``address`` that are worth telling apart, merged into trees from their roots."""
+        return self.holding.chains(address)
+
+    def dominators(self, top: int = 20) -> list[Dominator]:
+        """What retains most: objects and roots that no other dominates, at most ``top`` (0: all)."""
+        return self.holding.largest(top)
+
+    def retained(self, address: int) -> int:
+        """Bytes that would be free without the object, or the map on a stack, at ``address``."""
+        return self.holding.retained(address)
+
+    def held(self, addresses: Sequence[int]) -> list[Held | None]:
+        """Chain, retained size and dominator of many objects or maps at once; None for what is not live."""
+        return self.holding.held(addresses)
+
+    @cached_property
+    def suspects(self) -> tuple[Dominator, ...]:
+        """The few dominators that hold most of the heap."""
+        return tuple(self.holding.suspects())
 
     def detail(self, address: int) -> MapDetail:
         """One map in full. UsageError when no map's header lies at ``address``."""

@@ -14,9 +14,11 @@ from mapscope import __version__
 from mapscope.findings.columns import current_waste, ints
 from mapscope.findings.model import Finding
 from mapscope.findings.thresholds import DEFAULT
+from mapscope.heap.holding import Held
 from mapscope.maps.model import Confidence, MapTable
 from mapscope.report import document as doc
 from mapscope.report.escape import ascii_json, valid
+from mapscope.report.holding import StepRows, dominator_row
 from mapscope.report.rows import map_rows
 from mapscope.report.source import Source
 from mapscope.units import hex_addr, human_bytes
@@ -42,15 +44,16 @@ def build(source: Source, rows: Rows | None = None) -> doc.Document:
         notes=[valid(note) for note in _notes(source, findings)],
         next=_next_commands(source, findings),
         thresholds=asdict(DEFAULT),
-        findings=[finding_row(maps, finding) for finding in findings],
-        maps=list(map_rows(maps, chosen)),
+        suspects=[dominator_row(found) for found in source.suspects],
+        findings=finding_rows(source, findings),
+        maps=list(map_rows(maps, chosen, source.held)),
     )
 
 
 def json_of(source: Source) -> Iterator[bytes]:
     """The document as JSON, every map in it, in pieces of a few thousand maps; printable ASCII, one map a line."""
     head = build(source, np.zeros(0, np.int64))
-    return _stream(head, source.maps, np.arange(len(source.maps)))
+    return _stream(head, source, np.arange(len(source.maps)))
 
 
 def maps_json(source: Source, rows: Rows, matching: int) -> Iterator[bytes]:
@@ -63,7 +66,7 @@ def maps_json(source: Source, rows: Rows, matching: int) -> Iterator[bytes]:
         matching=matching,
         maps=[],
     )
-    return _stream(head, source.maps, rows)
+    return _stream(head, source, rows)
 
 
 def to_json(document: msgspec.Struct) -> bytes:
@@ -71,7 +74,7 @@ def to_json(document: msgspec.Struct) -> bytes:
     return ascii_json(msgspec.json.format(msgspec.json.encode(document), indent=2)) + b"\n"
 
 
-def _stream(head: doc.Document | doc.MapsDocument, maps: MapTable, rows: Rows) -> Iterator[bytes]:
+def _stream(head: doc.Document | doc.MapsDocument, source: Source, rows: Rows) -> Iterator[bytes]:
     """``head`` with its last field, the empty ``maps``, replaced by ``rows``."""
     text = msgspec.json.format(msgspec.json.encode(head), indent=2)
     end = b'"maps": []\n}'
@@ -81,7 +84,7 @@ def _stream(head: doc.Document | doc.MapsDocument, maps: MapTable, rows: Rows) -
     encode = msgspec.json.Encoder().encode
     before = b"\n    "
     for start in range(0, len(rows), CHUNK):
-        lines = b",\n    ".join(map(encode, map_rows(maps, rows[start : start + CHUNK])))
+        lines = b",\n    ".join(map(encode, map_rows(source.maps, rows[start : start + CHUNK], source.held)))
         yield before + ascii_json(lines)
         before = b",\n    "
     yield b"\n  ]\n}\n" if len(rows) else b"]\n}\n"
@@ -119,8 +122,15 @@ def process(source: Source) -> doc.Process:
     )
 
 
-def finding_row(maps: MapTable, finding: Finding) -> doc.FindingRow:
+def finding_rows(source: Source, findings: Sequence[Finding]) -> list[doc.FindingRow]:
+    """The rows of findings, with who holds their subjects."""
+    held = source.held([finding.subject for finding in findings])
+    return [finding_row(source.maps, finding, who) for finding, who in zip(findings, held, strict=True)]
+
+
+def finding_row(maps: MapTable, finding: Finding, held: Held | None) -> doc.FindingRow:
     """One finding with its addresses as strings."""
+    steps = StepRows()
     found = maps.at(finding.subject)
     name = None if found is None else found.type_name
     return doc.FindingRow(
@@ -135,7 +145,17 @@ def finding_row(maps: MapTable, finding: Finding) -> doc.FindingRow:
         evidence={name: _evidence_value(name, value) for name, value in finding.evidence.items()},
         advice=doc.AdviceText(text=valid(finding.advice.text), code=valid(finding.advice.code)),
         part_of=finding.part_of or None,
+        chain=_chain_to_bytes(finding, steps.chain(held)),
+        retained_bytes=None if held is None else held.retained,
+        dominator=steps.dominator(held),
     )
+
+
+def _chain_to_bytes(finding: Finding, chain: list[doc.StepRow] | None) -> list[doc.StepRow] | None:
+    """The chain to the map, with the field of its header that holds the bytes where the evidence names it."""
+    if not chain or "oldbuckets" not in finding.evidence:
+        return chain
+    return [*chain[:-1], msgspec.structs.replace(chain[-1], field=".oldbuckets")]
 
 
 def _evidence_value(name: str, value: int | str) -> int | str:

@@ -163,6 +163,39 @@ class SwissBytes(Struct, frozen=True, gc=False):
     indirect: Annotated[int, Meta(ge=0, description="Keys and values held by pointer because they exceed 128 bytes.")]
 
 
+class StepRow(Struct, frozen=True, gc=False):
+    """One step of a chain, from a root to an object."""
+
+    kind: Annotated[
+        str,
+        Meta(
+            description="global, goroutine, map (header on a stack), finalizer, runtime, register, unknown; object; "
+            "skipped (name says how many steps are left out)."
+        ),
+    ]
+    address: Address | None
+    type: Annotated[str | None, Meta(description="As Go prints it; []T for an array over the whole slot.")]
+    field: Annotated[
+        str | None,
+        Meta(description="What leads to the next step: .cache, [3].next, [elem slot]; +0x18 without a type."),
+    ]
+    name: Annotated[str | None, Meta(description="Of roots: main.srv; goroutine 8 in main.work (main.go:94).")]
+    goroutine: Annotated[int | None, Meta(description="Id of the goroutine whose stack it is.")]
+
+
+class DominatorRow(Struct, frozen=True, kw_only=True):
+    """An object or root that keeps others alive alone, or many objects of one type below one dominator."""
+
+    step: StepRow
+    count: Annotated[int, Meta(ge=1, description="Objects of this type; step is then the one that retains most.")]
+    retained_bytes: Annotated[int, Meta(ge=0, description="Bytes that would be free without it, its own included.")]
+    shallow_bytes: Bytes
+    chain: list[StepRow]
+    gathers: Annotated[
+        list[StepRow], Meta(description="Dominators below it, down to the one without a child that has most of it.")
+    ]
+
+
 class _MapFields(Struct, frozen=True, gc=False):
     address: Address
     type: Annotated[str | None, Meta(description="As Go prints it; null where nothing in the evidence names it.")]
@@ -177,6 +210,11 @@ class _MapFields(Struct, frozen=True, gc=False):
     needed_bytes: Annotated[int, Meta(ge=0, description="What make(map, count) would take.")]
     waste_bytes: Annotated[int, Meta(ge=0, description="max(0, total - needed_bytes); a state, not yet a finding.")]
     complete: Annotated[bool, Meta(description="false: arrays are partly not in the evidence; sums are lower bounds.")]
+    chain: Annotated[
+        list[StepRow] | None, Meta(description="The shortest way from a root to the header; null where not known.")
+    ]
+    retained_bytes: Annotated[int | None, Meta(description="Bytes that would be free without the map.")]
+    dominator: Annotated[StepRow | None, Meta(description="The nearest step of every chain; null: several roots.")]
 
 
 class ClassicMap(_MapFields, frozen=True, gc=False, tag_field="generation", tag="classic"):
@@ -226,6 +264,9 @@ class FindingRow(Struct, frozen=True, kw_only=True):
     evidence: dict[str, int | str]
     advice: AdviceText
     part_of: Annotated[str | None, Meta(description="Rule whose finding on the same map counts these bytes.")]
+    chain: Annotated[list[StepRow] | None, Meta(description="The shortest way from a root to the subject.")]
+    retained_bytes: Annotated[int | None, Meta(description="Bytes that would be free without the subject.")]
+    dominator: Annotated[StepRow | None, Meta(description="The nearest step of every chain; null: several roots.")]
 
 
 class Document(Struct, frozen=True, kw_only=True):
@@ -240,6 +281,7 @@ class Document(Struct, frozen=True, kw_only=True):
     notes: list[str]
     next: Annotated[list[str], Meta(description="Commands worth running now.")]
     thresholds: dict[str, int | float]
+    suspects: Annotated[list[DominatorRow], Meta(description="The few dominators that hold most of the heap.")]
     findings: list[FindingRow]
     maps: list[MapRow]
 
@@ -265,6 +307,45 @@ class TableRow(Struct, frozen=True, kw_only=True):
     localDepth: int
     index: int
     tombstones: int
+
+
+class ChainNode(Struct, frozen=True, kw_only=True):
+    """Chains that agree up to here."""
+
+    step: StepRow
+    chains: Annotated[int, Meta(ge=1, description="Chains that go through here.")]
+    objects: Annotated[int, Meta(ge=0, description="Distinct objects that they pass here; step is one of them.")]
+    bytes: Annotated[int, Meta(ge=0, description="Their own bytes.")]
+    children: list[ChainNode]
+
+
+class ChainDocument(Struct, frozen=True, kw_only=True):
+    """What ``mapscope chain -f json`` writes. ``all`` is null without ``--all``."""
+
+    schema: Annotated[int, Meta(ge=1)]
+    tool: Tool
+    evidence: Evidence
+    process: Process
+    address: Address
+    type: str | None
+    chain: list[StepRow]
+    retained_bytes: Bytes
+    dominator: StepRow | None
+    all: list[ChainNode] | None
+    chains: Annotated[int, Meta(ge=0, description="Chains that are merged in all.")]
+    more: Annotated[int, Meta(ge=0, description="Referrers and roots that were left out of all.")]
+
+
+class DominatorsDocument(Struct, frozen=True, kw_only=True):
+    """What ``mapscope dominators -f json`` writes: the largest of those that nothing else dominates."""
+
+    schema: Annotated[int, Meta(ge=1)]
+    tool: Tool
+    evidence: Evidence
+    process: Process
+    live_bytes: Bytes
+    suspects: list[DominatorRow]
+    dominators: list[DominatorRow]
 
 
 class MapDocument(Struct, frozen=True, kw_only=True):

@@ -9,10 +9,11 @@ import numpy as np
 
 from mapscope.maps.detail import MapDetail
 from mapscope.report import document as doc
-from mapscope.report.build import evidence, finding_row, process, tool
+from mapscope.report.build import evidence, finding_rows, process, tool
 from mapscope.report.document import MapDocument, SwissMap
 from mapscope.report.escape import clean, valid
 from mapscope.report.fields import flag_names
+from mapscope.report.holding import chain_text
 from mapscope.report.rows import map_rows
 from mapscope.report.source import Source
 from mapscope.report.style import Style, bar, listed, percent, table, wrap
@@ -26,7 +27,7 @@ _SHOWN_KINDS = 12
 def build_map(source: Source, detail: MapDetail) -> MapDocument:
     """The document of one map."""
     found = detail.map
-    (row,) = map_rows(found.table, np.array([found.row], np.int64))
+    (row,) = map_rows(found.table, np.array([found.row], np.int64), source.held)
     return MapDocument(
         schema=doc.SCHEMA,
         tool=tool(),
@@ -50,7 +51,7 @@ def build_map(source: Source, detail: MapDetail) -> MapDocument:
         key_kinds={valid(name): count for name, count in detail.key_kinds.items()},
         elem_kinds={valid(name): count for name, count in detail.elem_kinds.items()},
         how_found=valid(detail.how_found),
-        findings=[finding_row(source.maps, f) for f in source.findings if f.subject == found.address],
+        findings=finding_rows(source, [f for f in source.findings if f.subject == found.address]),
     )
 
 
@@ -68,6 +69,7 @@ def render(document: MapDocument, style: Style | None = None) -> Iterator[str]:
     yield from wrap(f"{row.confidence}: {clean(document.how_found, 400)}")
     if not row.complete:
         yield from wrap("Part of its arrays is not in the evidence: sums and histograms are lower bounds.")
+    yield from _held(row)
     yield from _header(document, style)
     yield from _bytes(document, style)
     yield from _growth(document, style)
@@ -80,6 +82,13 @@ def render(document: MapDocument, style: Style | None = None) -> Iterator[str]:
         yield style.head("FINDINGS")
         for finding in document.findings:
             yield from finding_lines(finding, style) if finding.part_of is None else also_lines(finding, style)
+
+
+def _held(row: doc.MapRow) -> Iterator[str]:
+    if row.chain:
+        yield from wrap(f"held by: {chain_text(row.chain)}", "    ", "  ")
+    if row.retained_bytes:
+        yield from wrap(f"retains {human_bytes(row.retained_bytes)}: so much would be free without it")
 
 
 def _header(document: MapDocument, style: Style) -> Iterator[str]:

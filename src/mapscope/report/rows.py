@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from mapscope.heap.holding import Held
 from mapscope.maps.model import FLAG_SAME_SIZE_GROW, Confidence, Generation, MapTable, Place
 from mapscope.report import document as doc
 from mapscope.report.escape import valid
+from mapscope.report.holding import StepRows
 
 Rows = npt.NDArray[np.int64]
 
@@ -18,18 +20,22 @@ _GROUP_SLOTS = 8
 _HEX = "0x{:x}".format
 
 
-def map_rows(maps: MapTable, rows: Rows) -> Iterator[doc.MapRow]:
-    """The records of ``rows``, in their order."""
+AskHeld = Callable[[Sequence[int]], Sequence[Held | None]]
+"""From addresses of maps to who holds each."""
+
+
+def map_rows(maps: MapTable, rows: Rows, ask: AskHeld | None = None) -> Iterator[doc.MapRow]:
+    """The records of ``rows``, in their order. Without ``ask`` they do not say who holds them."""
     names: list[str | None] = [valid(t.name) for t in maps.types]
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]
         swiss = maps.columns["generation"][part] == Generation.SWISS
         if swiss.all():
-            yield from _swiss(_Columns(maps, part, names))
+            yield from _swiss(_Columns(maps, part, names, ask))
         elif not swiss.any():
-            yield from _classic(_Columns(maps, part, names))
+            yield from _classic(_Columns(maps, part, names, ask))
         else:
-            newer, older = (_Columns(maps, part[which], names) for which in (swiss, ~swiss))
+            newer, older = (_Columns(maps, part[which], names, ask) for which in (swiss, ~swiss))
             records: tuple[Iterator[doc.MapRow], Iterator[doc.MapRow]] = (_classic(older), _swiss(newer))
             yield from (next(records[generation]) for generation in swiss.tolist())
 
@@ -37,10 +43,11 @@ def map_rows(maps: MapTable, rows: Rows) -> Iterator[doc.MapRow]:
 class _Columns:
     """Some columns of some rows as Python lists."""
 
-    def __init__(self, maps: MapTable, rows: Rows, names: list[str | None]) -> None:
+    def __init__(self, maps: MapTable, rows: Rows, names: list[str | None], ask: AskHeld | None) -> None:
         self._columns = maps.columns
         self._rows = rows
         self._names = names
+        self._ask = ask
 
     def array(self, name: str) -> npt.NDArray[np.generic]:
         return self._columns[name][self._rows]
@@ -94,6 +101,20 @@ class _Columns:
             self.words("confidence", _CONFIDENCE),
             *self.numbers("needed_bytes", "waste_bytes"),
             self.complete(),
+            *self.held(),
+        )
+
+    def held(self) -> tuple[Sequence[object], ...]:
+        """Chain, retained bytes and dominator of each."""
+        if self._ask is None:
+            unknown = [None] * len(self._rows)
+            return unknown, unknown, unknown
+        answers = self._ask(self.array("address").tolist())
+        steps = StepRows()
+        return (
+            [steps.chain(held) for held in answers],
+            [None if held is None else held.retained for held in answers],
+            [steps.dominator(held) for held in answers],
         )
 
 

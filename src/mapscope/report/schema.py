@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from mapscope.report.document import SCHEMA, Document, MapDocument, MapsDocument
+from mapscope.report.document import SCHEMA, ChainDocument, Document, DominatorsDocument, MapDocument, MapsDocument
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) for ``analyze``, ``maps`` and ``map``: the three documents lie under ``$defs``."""
-    documents = (Document, MapsDocument, MapDocument)
+    """JSON Schema (2020-12) for the documents of all commands, which lie under ``$defs``."""
+    documents = (Document, MapsDocument, MapDocument, ChainDocument, DominatorsDocument)
     _, components = msgspec.json.schema_components(documents, ref_template="#/$defs/{name}")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

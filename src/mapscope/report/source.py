@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from mapscope.findings.model import Finding
+from mapscope.heap.holding import Dominator, Held
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo
 from mapscope.maps.detail import MapDetail
 from mapscope.maps.model import MapTable
@@ -37,6 +38,13 @@ class Source(Protocol):
     @property
     def notes(self) -> Sequence[str]:
         """Sentences worth reading, one each."""
+
+    def held(self, addresses: Sequence[int]) -> Sequence[Held | None]:
+        """Chain, retained size and dominator of the map at each address; None where it is not known."""
+
+    @property
+    def suspects(self) -> Sequence[Dominator]:
+        """The few dominators that hold most of the heap."""
 
     def detail(self, address: int) -> MapDetail:
         """One map in full."""

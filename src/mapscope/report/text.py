@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 from mapscope.report.document import AdviceText, Document, FindingRow, MapRow
 from mapscope.report.escape import clean, clean_lines
 from mapscope.report.fields import shown
+from mapscope.report.holding import held_lines, suspect_lines
 from mapscope.report.style import WIDTH, Style, bar, listed, percent, shorten, table, wrap
 from mapscope.units import human_bytes
 
 SHOWN_FINDINGS = 20
 """Findings that the text shows in full; JSON has them all."""
 SHOWN_MAPS = 10
+SHOWN_SUSPECTS = 3
 
 _PARTS = (
     ("live", "live_bytes", "objects that something reaches"),
@@ -32,6 +34,7 @@ def render(document: Document, style: Style | None = None) -> Iterator[str]:
     yield from _opening(document, style)
     yield from _verdict(document, style)
     yield from _reconciliation(document, style)
+    yield from _suspects(document, style)
     yield from _findings(document, style)
     yield from _largest(document, style)
     yield from _remarks(document, style)
@@ -115,6 +118,14 @@ def _reconciliation(document: Document, style: Style) -> Iterator[str]:
         )
 
 
+def _suspects(document: Document, style: Style) -> Iterator[str]:
+    if not document.suspects:
+        return
+    yield ""
+    yield style.head("WHAT HOLDS MOST")
+    yield from suspect_lines(document.suspects[:SHOWN_SUSPECTS], document.heap.live_bytes, style)
+
+
 def _findings(document: Document, style: Style) -> Iterator[str]:
     if not document.findings:
         return
@@ -150,6 +161,7 @@ def finding_lines(finding: FindingRow, style: Style, number: str = "", do: str =
     else:
         yield from wrap(f"{kind} at {finding.subject}", indent)
     yield from wrap(f"{finding.confidence}: {finding.why}", indent)
+    yield from held_lines(finding, indent)
     yield from map(style.dim, listed(shown(finding.evidence), indent))
     if do:
         yield f"{indent}do: {do}"

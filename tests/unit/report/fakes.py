@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from mapscope.errors import UsageError
 from mapscope.findings import run
 from mapscope.findings.context import Context, StaleValues, StringKeys
 from mapscope.findings.model import Finding
+from mapscope.heap.holding import Dominator, Held
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo, Reconciliation, RuntimeFigures
 from mapscope.maps.detail import MapDetail, TableDetail
 from mapscope.maps.model import Generation, Map, MapTable, MapType
@@ -145,6 +147,8 @@ class FakeSnapshot:
     found_by: str = "NT_FILE"
     stripped: bool = False
     runtime: RuntimeFigures | None = FIGURES
+    holders: dict[int, Held] = field(default_factory=dict)
+    suspects: tuple[Dominator, ...] = ()
     resident_live: int = RECONCILIATION.live_bytes
 
     @property
@@ -172,6 +176,9 @@ class FakeSnapshot:
     @property
     def findings(self) -> tuple[Finding, ...]:
         return run(context(self.maps, self.release, self.queries))
+
+    def held(self, addresses: Sequence[int]) -> list[Held | None]:
+        return [self.holders.get(address) for address in addresses]
 
     def detail(self, address: int) -> MapDetail:
         found = self.maps.at(address)
