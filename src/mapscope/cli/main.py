@@ -25,12 +25,20 @@ EXIT_BUG = 101
 EXIT_INTERRUPTED = 130
 EXIT_CLOSED = 141
 
-_COMMANDS = {"analyze": "mapscope.cli.analyze", "maps": "mapscope.cli.maps", "map": "mapscope.cli.map"}
+_COMMANDS = {
+    "analyze": "mapscope.cli.analyze",
+    "maps": "mapscope.cli.maps",
+    "map": "mapscope.cli.map",
+    "chain": "mapscope.cli.chain",
+    "dominators": "mapscope.cli.dominators",
+}
 _EPILOG = """\b
 Examples:
   gcore -o svc 4242 && mapscope analyze svc.4242
   mapscope maps svc.4242 --sort waste --type 'map[string]*'
   mapscope map svc.4242 0xc000012345
+  mapscope chain svc.4242 0xc000012345 --all
+  mapscope dominators svc.4242 --top 50
 
 \b
 Exit status: 0 nothing found, 1 findings, 2 usage or unusable input, 101 a bug."""

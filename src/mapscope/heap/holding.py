@@ -87,6 +87,13 @@ class Holding:
         (found,) = self._chains.shortest([node])
         return self._to_word(found, node, offset)
 
+    def one(self, address: int) -> Held:
+        """Chain, retained size and dominator of what lies at ``address``. UsageError as for ``chain``."""
+        node, _ = self._node(address)
+        above = int(self.dominators.idom[node]) if node >= 0 else 0
+        (over,) = self._describe(np.array([above], dtype=np.int64))
+        return Held(self.chain(address), self.retained(address), over if above > 0 else None)
+
     def chains(self, address: int) -> AllChains:
         """All chains to what lies at ``address`` that are worth telling apart. UsageError as for ``chain``."""
         node, _ = self._node(address)

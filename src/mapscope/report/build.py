@@ -230,12 +230,20 @@ def map_command(source: Source, address: str) -> str:
     return f"mapscope map {core} {address}" + (f" -e {executable}" if executable else "")
 
 
+def chain_command(source: Source, address: str) -> str:
+    """The command that shows who holds one object of this evidence."""
+    core, executable = _paths(source)
+    return f"mapscope chain {core} {address}" + (f" -e {executable}" if executable else "")
+
+
 def _next_commands(source: Source, findings: Sequence[Finding]) -> list[str]:
     core, executable = _paths(source)
     both = f"{core} {executable}" if executable else core
     commands = [map_command(source, hex_addr(findings[0].subject))] if findings else []
     if len(source.maps):
         commands.append(f"mapscope maps {both} --sort waste")
+    if findings:
+        commands.append(f"{chain_command(source, hex_addr(findings[0].subject))} --all")
     commands.append(f"mapscope analyze {both} -f json -o report.json")
     return commands
 
