@@ -213,6 +213,9 @@ def _decode_swiss(
         out[target][at] = got[name]
     out["unreadable"][at] |= (got["unreadable"] | got["corrupt"]) != 0
     directory = out["dirLen"] != 0
+    # a small map on a stack has no type to walk it by, but it is one group all the same
+    lone = ~typed & ~directory & (out["dirPtr"] != 0)
+    out["groups"][lone], out["capacity"][lone] = 1, 8
     slots = decoder.slot_sizes(out["dirPtr"])
     out["directory_bytes"] = np.where(directory, slots, np.uint64(0))
     header, table = decoder.layouts.struct("swissmap").size, decoder.layouts.struct("table").size

@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from mapscope.goruntime.goroutines import StackRoots
 from mapscope.heap.channels import type_channels
 from mapscope.heap.model import Heap
 from mapscope.heap.trace import COVER_ELEM, MARKED, run_trace
 from mapscope.maps.decode import Decoder, decode
-from mapscope.maps.infer import Inferred, heap_candidates, infer
+from mapscope.maps.infer import Inferred, header_mask, heap_candidates, infer
 from mapscope.maps.model import COLUMNS, Confidence, MapTable
 from mapscope.maps.sizes import Allocator
 from mapscope.maps.types import MapShape, map_shape
 
 _MAX_ROUNDS = 16
 _STACK_CHUNK = 1 << 22
+_MAX_STACK = 1 << 26
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ def find_maps(heap: Heap) -> MapSet:
             break
         for address, shape, sure in fresh:
             loose[address] = (shape, sure)
-        if not _spread(heap, [(a, shapes[s].type.address) for a, s, sure in fresh if sure]):
+        if not _spread(heap, [(a, shapes[s].type.address) for a, s, sure in fresh if sure and s >= 0]):
             break
     exact_address, exact_shape = _typed_headers(heap, shapes, at_of)
     stack = _stack_maps(heap, decoder, shapes, masks, swiss)
@@ -136,11 +136,13 @@ def _typed_headers(
 def _stack_maps(
     heap: Heap, decoder: Decoder, shapes: Sequence[MapShape], masks: dict[int, npt.NDArray[np.bool_]], swiss: bool
 ) -> Inferred:
-    """Headers that lie on live stacks (maps that do not escape), by shape."""
-    addresses = _stack_words(heap.stacks)
-    if not len(addresses):
-        return Inferred.none()
-    parts = []
+    """Headers that lie on live stacks (maps that do not escape), by shape.
+
+    Where frames are known, only variables with the header's pointer mask come into question that are live there.
+    """
+    objects = heap.frames.stack_objects(mask=header_mask(decoder, swiss))["address"]
+    addresses = np.unique(np.concatenate([objects, _unknown_frames(heap)]))
+    parts = [Inferred.none()]
     for start in range(0, len(addresses), _STACK_CHUNK):
         chunk = addresses[start : start + _STACK_CHUNK]
         parts.append(infer(decoder, chunk, shapes, heap.state, heap.types, masks, swiss=swiss))
@@ -151,14 +153,16 @@ def _stack_maps(
     )
 
 
-def _stack_words(stacks: StackRoots) -> npt.NDArray[np.uint64]:
-    """Every word address of the live parts of all stacks."""
-    low = np.array([a for a, _ in stacks.ranges], dtype=np.uint64)
-    counts = np.array([(b - a) // 8 for a, b in stacks.ranges], dtype=np.int64)
-    if not len(low):
-        return low
+def _unknown_frames(heap: Heap) -> npt.NDArray[np.uint64]:
+    """Every word address of stacks whose frames could not be told apart."""
+    table = heap.goroutines
+    rows = ~heap.frames.frames.complete & (table.stack_lo != 0) & (table.stack_lo < table.stack_hi)
+    rows &= table.stack_hi - table.stack_lo < np.uint64(_MAX_STACK)
+    low = table.stack_lo[rows] & ~np.uint64(7)
+    counts = ((table.stack_hi[rows] - low) >> np.uint64(3)).astype(np.int64)
     within = np.arange(int(counts.sum()), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.repeat(low, counts) + within.astype(np.uint64) * np.uint64(8)
+    addresses: npt.NDArray[np.uint64] = np.repeat(low, counts) + within.astype(np.uint64) * np.uint64(8)
+    return addresses
 
 
 def _table(

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapscope._kernels import load
+from mapscope.goruntime.index import column, gather
 from mapscope.goruntime.typetable import TypeTable
 from mapscope.heap.trace import MARKED, TraceState
 from mapscope.maps.decode import CLASSIC_OUT, SWISS_OUT, Decoder, classic_rows, swiss_rows
@@ -26,11 +27,17 @@ from mapscope.maps.types import MapShape
 _CLASSIC_POINTERS = ("buckets", "oldbuckets", "extra")
 _SWISS_POINTERS = ("dirPtr",)
 _MAX_B = 40
+_NEAR = 1 << 16
+MIN_TOPHASH = 5
+"""``minTopHash`` of runtime/map.go: smaller values mark empty and evacuated cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """Maps found by shape. ``shape`` indexes the given shapes; ``sure`` says that it is the only one that fits."""
+    """Maps found by shape.
+
+    ``shape`` indexes the given shapes, -1: nothing tells the type; ``sure`` says that it is the only one that fits.
+    """
 
     address: npt.NDArray[np.uint64]
     shape: npt.NDArray[np.int64]
@@ -92,6 +99,7 @@ def infer(
     arrays = _arrays(decoder, columns, swiss)
     chosen = np.full(len(candidates), -1, dtype=np.int64)
     sure = np.zeros(len(candidates), dtype=np.bool_)
+    found = _beside_header(decoder, candidates, columns, arrays, swiss)
     for (size, noscan), members in sizes.items():
         fits = _size_fits(decoder, columns, arrays, size, noscan, swiss) & (chosen < 0)
         where = np.flatnonzero(fits)
@@ -105,8 +113,31 @@ def infer(
         some = allowed.any(axis=1)
         chosen[rows[some]] = np.array(members)[allowed[some].argmax(axis=1)]
         sure[rows[some]] = allowed[some].sum(axis=1) == 1
-    found = chosen >= 0
+    found |= chosen >= 0
     return Inferred(candidates[found], chosen[found], sure[found])
+
+
+def _beside_header(
+    decoder: Decoder,
+    candidates: npt.NDArray[np.uint64],
+    columns: dict[str, npt.NDArray[np.uint64]],
+    arrays: npt.NDArray[np.uint64],
+    swiss: bool,
+) -> npt.NDArray[np.bool_]:
+    """Maps of at most eight entries whose only bucket or group lies on the stack, near the header.
+
+    Nothing there tells the type, but the first eight bytes (tophash, control word) must count as many live cells as the
+    header says.
+    """
+    ids, _ = decoder.index.find(arrays)
+    near = (arrays - candidates + np.uint64(_NEAR)) < np.uint64(2 * _NEAR)
+    single = columns["dirLen"] == 0 if swiss else (columns["B"] == 0) & (columns["oldbuckets"] == 0)
+    rows, ok = gather(decoder.index, arrays, 8)
+    live = (rows < 0x80 if swiss else rows >= MIN_TOPHASH).sum(axis=1).astype(np.uint64)
+    out: npt.NDArray[np.bool_] = (
+        (ids < 0) & near & single & ok & (live == columns["count"]) & (arrays % np.uint64(8) == 0)
+    )
+    return out
 
 
 def _plausible_classic(decoder: Decoder, columns: dict[str, npt.NDArray[np.uint64]]) -> npt.NDArray[np.bool_]:
@@ -148,8 +179,6 @@ def _arrays(decoder: Decoder, columns: dict[str, npt.NDArray[np.uint64]], swiss:
     """Address of the array whose size tells the type: the bucket array, the only group, or the first table's groups."""
     if not swiss:
         return columns["buckets"]
-    from mapscope.goruntime.index import column, gather
-
     large = np.flatnonzero(columns["dirLen"])
     out = columns["dirPtr"].copy()
     tables, ok = gather(decoder.index, columns["dirPtr"][large], 8)
@@ -168,20 +197,14 @@ def _size_fits(
     noscan: bool,
     swiss: bool,
 ) -> npt.NDArray[np.bool_]:
-    """Whether the array lies at the start of a slot of just the size (and kind of span) that this bucket size asks for.
-
-    Arrays outside the heap (maps that do not escape) fit any type; the count of their cells decides.
-    """
+    """Whether the array lies at the start of a slot of just the size and kind that this bucket size asks for."""
     ids, base = decoder.index.find(arrays)
-    in_heap = ids >= 0
-    out = ~in_heap & (arrays != 0)
-    at = np.flatnonzero(in_heap)
+    out = np.zeros(len(ids), dtype=np.bool_)
+    at = np.flatnonzero(ids >= 0)
     spans = decoder.index.spans[decoder.index.span_of_object(ids[at])]
     starts = (arrays[at] == base[at]) | ((spans["header"] != 0) & (arrays[at] == base[at] + np.uint64(8)))
     kind = (spans["noscan"] != 0) == noscan
     if swiss:
-        from mapscope.goruntime.index import column, gather
-
         capacity = np.full(len(at), 8, dtype=np.uint64)
         large = columns["dirLen"][at] != 0
         tables, ok = gather(decoder.index, columns["dirPtr"][at][large], 8)
@@ -265,14 +288,14 @@ def _narrow(
     allowed[at[has_name]] = named[has_name]
     small = ~has_name & (spans["noscan"] == 0) & (spans["elemsize"] <= 512)
     bits = _object_bits(decoder, spans[small], base[at[small]])
-    for column, member in enumerate(members):
+    for at_column, member in enumerate(members):
         mask = masks.get(member)
         if mask is None:
             continue
         length = np.minimum(len(mask), (spans["elemsize"][small] // 8).astype(np.int64))
         ones = (np.uint64(1) << np.minimum(length, 63).astype(np.uint64)) - np.uint64(1)
         want = np.uint64(sum(1 << k for k, bit in enumerate(mask.tolist()[:63]) if bit))
-        allowed[at[small], column] = (bits & ones) == (want & ones)
+        allowed[at[small], at_column] = (bits & ones) == (want & ones)
     return allowed
 
 
@@ -302,11 +325,11 @@ def _weigh_indirect(
     """
     by_pointer = [k for k, m in enumerate(members) if shapes[m].fields.indirect_key or shapes[m].fields.indirect_elem]
     fits = np.zeros(len(allowed), dtype=np.bool_)
-    for column in by_pointer:
-        rows = np.flatnonzero(allowed[:, column])
+    for at_column in by_pointer:
+        rows = np.flatnonzero(allowed[:, at_column])
         if not len(rows):
             continue
-        shape = shapes[members[column]]
+        shape = shapes[members[at_column]]
         kind = shape.type
         each = 0
         for held, size, noscan in (
@@ -314,9 +337,9 @@ def _weigh_indirect(
             (kind.elem_indirect, kind.elem_size, shape.elem_noscan),
         ):
             each += decoder.allocator.slot(size, noscan) if held else 0
-        got = _walk(decoder, state, _take(columns, rows), shapes, members[column], swiss)
+        got = _walk(decoder, state, _take(columns, rows), shapes, members[at_column], swiss)
         right = got["indirect"] == columns["count"][rows] * np.uint64(each)
-        allowed[rows[~right], column] = False
+        allowed[rows[~right], at_column] = False
         fits[rows[right]] = True
     plain = np.array([k not in by_pointer for k in range(len(members))], dtype=np.bool_)
     allowed[np.outer(fits, plain)] = False
