@@ -76,11 +76,24 @@ def current_waste(maps: MapTable) -> Ints:
 def was_fuller(maps: MapTable) -> Bools:
     """Rows with a trace of having held more entries than now.
 
-    Classic: an overflow bucket; it stays until the map grows or is cleared. Swiss: a tombstone; ``table.Delete`` leaves
-    one only in a group that was full, and it stays until the table grows, is pruned or cleared.
+    Classic: more overflow buckets than the entries of today explain; they stay until the map grows or is cleared.
+    Swiss: a tombstone; ``table.Delete`` leaves one only in a group that was full, and it stays until the table grows,
+    is pruned or cleared.
     """
-    overflow = (maps.columns["overflow_count"] != 0) | (maps.columns["noverflow"] != 0)
-    return np.where(is_swiss(maps), np.asarray(maps.columns["tombstones"] != 0), np.asarray(overflow)).astype(np.bool_)
+    expected = expected_overflow(ints(maps, "count"), ints(maps, "capacity") // GROUP_SLOTS)
+    overflow = ints(maps, "overflow_count") > expected + 4 * np.sqrt(expected) + 1
+    return np.where(is_swiss(maps), np.asarray(maps.columns["tombstones"] != 0), overflow).astype(np.bool_)
+
+
+def expected_overflow(count: Ints, buckets: Ints) -> npt.NDArray[np.float64]:
+    """How many of ``buckets`` get more than eight of ``count`` entries by chance (Poisson), so need one more bucket."""
+    load = count / np.maximum(buckets, 1)
+    within = np.zeros(len(load))
+    term = np.exp(-np.minimum(load, 700.0))
+    for k in range(GROUP_SLOTS + 1):
+        within += term
+        term = term * load / (k + 1)
+    return np.asarray(buckets * np.clip(1.0 - within, 0.0, 1.0))
 
 
 def would_show_history(maps: MapTable, buckets: int, groups: int) -> Bools:
