@@ -141,12 +141,13 @@ class StackMaps:
         else:
             objects = self._objects(module, table, index, varp, size)
         words = np.concatenate([local, args])
-        return FrameMap(words, tuple(self._held(one, words) for one in objects), stub=stub)
+        live = set(words.tolist()) if objects else set()
+        return FrameMap(words, tuple(self._held(one, live) for one in objects), stub=stub)
 
-    def _held(self, one: StackObject, words: npt.NDArray[np.int64]) -> StackObject:
-        """The object, with what the frame's live ``words`` say of it."""
-        pointers = one.offset + self.masks.offsets[one.mask]
-        return replace(one, held=bool(len(pointers) and np.isin(pointers, words).all()))
+    def _held(self, one: StackObject, live: set[int]) -> StackObject:
+        """The object, with what the frame's live words say of it."""
+        pointers = (one.offset + self.masks.offsets[one.mask]).tolist()
+        return replace(one, held=bool(pointers) and live.issuperset(pointers))
 
     def _conservative(self, module: ModuleData, table: FunctionTable, index: int, varp: int, size: int) -> FrameMap:
         """Every word of locals, outgoing arguments and arguments (scanframeworker); objects only for whoever asks."""

@@ -257,8 +257,8 @@ class Scanner:
                 into = self._objects_hit(words, objects)
                 if rounds == _MAX_ROUNDS and len(into):
                     self.notes.append("a chain of variables on a stack is too long to follow: they all count as live")
-                    into = np.flatnonzero(objects.live == DEAD)
-                    live = MAYBE
+                    own = np.isin(objects.stack, np.unique(objects.stack[into]))
+                    into, live = np.flatnonzero(own & (objects.live == DEAD)), MAYBE
                 if not len(into):
                     break
                 objects.live[into] = live

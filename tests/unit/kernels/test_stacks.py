@@ -48,10 +48,6 @@ def put(data: bytearray, address: int, value: int) -> None:
     data[address - LOW : address - LOW + 8] = value.to_bytes(8, "little")
 
 
-def get(data: bytearray, address: int) -> int:
-    return int.from_bytes(data[address - LOW : address - LOW + 8], "little")
-
-
 def lay(code: Code, deltas: list[int], uses_lr: bool) -> Laid:
     """Frames of the given sizes, innermost first, below the first function of the goroutine."""
     data = bytearray(SIZE)
@@ -200,7 +196,7 @@ def test_a_hole_in_the_stack(side: str) -> None:
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("uses_lr", [False, True])
 def test_calls_that_signal_handlers_inject(side: str, uses_lr: bool) -> None:
-    """The frame above asyncPreempt is conservative, that above sigpanic knows it; both stand at the very instruction."""
+    """asyncPreempt makes its caller conservative, sigpanic is told to it; both stand at the very instruction."""
     for special, wanted in (
         (bits.ASYNC, bits.CONSERVATIVE | bits.EXACT), (bits.SIGPANIC, bits.AFTER_SIGPANIC | bits.EXACT),
     ):  # fmt: skip
@@ -236,6 +232,6 @@ def test_both_sides_agree_on_random_bytes(seed: int) -> None:
                 data[at : at + 8] = rng.choice((*pcs, rng.getrandbits(64))).to_bytes(8, "little")
             start = LOW + 8 * rng.randrange(SIZE // 8)
             laid.append(Laid(data, rng.choice(pcs), start, rng.choice(pcs), []))
-        results = [walk(side, code, laid, uses_lr=uses_lr, note=rng.choice((0,))) for side in SIDES]
+        results = [walk(side, code, laid, uses_lr=uses_lr, note=0) for side in SIDES]
         assert results[0] == results[1]
         assert bits.WALKING not in results[0][1]
