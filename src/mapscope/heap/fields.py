@@ -20,6 +20,7 @@ _MAX_CACHED = 1 << 18
 _LAYOUT_OF = {"hmap": "hmap", "table": "table", "hchan": "hchan"}
 _SLOTS = 8
 _MAX_NAME = 1024
+_SLOT = re.compile(r"^\.(?:slots\[\d+\]\.(?=key|elem))?(key|elem)(?:s\[\d+\])?")
 _IMPORT_PATH = re.compile(r"[\w.~%-]+/")
 _WHOLE = ("atomic.", "sync/atomic.", "internal/runtime/atomic.")
 """Structs of these packages are shown as one field: what they wrap is what they mean."""
@@ -70,7 +71,8 @@ class FieldNames:
             swiss = record.pseudo == "hmap" and self._types.map_fields[record.of].swiss
             return self.layout_path("swissmap" if swiss else _LAYOUT_OF[record.pseudo], offset)
         if record.address:
-            return self._descend(record.address, offset)
+            path = self._descend(record.address, offset)
+            return _SLOT.sub(r"[\1 slot]", path) if _is_array_of_slots(record.name) else path
         entry = self._types.dwarf_offsets.get(type_id)
         if entry is not None and self._dwarf is not None:
             return self._descend_dwarf(self._dwarf, entry, offset)
@@ -148,6 +150,11 @@ class FieldNames:
             else:
                 return "".join(parts)
         return "".join(parts) + (f"+0x{offset:x}" if offset or not parts else "")
+
+
+def _is_array_of_slots(name: str) -> bool:
+    """The compiler's own types of buckets and groups (cmd/compile/internal/reflectdata/map.go), met by their header."""
+    return name.removeprefix("noalg.").startswith(("map.group[", "map.bucket["))
 
 
 def short_name(name: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapscope._kernels import load
+from mapscope.goruntime.frames import Frame
 from mapscope.heap.fields import FieldNames, short_name
 from mapscope.heap.graph import Graph, RootKind
 from mapscope.heap.model import Heap
@@ -18,6 +19,8 @@ from mapscope.heap.textrefs import TextReferences
 from mapscope.heap.trace import COVER_FILL
 
 _COVER = 15
+_RUNTIME = ("runtime.", "internal/runtime/")
+_MAX_CALLERS = 64
 _MAX_KNOWN = 1 << 18
 _TEXT = {
     RootKind.REGISTER: ("register", "register of a thread"),
@@ -31,8 +34,8 @@ _TEXT = {
 class Step:
     """One step of a chain, from a root to an object.
 
-    ``kind``: ``global``, ``goroutine``, ``map`` (its header lies on a stack), ``finalizer``, ``runtime``, ``register``,
-    ``unknown``, ``object``, or ``skipped`` (``name`` says how many steps are left out).
+    ``kind``: ``global``, ``goroutine``, ``map`` and ``iterator`` (they lie on a stack), ``finalizer``, ``runtime``,
+    ``register``, ``unknown``, ``object``, or ``skipped`` (``name`` says how many steps are left out).
     """
 
     kind: str
@@ -52,7 +55,7 @@ class Steps:
     """Makes steps. All that a name needs is read when it is asked for, and kept."""
 
     def __init__(self, heap: Heap, graph: Graph, statics: Statics, map_types: Mapping[int, str | None]) -> None:
-        """``map_types``: type of each map whose header lies on a stack, by address."""
+        """``map_types``: type of each map whose header lies on a stack, and of that of each iterator, by address."""
         process = heap.process
         self._heap, self._graph, self._statics, self._map_types = heap, graph, statics, map_types
         self.fields = FieldNames(heap.types, process.types, process.layouts, process.dwarf)
@@ -110,6 +113,9 @@ class Steps:
         if kind is RootKind.MAP:
             field = self.fields.layout_path(self._header, word - key) if word else None
             return Step("map", key, self._map_types.get(key), field, None)
+        if kind is RootKind.ITERATOR:
+            field = self.fields.layout_path("mapiter", word - key) if word else None
+            return Step("iterator", key, self._map_types.get(key), field, None)
         if kind is RootKind.FINALIZER:
             return self._finalizer(key, word)
         return Step(_TEXT[kind][0], word if kind is RootKind.RUNTIME else 0, None, None, _TEXT[kind][1])
@@ -130,14 +136,23 @@ class Steps:
         """The stack of a goroutine, with the function of the frame that holds the word."""
         stacks = self._heap.frames
         number = int(stacks.table.goid[row])
-        where = ""
-        if frame >= 0:
-            functions = stacks.frame(frame)
-            if functions:
-                inner = functions[0]
-                where = f" in {inner.function} ({os.path.basename(inner.file)}:{inner.line})"
+        inner = self._function(row, frame)
+        where = "" if inner is None else f" in {inner.function} ({os.path.basename(inner.file)}:{inner.line})"
         unsure = "" if sure else ", conservatively scanned"
         return Step("goroutine", word, None, None, f"goroutine {number}{where}{unsure}", number)
+
+    def _function(self, row: int, frame: int) -> Frame | None:
+        """The function of a frame; for one of the runtime the caller that the reader wrote, where there is one."""
+        stacks, own = self._heap.frames, None
+        if frame < 0:
+            return None
+        last = min(int(stacks.frames.first[row + 1]), frame + _MAX_CALLERS)
+        for at in range(frame, last):
+            for function in stacks.frame(at):
+                own = own or function
+                if not function.function.startswith(_RUNTIME):
+                    return function
+        return own
 
     def static(self, key: int, address: int, *, leads: bool) -> Step:
         """A package-level variable; ``leads``: the field at ``address`` leads on."""
