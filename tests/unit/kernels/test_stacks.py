@@ -183,10 +183,9 @@ def test_a_hole_in_the_stack(side: str) -> None:
     laid.sp = LOW + SIZE  # the frame lies behind the last page
     assert walk(side, code, [laid])[1] == [bits.OUTSIDE]
     memory = Memory()
-    w = _Walk(
-        *(np.array([v], dtype=np.uint64) for v in (laid.pc, LOW, 0, LOW, LOW + SIZE)),
-        np.array([bits.INNERMOST], dtype=np.uint8), np.zeros(1, dtype=np.uint8), np.zeros(1, dtype=np.int32), False,
-    )  # fmt: skip
+    pc, sp, lr, low, high = (np.array([v], dtype=np.uint64) for v in (laid.pc, LOW, 0, LOW, LOW + SIZE))
+    note = np.array([bits.INNERMOST], dtype=np.uint8)
+    w = _Walk(pc, sp, lr, low, high, note, np.zeros(1, dtype=np.uint8), np.zeros(1, dtype=np.int32), False)
     memory.add(1 << 30, 4096, memory.add_buffer(bytes(4096)), 0)
     w.learn(laid.pc, *code.facts[laid.pc])
     kernel(side, "stacks").unwind(memory.page_table(), w)
