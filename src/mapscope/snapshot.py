@@ -14,6 +14,7 @@ from mapscope.errors import UsageError
 from mapscope.evidence.core import Core
 from mapscope.findings.context import Context
 from mapscope.findings.model import Finding
+from mapscope.goruntime.frames import Goroutine
 from mapscope.goruntime.process import Process, open_process
 from mapscope.heap.chains import AllChains, Chain
 from mapscope.heap.holding import Dominator, Held, Holding
@@ -104,6 +105,23 @@ class Snapshot:
     def suspects(self) -> tuple[Dominator, ...]:
         """The few dominators that hold most of the heap."""
         return tuple(self.holding.suspects())
+
+    @cached_property
+    def goroutines(self) -> tuple[Goroutine, ...]:
+        """Every goroutine with its frames, dead ones too, in the runtime's order."""
+        return tuple(self._heap.frames)
+
+    def maps_by_goroutine(self) -> dict[int, tuple[int, int]]:
+        """Maps that only one goroutine's stack keeps: how many and their bytes, by the address of its g."""
+        columns = self.maps.columns
+        rows = self.holding.goroutine_rows(np.asarray(columns["address"], dtype=np.uint64))
+        sizes = np.asarray(columns["total_bytes"]).astype(np.int64)
+        address = self._heap.goroutines.address
+        out: dict[int, tuple[int, int]] = {}
+        for row in np.unique(rows[rows >= 0]).tolist():
+            mine = rows == row
+            out[int(address[row])] = (int(mine.sum()), int(sizes[mine].sum()))
+        return out
 
     def detail(self, address: int) -> MapDetail:
         """One map in full. UsageError when no map's header lies at ``address``."""

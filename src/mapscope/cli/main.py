@@ -31,6 +31,7 @@ _COMMANDS = {
     "map": "mapscope.cli.map",
     "chain": "mapscope.cli.chain",
     "dominators": "mapscope.cli.dominators",
+    "goroutines": "mapscope.cli.goroutines",
 }
 _EPILOG = """\b
 Examples:

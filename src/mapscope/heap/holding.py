@@ -18,6 +18,9 @@ from mapscope.heap.statics import Statics
 from mapscope.heap.steps import Step, Steps
 from mapscope.units import hex_addr
 
+_MAX_CLIMB = 64
+"""Dominators of a map that are looked at for one that is an iterator."""
+
 U8 = npt.NDArray[np.uint64]
 I8 = npt.NDArray[np.int64]
 
@@ -51,10 +54,13 @@ class Dominator:
 class Holding:
     """Questions about one heap. Addresses are of anything in the process that holds or is held."""
 
-    def __init__(self, heap: Heap, stack_maps: Mapping[int, str | None]) -> None:
-        """``stack_maps``: type of each map whose header lies on a stack, by address."""
+    def __init__(
+        self, heap: Heap, stack_maps: Mapping[int, str | None], iterators: Mapping[int, str | None] | None = None
+    ) -> None:
+        """``stack_maps``, ``iterators``: type of each map, of the map of each iterator, on a stack, by address."""
         self._heap = heap
         self._stack_maps = dict(sorted(stack_maps.items()))
+        self._iterators = dict(sorted((iterators or {}).items()))
 
     @cached_property
     def _statics(self) -> Statics:
@@ -64,7 +70,8 @@ class Holding:
     def graph(self) -> Graph:
         """The graph of live objects."""
         addresses = np.array(list(self._stack_maps), dtype=np.uint64)
-        return build_graph(self._heap, self._statics, addresses)
+        iterators = np.array(list(self._iterators), dtype=np.uint64)
+        return build_graph(self._heap, self._statics, addresses, iterators)
 
     @cached_property
     def dominators(self) -> Dominators:
@@ -73,7 +80,7 @@ class Holding:
 
     @cached_property
     def _steps(self) -> Steps:
-        return Steps(self._heap, self.graph, self._statics, self._stack_maps)
+        return Steps(self._heap, self.graph, self._statics, self._stack_maps | self._iterators)
 
     @cached_property
     def _chains(self) -> Chains:
@@ -105,6 +112,20 @@ class Holding:
         """Bytes that would be free without the object at ``address``."""
         node, _ = self._node(address)
         return int(self.dominators.retained[node]) if node >= 0 else 0
+
+    def pinned(self, iterator: int, owned: int) -> tuple[int, bool]:
+        """What only the iterator at an address keeps, in bytes, and whether the object at ``owned`` is among that."""
+        node = self.graph.roots.find(RootKind.ITERATOR, iterator)
+        nodes = self._nodes(np.array([iterator, owned], dtype=np.uint64)).tolist()
+        node = node if node >= 0 else nodes[0]
+        if node <= 0:
+            return 0, False
+        at = nodes[1]
+        for _ in range(_MAX_CLIMB):
+            if at <= 0 or at == node:
+                break
+            at = int(self.dominators.idom[at])
+        return int(self.dominators.retained[node]), at == node
 
     def held(self, addresses: Sequence[int]) -> list[Held | None]:
         """Chain, retained size and dominator of many objects at once; None for what is not live."""
@@ -194,6 +215,27 @@ class Holding:
                 "list maps with their addresses: mapscope maps EVIDENCE",
             )
         return -1, 0
+
+    @cached_property
+    def _tops(self) -> npt.NDArray[np.int32]:
+        """By node, its highest dominator below node 0. Pointer jumping: a list of n objects takes log n rounds."""
+        idom = self.dominators.idom
+        top = np.where(idom > 0, idom, np.arange(len(idom), dtype=np.int32))
+        while True:
+            higher = top[top]
+            if np.array_equal(higher, top):
+                return top
+            top = higher
+
+    def goroutine_rows(self, addresses: U8) -> I8:
+        """Row of the goroutine whose stack every chain to each object or map passes; -1 where there is no such one."""
+        nodes = self._nodes(addresses)
+        roots = self.graph.roots
+        top = self._tops[np.maximum(nodes, 0)]
+        is_root = (nodes >= 0) & (top > 0) & (top < self.graph.base)
+        at = np.where(is_root, top, 0)
+        stack = np.isin(roots.kind[at], [RootKind.GOROUTINE, RootKind.UNSURE_STACK]) & is_root
+        return np.where(stack, roots.key[at].astype(np.int64), -1)
 
     def _row(self, address: int) -> int | None:
         """Row of the goroutine on whose stack the address lies."""

@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 
 from mapscope.report.document import SCHEMA, ChainDocument, Document, DominatorsDocument, MapDocument, MapsDocument
+from mapscope.report.goroutine_document import GoroutinesDocument
 
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) for the documents of all commands, which lie under ``$defs``."""
-    documents = (Document, MapsDocument, MapDocument, ChainDocument, DominatorsDocument)
+    documents = (Document, MapsDocument, MapDocument, ChainDocument, DominatorsDocument, GoroutinesDocument)
     _, components = msgspec.json.schema_components(documents, ref_template="#/$defs/{name}")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -1,0 +1,53 @@
+"""``mapscope goroutines``: who runs and who waits, and which maps only its stack keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from mapscope.cli.opening import open_evidence, watched
+from mapscope.cli.options import chosen_format, format_option, output_options
+from mapscope.cli.output import check_target, text_pieces, wants_colour, write
+
+_EPILOG = """\b
+Examples:
+  mapscope goroutines core.4242
+  mapscope goroutines core.4242 ./service --holding-maps
+  mapscope goroutines core.4242 -f json -o goroutines.json"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("evidence")
+@click.argument("executable", required=False)
+@click.option("--holding-maps", is_flag=True, help="Only those whose stack alone keeps a map alive.")
+@format_option("text", "json")
+@output_options
+def command(
+    evidence: str, executable: str | None, holding_maps: bool, form: str | None, output: str | None, force: bool
+) -> int:
+    """List the goroutines of EVIDENCE with their frames.
+
+    Wait times are lower bounds: the collector stamps them. Goroutines with the same stack are shown together; those
+    whose stack alone keeps maps alive come first.
+    """
+    check_target(output, force)
+    with watched() as progress:
+        snapshot = open_evidence(evidence, executable, progress)
+        if progress is not None:
+            progress("goroutines", 0, 0)
+        held = snapshot.maps_by_goroutine()
+        everyone = snapshot.goroutines
+    found = [one for one in everyone if one.status != "dead" and (not holding_maps or one.address in held)]
+    from mapscope.report.build import to_json
+    from mapscope.report.goroutines_view import build_goroutines, render
+    from mapscope.report.style import Style
+
+    document = build_goroutines(snapshot, found, held, sum(one.status != "dead" for one in everyone))
+    pieces: Iterable[bytes]
+    if chosen_format(form, output, ("text", "json")) == "json":
+        pieces = [to_json(document)]
+    else:
+        pieces = text_pieces(render(document, (), Style(wants_colour(output))), output)
+    write(pieces, output, force)
+    return 0

@@ -1,0 +1,111 @@
+"""``mapscope goroutines``: who runs, who waits where and since when, and which maps only its stack keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from mapscope.goruntime.frames import Goroutine
+from mapscope.report import document as doc
+from mapscope.report.build import evidence, process, tool
+from mapscope.report.escape import clean
+from mapscope.report.goroutine_document import FrameRow, GoroutineRow, GoroutinesDocument
+from mapscope.report.source import Source
+from mapscope.report.style import WIDTH, Style, shorten
+from mapscope.report.text import next_commands
+from mapscope.units import hex_addr, human_bytes
+
+_SHOWN_FRAMES = 12
+_SHOWN_IDS = 8
+
+
+def build_goroutines(
+    source: Source, found: Sequence[Goroutine], held: Mapping[int, tuple[int, int]], total: int
+) -> GoroutinesDocument:
+    """The document of ``found``; ``held``: maps and bytes that only a goroutine's stack keeps, by address of its g."""
+    return GoroutinesDocument(
+        schema=doc.SCHEMA,
+        tool=tool(),
+        evidence=evidence(source),
+        process=process(source),
+        total=total,
+        goroutines=[_row(one, held.get(one.address, (0, 0))) for one in found],
+    )
+
+
+def _row(one: Goroutine, held: tuple[int, int]) -> GoroutineRow:
+    created = f"{clean(one.creator_function)} at {clean(one.creator_file or '?')}:{one.creator_line}" if (
+        one.creator_function
+    ) else None  # fmt: skip
+    return GoroutineRow(
+        id=one.id,
+        address=hex_addr(one.address),
+        status=one.status,
+        wait_reason=None if one.wait_reason is None else clean(one.wait_reason),
+        wait_seconds=one.wait_seconds,
+        system=one.system,
+        created_by=created,
+        parent=one.parent,
+        frames=[
+            FrameRow(
+                function=clean(frame.function),
+                file=clean(frame.file),
+                line=frame.line,
+                pc=hex_addr(frame.pc),
+                inlined=frame.inlined,
+                conservative=frame.conservative,
+            )
+            for frame in one.frames
+        ],
+        problem=one.problem,
+        maps=held[0],
+        map_bytes=held[1],
+    )
+
+
+def render(document: GoroutinesDocument, commands: Sequence[str] = (), style: Style | None = None) -> Iterator[str]:
+    """Goroutines with one stack together: those that hold maps first, then the largest groups."""
+    style = style or Style()
+    shown = len(document.goroutines)
+    yield style.head("GOROUTINES") + f" {shown:,} of {document.total:,} (the runtime's own are left out of the text)"
+    groups: dict[tuple[object, ...], list[GoroutineRow]] = {}
+    for row in document.goroutines:
+        if not row.system or row.maps:
+            key = (row.status, row.wait_reason, row.problem, *((f.function, f.line) for f in row.frames))
+            groups.setdefault(key, []).append(row)
+    ordered = sorted(groups.values(), key=lambda rows: (-sum(r.map_bytes for r in rows), -len(rows), rows[0].id))
+    for rows in ordered:
+        yield ""
+        yield from _group(rows, style)
+    if not ordered:
+        yield "  None to show: the evidence lists no goroutine, or none that holds a map."
+    yield from next_commands(commands, style)
+
+
+def _group(rows: Sequence[GoroutineRow], style: Style) -> Iterator[str]:
+    first = rows[0]
+    ids = ", ".join(str(row.id) for row in rows[:_SHOWN_IDS]) + (", …" if len(rows) > _SHOWN_IDS else "")
+    waits = [row.wait_seconds for row in rows if row.wait_seconds is not None]
+    state = first.wait_reason or first.status
+    longest = f", at least {_duration(max(waits))}" if waits else ""
+    name = "goroutine" if len(rows) == 1 else f"{len(rows):,} goroutines"
+    yield style.name(f"{name} {ids}") + f" [{state}{longest}]"
+    maps, size = sum(row.maps for row in rows), sum(row.map_bytes for row in rows)
+    if maps:
+        yield style.bad(f"  only this stack keeps {maps:,} map{'s' if maps > 1 else ''} of {human_bytes(size)}")
+    if first.problem:
+        yield f"  not readable: {first.problem}"
+    for frame in first.frames[:_SHOWN_FRAMES]:
+        mark = " (conservative)" if frame.conservative else ""
+        yield "  " + shorten(f"{frame.function}{mark}", WIDTH - 2)
+        yield "      " + shorten(f"{frame.file}:{frame.line}", WIDTH - 6)
+    if len(first.frames) > _SHOWN_FRAMES:
+        yield f"  and {len(first.frames) - _SHOWN_FRAMES:,} more frames"
+    if first.created_by:
+        yield "  made by " + shorten(first.created_by, WIDTH - 10)
+
+
+def _duration(seconds: float) -> str:
+    """``41 minutes``, as Go's own traces say it, with seconds below two minutes."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
