@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.toolchain, pytest.mark.slow, pytest.mark.timeout(600)]
 
 _HEAD = re.compile(r"goroutine (\d+) .*?\[([^\],]*)(.*)\]:")
 _PLACE = re.compile(r"\t(.*):(\d+)(?: \+0x[0-9a-f]+)?(?: fp=0x([0-9a-f]+) sp=0x([0-9a-f]+) pc=0x([0-9a-f]+))?")
-_MOVES = {"running", "runnable", "preempted"}
+MOVES = {"running", "runnable", "preempted"}
 """States of a goroutine that is not blocked: which of them depends on the instant."""
 _NEAR = 4096
 """Bytes: what the program may allocate after its last collection."""
@@ -136,6 +136,12 @@ def shown(function: str, first: bool) -> bool:
     return not function.startswith("runtime.") or function.removeprefix("runtime.")[:1].isupper()
 
 
+def machine_frames(stacks: Stacks, row: int) -> list[tuple[int, int, int]]:
+    """pc, sp and fp of every machine frame of a goroutine."""
+    frames, at = stacks.frames, slice(int(stacks.frames.first[row]), int(stacks.frames.first[row + 1]))
+    return list(zip(frames.pc[at].tolist(), frames.sp[at].tolist(), frames.fp[at].tolist(), strict=True))
+
+
 def blocked(seen: Seen) -> dict[int, tuple[Goroutine, Told]]:
     """Goroutines that stand still: ours and the runtime's, by id. The first one goes on to wait for its input."""
     told = parse(seen.truth["stacks"])
@@ -143,7 +149,7 @@ def blocked(seen: Seen) -> dict[int, tuple[Goroutine, Told]]:
     return {
         one.id: (one, told[one.id])
         for one in seen.stacks
-        if one.id in told and one.id != 1 and told[one.id].status not in _MOVES
+        if one.id in told and one.id != 1 and told[one.id].status not in MOVES
     }
 
 
@@ -165,7 +171,7 @@ def test_states_and_reasons(seen: Seen) -> None:
     }
     assert seen.role("syscall").status == "syscall"
     assert seen.role("io").wait_reason == "IO wait"
-    assert {seen.role(name).status for name in ("spin", "spin-dead", "spin-live", "spin-range")} <= _MOVES
+    assert {seen.role(name).status for name in ("spin", "spin-dead", "spin-live", "spin-range")} <= MOVES
 
 
 def test_functions_files_and_lines(seen: Seen) -> None:
@@ -268,11 +274,8 @@ def test_machine_frames(seen: Seen, variant: Variant) -> None:
     told = parse(seen.crash)
     compared = 0
     for row, one in enumerate(seen.stacks):
-        if one.id not in told or told[one.id].status in _MOVES or not told[one.id].machine:
+        if one.id not in told or told[one.id].status in MOVES or not told[one.id].machine:
             continue
-        at = slice(seen.stacks.frames.first[row], seen.stacks.frames.first[row + 1])
-        frames = seen.stacks.frames
-        ours = list(zip(frames.pc[at].tolist(), frames.sp[at].tolist(), frames.fp[at].tolist(), strict=True))
-        assert ours == list(dict.fromkeys(told[one.id].machine)), one.id
+        assert machine_frames(seen.stacks, row) == list(dict.fromkeys(told[one.id].machine)), one.id
         compared += 1
     assert compared >= 30
