@@ -12,7 +12,7 @@ from mapscope._kernels import load
 from mapscope.goruntime.index import HeapIndex
 from mapscope.goruntime.layout import Layouts
 from mapscope.maps.headers import read_headers
-from mapscope.maps.model import COLUMNS, FLAG_SAME_SIZE_GROW, Generation, MapTable, Place
+from mapscope.maps.model import COLUMNS, FLAG_SAME_SIZE_GROW, Generation, Map, MapTable, Place
 from mapscope.maps.sizes import Allocator, classic_needed, swiss_needed
 from mapscope.maps.types import MapShape
 
@@ -46,6 +46,11 @@ class Decoder:
         there = ids >= 0
         out[there] = self.index.sizes_of(ids[there])
         return out
+
+
+def one_map(found: Map, names: Sequence[str]) -> dict[str, npt.NDArray[np.uint64]]:
+    """Columns of one map as the kernels' input rows want them; a negative (damaged) field becomes a huge one."""
+    return {name: np.array([getattr(found, name) & (1 << 64) - 1], dtype=np.uint64) for name in names}
 
 
 def classic_rows(

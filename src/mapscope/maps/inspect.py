@@ -6,7 +6,7 @@ import numpy as np
 
 from mapscope._kernels import load
 from mapscope.heap.model import Heap
-from mapscope.maps.decode import CLASSIC_OUT, SWISS_OUT, classic_rows, swiss_rows
+from mapscope.maps.decode import CLASSIC_OUT, SWISS_OUT, classic_rows, one_map, swiss_rows
 from mapscope.maps.detail import MapDetail, TableDetail
 from mapscope.maps.find import MapSet
 from mapscope.maps.kinds import sample_kinds
@@ -53,10 +53,6 @@ def _how(found: Map) -> str:
     return f"found by shape {place}: every field fits, and the live cells in its arrays are as many as its count"
 
 
-def _columns(found: Map, names: tuple[str, ...]) -> dict[str, np.ndarray[tuple[int], np.dtype[np.uint64]]]:
-    return {name: np.array([getattr(found, name)], dtype=np.uint64) for name in names}
-
-
 def _trim(values: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> tuple[int, ...]:
     last = np.flatnonzero(values)
     return tuple(int(v) for v in values[: int(last[-1]) + 1]) if len(last) else ()
@@ -64,7 +60,7 @@ def _trim(values: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> tuple[int, ...
 
 def _classic(heap: Heap, maps: MapSet, found: Map, shape: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     which = np.array([shape], dtype=np.int64)
-    rows = classic_rows(_columns(found, ("B", "flags", "buckets", "oldbuckets", "count")), maps.shapes, which)
+    rows = classic_rows(one_map(found, ("B", "flags", "buckets", "oldbuckets", "count")), maps.shapes, which)
     out = np.zeros(len(CLASSIC_OUT), dtype=np.uint64)
     occupancy = np.zeros(_OCCUPANCY, dtype=np.uint64)
     chains = np.zeros(_CHAINS, dtype=np.uint64)
@@ -74,7 +70,7 @@ def _classic(heap: Heap, maps: MapSet, found: Map, shape: int) -> tuple[tuple[in
 
 def _swiss(heap: Heap, maps: MapSet, found: Map, shape: int) -> tuple[tuple[int, ...], tuple[TableDetail, ...]]:
     which = np.array([shape], dtype=np.int64)
-    rows = swiss_rows(_columns(found, ("dirPtr", "dirLen")), maps.shapes, which, True)
+    rows = swiss_rows(one_map(found, ("dirPtr", "dirLen")), maps.shapes, which, True)
     out = np.zeros(len(SWISS_OUT), dtype=np.uint64)
     occupancy = np.zeros(9, dtype=np.uint64)
     tables = np.zeros((_TABLES, 8), dtype=np.uint64)

@@ -6,7 +6,7 @@ import numpy as np
 
 from mapscope._kernels import load
 from mapscope.heap.model import Heap
-from mapscope.maps.decode import classic_rows, swiss_rows
+from mapscope.maps.decode import classic_rows, one_map, swiss_rows
 from mapscope.maps.facts import StaleValues, StringKeys
 from mapscope.maps.find import MapSet
 from mapscope.maps.model import Map
@@ -27,10 +27,7 @@ class Queries:
         shape = int(self._maps.shape_of[found.row])
         if shape < 0 or not self._maps.shapes[shape].key_is_string:
             return None
-        columns = {
-            name: np.array([getattr(found, name)], dtype=np.uint64)
-            for name in ("B", "flags", "buckets", "oldbuckets", "count", "dirPtr", "dirLen")
-        }
+        columns = one_map(found, ("B", "flags", "buckets", "oldbuckets", "count", "dirPtr", "dirLen"))
         which = np.array([shape], dtype=np.int64)
         if self._maps.swiss:
             one = swiss_rows(columns, self._maps.shapes, which, True)
