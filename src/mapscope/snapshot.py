@@ -24,6 +24,8 @@ from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo
 from mapscope.maps.detail import MapDetail
 from mapscope.maps.find import MapSet, find_maps
 from mapscope.maps.inspect import describe_map
+from mapscope.maps.iterators import find_iterators, on_stacks, weigh
+from mapscope.maps.itermodel import MapIterator
 from mapscope.maps.model import MapTable, Place
 from mapscope.maps.queries import Queries
 
@@ -76,7 +78,17 @@ class Snapshot:
         """Graph, dominators and chains, each made when it is first asked for."""
         columns = self.maps.columns
         rows = np.flatnonzero(columns["place"] == Place.STACK).tolist()
-        return Holding(self._heap, {self.maps[row].address: self.maps[row].type_name for row in rows})
+        on_stack = {self.maps[row].address: self.maps[row].type_name for row in rows}
+        return Holding(self._heap, on_stack, on_stacks(self._iterators))
+
+    @cached_property
+    def _iterators(self) -> tuple[MapIterator, ...]:
+        return find_iterators(self._heap, self._maps)
+
+    @cached_property
+    def iterators(self) -> tuple[MapIterator, ...]:
+        """Iterators over maps in frames and on the heap, by address, with what only each of them keeps."""
+        return weigh(self._iterators, self.holding) if self._iterators else ()
 
     def chain(self, address: int) -> Chain:
         """The shortest chain from a root to what lies at ``address``; its last step is the object.

@@ -1,7 +1,7 @@
 """The graph of live objects: who points to whom, from one node above all roots down to the last object.
 
 Node 0 stands above all. Then come the *groups* of roots, in a fixed order: variables, goroutine stacks, objects with
-a finalizer, records of the runtime, maps whose header lies on a stack (see RootKind). Then every marked object, in the
+a finalizer, records of the runtime, maps and iterators on stacks (see RootKind). Then every marked object, in the
 order of object ids. Edges are kept as CSR: those of node i end in ``targets[offsets[i]:offsets[i + 1]]``.
 """
 
@@ -44,11 +44,13 @@ class RootKind(IntEnum):
     """A record of the runtime: a finalizer, a cleanup, a weak handle. Key: its address."""
     MAP = 5
     """A map's header on a stack; its group lies below that of the goroutine. Key: its address."""
-    UNSURE = 6
+    ITERATOR = 6
+    """An iterator over a map on a stack; its group, too, lies below that of the goroutine. Key: its address."""
+    UNSURE = 7
     """Above the next kind. Ways through it are taken only where there is no other. Key: 0."""
-    UNSURE_STACK = 7
+    UNSURE_STACK = 8
     """Words of a stack that only a conservative scan takes for pointers. Key: row of the goroutine."""
-    UNKNOWN = 8
+    UNKNOWN = 9
     """What was marked although no root above reaches it. Key: 0."""
 
 
@@ -162,8 +164,8 @@ class Graph:
         return after
 
 
-def build_graph(heap: Heap, statics: Statics, stack_maps: U8) -> Graph:
-    """The graph of ``heap``. ``stack_maps``: ascending addresses of map headers that lie on stacks.
+def build_graph(heap: Heap, statics: Statics, stack_maps: U8, iterators: U8) -> Graph:
+    """The graph of ``heap``. ``stack_maps``, ``iterators``: ascending addresses of those that lie on stacks.
 
     Raises LayoutError when the heap has more than two thousand million live objects.
     """
@@ -171,7 +173,7 @@ def build_graph(heap: Heap, statics: Statics, stack_maps: U8) -> Graph:
     directory = np.zeros(2 * (index.nobjects // 64 + 1), dtype=np.uint64)
     live = kernels.number(heap.state.flags, directory)
     words = _Words.join([_static_words(heap, statics, directory), _stack_words(heap)])
-    roots = _groups(heap, stack_maps, words)
+    roots = _groups(heap, stack_maps, iterators, words)
     graph = _connect(heap, directory, live, roots)
     lost = np.flatnonzero(graph.before < 0)
     if not len(lost):
@@ -255,21 +257,26 @@ class _Groups:
         )
 
 
-def _groups(heap: Heap, stack_maps: U8, words: _Words) -> _Groups:
-    """Numbers the groups. A map's group hangs on its goroutine's, which may have no word of its own."""
+def _groups(heap: Heap, stack_maps: U8, iterators: U8, words: _Words) -> _Groups:
+    """Numbers the groups. Those of a map and of an iterator hang on their goroutine's, which may have no own word."""
     own = np.stack([words.kind.astype(np.uint64), words.key], axis=1)
-    header = _stack_map_of(heap, stack_maps, words) if len(stack_maps) else np.zeros(len(own), dtype=np.uint64)
     pairs = own.copy()
-    pairs[header != 0, 0], pairs[header != 0, 1] = RootKind.MAP, header[header != 0]
-    inner, owners = np.unique(np.column_stack([header, own])[header != 0], axis=0), own[:0]
+    name = "swissmap" if heap.process.types.swiss_maps else "hmap"
+    for kind, starts, struct in ((RootKind.MAP, stack_maps, name), (RootKind.ITERATOR, iterators, "mapiter")):
+        if len(starts):
+            start = _start_of(starts, np.uint64(heap.process.layouts.struct(struct).size), words)
+            pairs[start != 0, 0], pairs[start != 0, 1] = kind, start[start != 0]
+    inside = (pairs != own).any(axis=1)
+    inner, owners = np.unique(np.column_stack([pairs, own])[inside], axis=0), own[:0]
     if len(inner):
-        inner = inner[np.concatenate([[True], inner[1:, 0] != inner[:-1, 0]])]  # the surest kind comes first
-        owners = inner[:, 1:]
+        fresh = (inner[1:, :2] != inner[:-1, :2]).any(axis=1)
+        owners = inner[np.concatenate([[True], fresh])][:, 2:]  # the surest kind comes first
     hub = np.array([[RootKind.UNSURE, 0]], dtype=np.uint64)[: int((words.kind == RootKind.UNSURE_STACK).any())]
     groups, which = np.unique(np.concatenate([pairs, owners, hub]), axis=0, return_inverse=True)
     which = which.reshape(-1) + 1
     parent = np.zeros(len(groups), dtype=np.int32)
-    parent[groups[:, 0] == RootKind.MAP] = which[len(pairs) : len(pairs) + len(owners)]
+    held = (groups[:, 0] == RootKind.MAP) | (groups[:, 0] == RootKind.ITERATOR)
+    parent[held] = which[len(pairs) : len(pairs) + len(owners)]
     parent[groups[:, 0] == RootKind.UNSURE_STACK] = which[-1] if len(hub) else 0
     which = which[: len(pairs)]
     order = np.lexsort((words.address, which))
@@ -279,11 +286,9 @@ def _groups(heap: Heap, stack_maps: U8, words: _Words) -> _Groups:
     )  # fmt: skip
 
 
-def _stack_map_of(heap: Heap, stack_maps: U8, words: _Words) -> U8:
-    """Address of the map header on a stack that each word lies in, 0 for none."""
-    name = "swissmap" if heap.process.types.swiss_maps else "hmap"
-    size = np.uint64(heap.process.layouts.struct(name).size)
-    at = stack_maps[np.maximum(np.searchsorted(stack_maps, words.address, side="right") - 1, 0)]
+def _start_of(starts: U8, size: np.uint64, words: _Words) -> U8:
+    """Address of the map header or iterator on a stack that each word lies in, 0 for none."""
+    at = starts[np.maximum(np.searchsorted(starts, words.address, side="right") - 1, 0)]
     stack = (words.kind == RootKind.GOROUTINE) | (words.kind == RootKind.UNSURE_STACK)
     return np.where(stack & (words.address >= at) & (words.address - at < size), at, np.uint64(0))
 

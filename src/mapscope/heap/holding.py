@@ -113,19 +113,29 @@ class Holding:
         node, _ = self._node(address)
         return int(self.dominators.retained[node]) if node >= 0 else 0
 
-    def pinned(self, iterator: int, owned: int) -> tuple[int, bool]:
-        """What only the iterator at an address keeps, in bytes, and whether the object at ``owned`` is among that."""
-        node = self.graph.roots.find(RootKind.ITERATOR, iterator)
-        nodes = self._nodes(np.array([iterator, owned], dtype=np.uint64)).tolist()
-        node = node if node >= 0 else nodes[0]
-        if node <= 0:
-            return 0, False
-        at = nodes[1]
+    def pinned(self, iterator: int) -> int:
+        """Bytes that only the iterator at an address keeps: its words on the stack, or its object."""
+        node = self._iterator(iterator)
+        return int(self.dominators.retained[node]) if node > 0 else 0
+
+    def kept_by(self, address: int, iterator: int, row: int) -> str:
+        """Who alone keeps what lies at an address: ``iterator``; ``stack``, that of the goroutine; or "" for others."""
+        roots = self.graph.roots
+        stacks = {roots.find(kind, row) for kind in (RootKind.GOROUTINE, RootKind.UNSURE_STACK)} if row >= 0 else set()
+        (at,) = self._nodes(np.array([address], dtype=np.uint64)).tolist()
         for _ in range(_MAX_CLIMB):
-            if at <= 0 or at == node:
+            if at <= 0:
                 break
+            if at == self._iterator(iterator):
+                return "iterator"
+            if at in stacks:
+                return "stack"
             at = int(self.dominators.idom[at])
-        return int(self.dominators.retained[node]), at == node
+        return ""
+
+    def _iterator(self, address: int) -> int:
+        node = self.graph.roots.find(RootKind.ITERATOR, address)
+        return node if node >= 0 else int(self._nodes(np.array([address], dtype=np.uint64))[0])
 
     def held(self, addresses: Sequence[int]) -> list[Held | None]:
         """Chain, retained size and dominator of many objects at once; None for what is not live."""

@@ -169,7 +169,7 @@ class StepRow(Struct, frozen=True, gc=False):
     kind: Annotated[
         str,
         Meta(
-            description="global, goroutine, map (header on a stack), finalizer, runtime, register, unknown; object; "
+            description="global, goroutine, map or iterator (on a stack), finalizer, runtime, register, unknown; object; "
             "skipped (name says how many steps are left out)."
         ),
     ]

@@ -74,6 +74,8 @@ def step_text(step: doc.StepRow) -> str:
         )
     elif step.kind == "map":
         parts.append(f"{clean(step.type or 'map')} on the stack")
+    elif step.kind == "iterator":
+        parts.append(f"iterator over {clean(step.type or 'a map')} on the stack")
     elif step.kind == "global":
         parts.append(_global_text(step))
     else:
