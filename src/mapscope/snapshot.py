@@ -15,6 +15,7 @@ from mapscope.evidence.core import Core
 from mapscope.findings.context import Context
 from mapscope.findings.model import Finding
 from mapscope.goruntime.frames import Goroutine
+from mapscope.goruntime.identity import Identity, identify
 from mapscope.goruntime.process import Process, open_process
 from mapscope.heap.chains import AllChains, Chain
 from mapscope.heap.holding import Dominator, Held, Holding
@@ -72,6 +73,11 @@ class Snapshot:
         return rules.run(
             Context(self.maps, self._process.layouts.release, self.heap.live_bytes, Queries(self._heap, self._maps))
         )
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Which process and program this is, to be compared with that of another snapshot."""
+        return identify(self._process)
 
     @cached_property
     def holding(self) -> Holding:
