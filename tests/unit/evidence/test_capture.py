@@ -72,8 +72,9 @@ sys.stdin.read()
 
 # Takes a core and stops for ever in the middle of it.
 HANGING = """
-import sys, threading
+import signal, sys, threading
 from mapscope.evidence.capture import capture
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
 def progress(done, total):
     print("copying", flush=True)
     threading.Event().wait()
@@ -297,13 +298,16 @@ def test_gdb_opens_it(target: Target, tmp_path: Path):
 def test_killing_the_capturer_leaves_the_process_running(target: Target, tmp_path: Path, end: signal.Signals):
     command = [sys.executable, "-c", HANGING, str(target.pid), str(tmp_path / "core")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as capturer:
-        assert capturer.stdout is not None
-        assert capturer.stdout.readline() == "copying\n"
-        assert procfs.status(target.pid).state == "t"
-        with pytest.raises(EvidenceError, match="traced already"):
-            capture(target.pid, tmp_path / "second")
-        capturer.send_signal(end)
-        capturer.wait(30)
+        try:
+            assert capturer.stdout is not None
+            assert capturer.stdout.readline() == "copying\n"
+            assert procfs.status(target.pid).state == "t"
+            with pytest.raises(EvidenceError, match="traced already"):
+                capture(target.pid, tmp_path / "second")
+            capturer.send_signal(end)
+            capturer.wait(30)
+        finally:
+            capturer.kill()
     assert target.answers()
     target.wait_for_state("SR")
     assert not (tmp_path / "core").exists()
