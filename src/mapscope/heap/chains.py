@@ -105,8 +105,9 @@ class Chains:
         above = int(before[tail[-1]])
         if above == 0:
             return (), 0, self._visible(tail[::-1])
-        depth, head = self._start(above, before)
-        return self._visible(head), depth - len(head) + len(tail) - TAIL, tuple(tail[TAIL - 1 :: -1])
+        depth, start = self._start(above, before)
+        head = (*start, *tail[: TAIL - 1 : -1])[:HEAD]
+        return self._visible(head), depth + len(tail) - TAIL - len(head), tuple(tail[TAIL - 1 :: -1])
 
     def _start(self, node: int, before: I4) -> tuple[int, tuple[int, ...]]:
         """How many nodes the way to ``node`` has, and its first ones; every node is climbed over once."""
@@ -139,7 +140,7 @@ class Chains:
         for head, skipped, tail in paths:
             steps = [wanted[pair] for pair in _pairs(head, -2 if skipped else -1)]
             if skipped:
-                steps.append(Step("skipped", 0, None, None, f"{skipped} steps left out"))
+                steps.append(Step("skipped", 0, None, None, f"{skipped} step{'s' if skipped > 1 else ''} left out"))
             out.append((*steps, *(wanted[pair] for pair in _pairs(tail, -1))))
         return out
 
