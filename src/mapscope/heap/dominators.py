@@ -63,7 +63,7 @@ class Dominators:
         """Nodes with ``node`` as immediate dominator, the one that retains most first."""
         found: I8 = np.flatnonzero(self.idom == node)
         found = found[found != 0]
-        order: I8 = np.argsort(self.retained[found], kind="stable")[::-1]
+        order: I8 = np.argsort(~self.retained[found], kind="stable")
         return found[order]
 
     def largest(self, top: int) -> I8:

@@ -1,0 +1,72 @@
+"""Variables by address: names where there are any, whole words where there are none."""
+
+from __future__ import annotations
+
+import struct
+from types import SimpleNamespace
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mapscope.binary.symbols import SymbolTable
+from mapscope.goruntime.dwarftypes import Variable
+from mapscope.heap.statics import Statics
+
+BIAS = 0x10000
+DATA, BSS, END = 0x500000 + BIAS, 0x510000 + BIAS, 0x520000 + BIAS
+MODULE = SimpleNamespace(
+    noptrdata=0, enoptrdata=0, data=DATA, edata=BSS, bss=BSS, ebss=END, noptrbss=END, enoptrbss=END + 64
+)
+
+
+def symbols(*rows: tuple[str, int, int]) -> SymbolTable:
+    """A symbol table of objects: name, static address, size."""
+    table, strings = b"", b"\0"
+    for name, value, size in rows:
+        table += struct.pack("<IBBHQQ", len(strings), 0x11, 0, 5, value, size)
+        strings += name.encode() + b"\0"
+    return SymbolTable(table, strings, 0, len(strings))
+
+
+def statics(variables: list[Variable], *rows: tuple[str, int, int]) -> Statics:
+    elf = SimpleNamespace(symbols=symbols(*rows))
+    return Statics(SimpleNamespace(modules=[MODULE], bias=BIAS, executable=SimpleNamespace(elf=elf)), variables)
+
+
+def test_dwarf_comes_before_symbols_and_both_before_words():
+    found = statics(
+        [Variable("main.srv", DATA + 64, 7, "main.Server", 48)],
+        ("main.srv", DATA + 64 - BIAS, 48),
+        ("main.old", BSS + 8 - BIAS, 16),
+        ("runtime.etext", 0x400000, 8),
+    )
+    here = found.at(DATA + 72)
+    assert here is not None
+    assert (here.name, here.address, here.offset, here.type_id, here.type_name) == (
+        "main.srv", DATA + 64, 8, 7, "main.Server"
+    )  # fmt: skip
+    symbol = found.at(BSS + 16)
+    assert symbol is not None
+    assert (symbol.name, symbol.offset, symbol.type_id, symbol.section) == ("main.old", 8, -1, "bss")
+    bare = found.at(BSS + 0x1A25)
+    assert bare is not None
+    assert (bare.name, bare.address, bare.offset, bare.section_offset) == (None, BSS + 0x1A20, 5, 0x1A20)
+    assert found.at(0x400000 + BIAS) is None
+    assert found.at(END + 64) is None
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 500), st.integers(1, 300)), max_size=8),
+    asked=st.lists(st.integers(DATA - 16, DATA + 700), min_size=1, max_size=40),
+)
+def test_starts_agree_with_at(rows, asked):
+    found = statics([Variable(f"v{n}", DATA + low, n, "T", size) for n, (low, size) in enumerate(rows)])
+    starts, inside = found.starts(np.array(asked, dtype=np.uint64))
+    for address, start, there in zip(asked, starts.tolist(), inside.tolist(), strict=True):
+        one = found.at(address)
+        assert there == (address >= DATA)
+        assert (one is not None) == there
+        if one is not None:
+            assert one.address == start
+            assert one.address + one.offset == address
