@@ -26,16 +26,8 @@ def tree(edges: dict[int, list[int]], sizes: dict[int, int]) -> Dominators:
         def shallow(self):
             return np.array([sizes.get(node, 0) for node in range(nodes)], dtype=np.uint64)
 
-    return Dominators(
-        Sized(
-            None,
-            none.astype(np.uint64),
-            roots,
-            offsets,
-            np.array(functools.reduce(operator.iadd, ends, []), np.int32),
-            none,
-        )
-    )
+    targets = np.array([t for each in ends for t in each], dtype=np.int32)
+    return Dominators(Sized(None, none.astype(np.uint64), roots, offsets, targets, none))
 
 
 def kinds(found: Dominators, of: dict[int, int]) -> np.ndarray:
