@@ -6,7 +6,6 @@ which of those the collector has freed.
 
 from __future__ import annotations
 
-import functools
 import re
 import tempfile
 import time
@@ -43,6 +42,7 @@ class Told:
     machine: list[tuple[int, int, int]]
     creator: tuple[str, str, int] | None
     parent: int | None
+    locked: bool
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,6 @@ def variants() -> list[Any]:
     return [pytest.param(run, id=str(run), marks=pytest.mark.xdist_group(f"goroutines-{run}")) for run in runs]
 
 
-@functools.lru_cache(maxsize=1)
 def observe(variant: Variant) -> Seen:
     """Builds, runs, takes the core and reads it."""
     executable = harness.build("goroutines", variant)
@@ -91,15 +90,15 @@ def observe(variant: Variant) -> Seen:
         return Seen(truth, crash, read_heap(process), seconds)
 
 
-@pytest.fixture(params=variants())
+@pytest.fixture(scope="module", params=variants())
 def variant(request: pytest.FixtureRequest) -> Variant:
     """One way to build, run and take evidence."""
     return request.param  # type: ignore[no-any-return]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def seen(variant: Variant) -> Seen:
-    """The run of this variant, shared by the tests of one worker."""
+    """The run of this variant. The scope makes pytest take one variant after the other, not one test after another."""
     return observe(variant)
 
 
@@ -111,7 +110,7 @@ def parse(text: str) -> dict[int, Told]:
     for at in heads:
         head = _HEAD.match(lines[at])
         assert head is not None
-        one = Told(head[2].removesuffix(" (scan)"), [], [], None, None)
+        one = Told(head[2].removesuffix(" (scan)"), [], [], None, None, ", locked to thread" in head[3])
         creator, parent = None, None
         at += 1
         while at + 1 < len(lines) and (place := _PLACE.match(lines[at + 1])):
@@ -125,7 +124,7 @@ def parse(text: str) -> dict[int, Told]:
             one.frames.append(("runtime.gopanic" if function == "panic" else function, place[1], int(place[2])))
             if place[3]:
                 one.machine.append((int(place[5], 16), int(place[4], 16), int(place[3], 16)))
-        told[int(head[1])] = Told(one.status, one.frames, one.machine, creator, parent)
+        told[int(head[1])] = Told(one.status, one.frames, one.machine, creator, parent, one.locked)
     return told
 
 
@@ -169,6 +168,10 @@ def test_states_and_reasons(seen: Seen) -> None:
     assert {one: ours.wait_reason or ours.status for one, (ours, _) in pairs.items()} == {
         one: theirs.status for one, (_, theirs) in pairs.items()
     }
+    assert {one for one, (ours, _) in pairs.items() if ours.locked} == {
+        one for one, (_, theirs) in pairs.items() if theirs.locked
+    }
+    assert seen.role("locked").locked
     assert seen.role("syscall").status == "syscall"
     assert seen.role("io").wait_reason == "IO wait"
     assert {seen.role(name).status for name in ("spin", "spin-dead", "spin-live", "spin-range")} <= MOVES

@@ -67,6 +67,8 @@ class Goroutine:
     """Id of the goroutine that made it; None before Go 1.21."""
     start_function: str | None
     """The function it was made to run."""
+    locked: bool
+    """It is locked to its thread (runtime.LockOSThread)."""
     frames: tuple[Frame, ...]
     """Innermost first. Code that the compiler generated and ``runtime.goexit`` are left out."""
     problem: str | None
@@ -125,6 +127,7 @@ class Stacks:
             creator_line=made[0].line if made else 0,
             parent=int(table.parent[row]) or None,
             start_function=self.code.name(startpc) if startpc else None,
+            locked=bool(table.locked[row]) and status not in STACKLESS,
             frames=tuple(self._frames(row)),
             problem=self.problems.get(row),
         )

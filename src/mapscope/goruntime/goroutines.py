@@ -48,6 +48,8 @@ class GoroutineTable:
     startpc: npt.NDArray[np.uint64]
     parent: npt.NDArray[np.uint64]
     """The goroutine that made it; 0 before Go 1.21, which does not keep it."""
+    locked: npt.NDArray[np.uint64]
+    """The thread's record that it is locked to (runtime.LockOSThread), else 0."""
     waitreason: npt.NDArray[np.uint64]
     waitsince: npt.NDArray[np.uint64]
     registers: npt.NDArray[np.uint64]
@@ -106,6 +108,7 @@ def read_goroutines(memory: Memory, pages: PageTable, layouts: Layouts, globals_
         gopc=col("gopc"),
         startpc=col("startpc"),
         parent=col("parentGoid"),
+        locked=col("lockedm"),
         waitreason=col("waitreason"),
         waitsince=col("waitsince"),
         registers=col("xRegs.state") if scanned else np.zeros(len(pointers), dtype=np.uint64),
