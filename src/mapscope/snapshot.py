@@ -115,6 +115,10 @@ class Snapshot:
         """Bytes that would be free without the object, or the map on a stack, at ``address``."""
         return self.holding.retained(address)
 
+    def holder(self, address: int) -> Held:
+        """Chain, retained size and dominator of whatever lies at ``address``. UsageError as for ``chain``."""
+        return self.holding.one(address)
+
     def held(self, addresses: Sequence[int]) -> list[Held | None]:
         """Chain, retained size and dominator of many objects or maps at once; None for what is not live."""
         return self.holding.held(addresses)

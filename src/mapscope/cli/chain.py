@@ -41,7 +41,7 @@ def command(
         snapshot = open_evidence(evidence, executable, progress)
         if progress is not None:
             progress("chains", 0, 0)
-        held = snapshot.holding.one(where)
+        held = snapshot.holder(where)
         found = snapshot.chains(where) if every else None
     from mapscope.report.build import to_json
     from mapscope.report.chain_view import build_chain, render

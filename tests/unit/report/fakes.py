@@ -11,6 +11,7 @@ from mapscope.errors import UsageError
 from mapscope.findings import run
 from mapscope.findings.context import Context, StaleValues, StringKeys
 from mapscope.findings.model import Finding
+from mapscope.heap.chains import AllChains, ChainTree
 from mapscope.heap.holding import Dominator, Held
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo, Reconciliation, RuntimeFigures
 from mapscope.maps.detail import MapDetail, TableDetail
@@ -179,6 +180,19 @@ class FakeSnapshot:
 
     def held(self, addresses: Sequence[int]) -> list[Held | None]:
         return [self.holders.get(address) for address in addresses]
+
+    def holder(self, address: int) -> Held:
+        if address not in self.holders:
+            raise UsageError(f"nothing lies at 0x{address:x}", "mapscope maps lists maps")
+        return self.holders[address]
+
+    def chains(self, address: int) -> AllChains:
+        held = self.holder(address)
+        tree = ChainTree(held.chain[0], 1, 0, 0, (ChainTree(held.chain[-1], 1, 1, 48, ()),))
+        return AllChains(held.chain, (tree,), 1, 0, 1, 1)
+
+    def dominators(self, top: int = 20) -> list[Dominator]:
+        return list(self.suspects[:top])
 
     def detail(self, address: int) -> MapDetail:
         found = self.maps.at(address)
