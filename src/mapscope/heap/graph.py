@@ -298,9 +298,9 @@ def _connect(heap: Heap, directory: U8, live: int, groups: _Groups) -> Graph:
     kernels, index = load("graph"), heap.index
     base = len(groups.kind) + 1
     nodes = base + live
-    room = kernels.pointer_bits(index.ptrmask) + base + len(groups.group)
-    if nodes > _MAX_NODES or room > _MAX_EDGES:
-        raise LayoutError(f"{live} live objects are more than the graph can number", "tell us about it")
+    room = min(kernels.pointer_bits(index.ptrmask) + base + len(groups.group), _MAX_EDGES)
+    if nodes > _MAX_NODES:
+        raise LayoutError(f"{live:,} live objects are more than the graph can number", "tell us about it")
     graph = Graph(
         index, directory, _table(groups), np.zeros(nodes + 1, dtype=np.uint32), np.empty(room, dtype=np.int32),
         np.full(nodes, -1, dtype=np.int32),
@@ -312,6 +312,8 @@ def _connect(heap: Heap, directory: U8, live: int, groups: _Groups) -> Graph:
     graph.targets[: len(end)] = end[order]
     graph.offsets[1 : base + 1] = np.cumsum(np.bincount(source, minlength=base))
     count = kernels.edges(index, directory, base, graph.offsets, graph.targets, len(end))
+    if count >= _MAX_EDGES:
+        raise LayoutError(f"{live:,} live objects hold more pointers than the graph can number", "tell us about it")
     graph.offsets[base:] = np.maximum(graph.offsets[base:], np.uint32(len(end)))
     graph.targets = graph.targets[:count].copy()
     graph.before = graph.blocked(-1)
