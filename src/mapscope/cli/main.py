@@ -32,6 +32,7 @@ _COMMANDS = {
     "chain": "mapscope.cli.chain",
     "dominators": "mapscope.cli.dominators",
     "goroutines": "mapscope.cli.goroutines",
+    "diff": "mapscope.cli.diff",
 }
 _EPILOG = """\b
 Examples:
