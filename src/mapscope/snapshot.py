@@ -70,9 +70,9 @@ class Snapshot:
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """All findings, the largest first."""
-        return rules.run(
-            Context(self.maps, self._process.layouts.release, self.heap.live_bytes, Queries(self._heap, self._maps))
-        )
+        queries = Queries(self._heap, self._maps)
+        release, live = self._process.layouts.release, self.heap.live_bytes
+        return rules.run(Context(self.maps, release, live, queries, iterators=self.iterators))
 
     @cached_property
     def identity(self) -> Identity:
@@ -95,6 +95,12 @@ class Snapshot:
     def iterators(self) -> tuple[MapIterator, ...]:
         """Iterators over maps in frames and on the heap, by address, with what only each of them keeps."""
         return weigh(self._iterators, self.holding) if self._iterators else ()
+
+    @property
+    def iterator_findings(self) -> tuple[Finding, ...]:
+        """The findings of the rules on iterators."""
+        about = {rule.RULE for rule in rules.ITERATOR_RULES}
+        return tuple(finding for finding in self.findings if finding.rule in about)
 
     def chain(self, address: int) -> Chain:
         """The shortest chain from a root to what lies at ``address``; its last step is the object.

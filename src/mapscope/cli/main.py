@@ -31,6 +31,7 @@ _COMMANDS = {
     "map": "mapscope.cli.map",
     "chain": "mapscope.cli.chain",
     "dominators": "mapscope.cli.dominators",
+    "iterators": "mapscope.cli.iterators",
     "goroutines": "mapscope.cli.goroutines",
     "diff": "mapscope.cli.diff",
 }

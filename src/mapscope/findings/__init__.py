@@ -1,32 +1,39 @@
 """The rules, one module each, and :func:`run`, which asks them all.
 
-Each rule module has ``RULE``, ``TITLE``, ``select(context)`` (the condition, on columns), ``describe(...)`` (the
-words for one map) and ``check(context)`` (the findings of that rule alone). ``run`` adds what no rule can know
-alone: which of several rules on one map counts its bytes, so that a sum over findings without ``part_of`` counts no
-byte twice.
+Each rule module has ``RULE``, ``TITLE``, ``describe(...)`` (the words for one map or iterator) and ``check(context)``
+(the findings of that rule alone); a rule on maps has also ``select(context)`` (the condition, on columns). ``run`` adds
+what no rule can know alone: which of several rules on one map counts its bytes, so that a sum over findings without
+``part_of`` counts no byte twice.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import ModuleType
 
 from mapscope.findings import (
     r01_stalled_growth,
     r02_same_size,
     r03_stale_values,
+    r04_iterator_array,
+    r05_iterator_table,
+    r06_abandoned_map,
+    r07_exhausted_iterator,
+    r08_pull_without_stop,
     r09_sparse,
     r10_overhinted,
     r11_overflow,
     r12_tombstones,
     r13_large_inline,
     r16_substring_keys,
+    r17_conservative_pin,
 )
 from mapscope.findings.context import Context
 from mapscope.findings.model import Finding
 from mapscope.findings.overlap import resolve
 from mapscope.findings.selection import emit
 
-RULES: tuple[ModuleType, ...] = (
+MAP_RULES: tuple[ModuleType, ...] = (
     r01_stalled_growth,
     r02_same_size,
     r03_stale_values,
@@ -37,12 +44,25 @@ RULES: tuple[ModuleType, ...] = (
     r13_large_inline,
     r16_substring_keys,
 )
+"""Rules on rows of the table of maps."""
+ITERATOR_RULES: tuple[ModuleType, ...] = (
+    r04_iterator_array,
+    r05_iterator_table,
+    r06_abandoned_map,
+    r07_exhausted_iterator,
+    r08_pull_without_stop,
+    r17_conservative_pin,
+)
+"""Rules on iterators; an iterator gives at most one finding."""
+RULES: tuple[ModuleType, ...] = tuple(sorted(MAP_RULES + ITERATOR_RULES, key=lambda rule: int(rule.RULE[1:])))
 """Every rule, in the order of the catalogue."""
+WHOLE_MAP = frozenset({"R6", "R7", "R8"})
+"""Rules whose bytes are those of the whole map: what other rules say of that map is a part of them."""
 
 
 def run(context: Context) -> tuple[Finding, ...]:
     """All findings, the largest first. Those with ``part_of`` repeat bytes of another finding on the same map."""
-    selections = {rule.RULE: rule.select(context) for rule in RULES}
+    selections = {rule.RULE: rule.select(context) for rule in MAP_RULES}
     sharing = {
         "R2": r02_same_size.emptied_part(context, selections["R2"]),
         **{rule: selections[rule] for rule in ("R11", "R9", "R12", "R10", "R13")},
@@ -50,7 +70,10 @@ def run(context: Context) -> tuple[Finding, ...]:
     part_of = resolve(sharing)
     found = [
         finding
-        for rule in RULES
+        for rule in MAP_RULES
         for finding in emit(context, selections[rule.RULE], rule.describe, part_of.get(rule.RULE))
     ]
+    pins = [finding for rule in ITERATOR_RULES for finding in rule.check(context)]
+    whole = {pin.subject: pin.rule for pin in pins if pin.rule in WHOLE_MAP and pin.maps == 1}
+    found = [replace(f, part_of=whole.get(f.subject, f.part_of)) if f.maps == 1 else f for f in found] + pins
     return tuple(sorted(found, key=lambda f: (-f.bytes, f.part_of != "", int(f.rule[1:]), f.subject)))

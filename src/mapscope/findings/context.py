@@ -7,7 +7,8 @@ from typing import Protocol
 
 from mapscope.findings.thresholds import DEFAULT, Thresholds
 from mapscope.maps.facts import StaleValues, StringKeys
-from mapscope.maps.model import Map, MapTable
+from mapscope.maps.itermodel import MapIterator
+from mapscope.maps.model import Generation, Map, MapTable
 
 
 class HeapQueries(Protocol):
@@ -30,6 +31,13 @@ class Context:
     heap_live_bytes: int
     queries: HeapQueries
     thresholds: Thresholds = DEFAULT
+    iterators: tuple[MapIterator, ...] = ()
+
+    @property
+    def swiss(self) -> bool:
+        """The maps of the program are those of internal/runtime/maps."""
+        generations = self.maps.columns["generation"]
+        return bool(len(generations)) and int(generations[0]) == Generation.SWISS
 
 
 __all__ = ["Context", "HeapQueries", "StaleValues", "StringKeys"]

@@ -17,6 +17,8 @@ class Thresholds:
 
     growth_min_bytes: int = 16 * _KIB
     """R1, R2, R3: smaller old arrays are not reported one by one."""
+    iterator_min_bytes: int = 16 * _KIB
+    """R4 to R8, R17: iterators that alone keep less are not reported."""
     sparse_min_bytes: int = 64 * _KIB
     """R9 to R13: smaller waste is not reported map by map."""
     keys_min_bytes: int = 64 * _KIB

@@ -118,6 +118,11 @@ class Holding:
         node = self._iterator(iterator)
         return int(self.dominators.retained[node]) if node > 0 else 0
 
+    def stack_keeps(self, row: int) -> int:
+        """Bytes that only the stack of a goroutine keeps. ``row``: of the table of goroutines."""
+        node = self.graph.roots.find(RootKind.GOROUTINE, row)
+        return int(self.dominators.retained[node]) if node > 0 else 0
+
     def kept_by(self, address: int, iterator: int, row: int) -> str:
         """Who alone keeps what lies at an address: ``iterator``; ``stack``, that of the goroutine; or "" for others."""
         roots = self.graph.roots

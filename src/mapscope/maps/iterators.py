@@ -70,7 +70,7 @@ def _weighed(one: MapIterator, holding: Holding) -> MapIterator:
     pinned, keeper = holding.pinned(one.address), holding.kept_by(one.map, one.address, one.row)
     alone = keeper == "iterator"
     if keeper == "stack" and one.coroutine:
-        alone, pinned = True, pinned + holding.retained(one.map)
+        alone, pinned = True, holding.stack_keeps(one.row)
     doubtful = one.liveness == UNCERTAIN and one.detached and one.row >= 0
     if doubtful and holding.kept_by(one.detached, one.address, one.row) == "stack":
         pinned += holding.retained(one.detached)

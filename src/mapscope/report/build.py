@@ -11,10 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mapscope import __version__
+from mapscope.findings import WHOLE_MAP
 from mapscope.findings.columns import current_waste, ints
 from mapscope.findings.model import Finding
 from mapscope.findings.thresholds import DEFAULT
+from mapscope.goruntime.frames import Frame
 from mapscope.heap.holding import Held
+from mapscope.maps.itermodel import MapIterator
 from mapscope.maps.model import Confidence, MapTable
 from mapscope.report import document as doc
 from mapscope.report.escape import ascii_json, valid
@@ -46,6 +49,7 @@ def build(source: Source, rows: Rows | None = None) -> doc.Document:
         thresholds=asdict(DEFAULT),
         suspects=[dominator_row(found) for found in source.suspects],
         findings=finding_rows(source, findings),
+        iterators=iterator_rows(source.iterators),
         maps=list(map_rows(maps, chosen, source.held)),
     )
 
@@ -123,9 +127,48 @@ def process(source: Source) -> doc.Process:
 
 
 def finding_rows(source: Source, findings: Sequence[Finding]) -> list[doc.FindingRow]:
-    """The rows of findings, with who holds their subjects."""
+    """The rows of findings, with who holds their subjects; the chain of an iterator's leads to what it holds."""
     held = source.held([finding.subject for finding in findings])
-    return [finding_row(source.maps, finding, who) for finding, who in zip(findings, held, strict=True)]
+    rows = [finding_row(source.maps, finding, who) for finding, who in zip(findings, held, strict=True)]
+    behind = [at for at, one in enumerate(findings) if isinstance(one.evidence.get("detached"), int)]
+    ways = source.held([int(findings[at].evidence["detached"]) for at in behind]) if behind else []
+    steps = StepRows()
+    for at, way in zip(behind, ways, strict=True):
+        if way is not None and findings[at].rule not in WHOLE_MAP:
+            rows[at] = msgspec.structs.replace(rows[at], chain=steps.chain(way))
+    return rows
+
+
+def iterator_rows(found: Sequence[MapIterator]) -> list[doc.IteratorRow]:
+    """The rows of iterators, those that keep most first."""
+    ordered = sorted(found, key=lambda one: (-one.pinned_bytes, one.address))
+    return [
+        doc.IteratorRow(
+            address=hex_addr(one.address),
+            map=hex_addr(one.map),
+            type=None if one.type_name is None else valid(one.type_name),
+            place=one.place.name.lower(),
+            goroutine=one.goroutine,
+            frame=_function(one.frame),
+            called_from=_function(one.caller),
+            status=one.status,
+            wait_reason=None if one.wait_reason is None else valid(one.wait_reason),
+            wait_seconds=one.wait_seconds,
+            state=one.state,
+            liveness=one.liveness,
+            position=one.position,
+            positions=one.positions,
+            detached=hex_addr(one.detached) if one.detached else None,
+            detached_bytes=one.detached_bytes,
+            pinned_bytes=one.pinned_bytes,
+            sole_owner=one.sole_owner,
+        )
+        for one in ordered
+    ]
+
+
+def _function(frame: Frame | None) -> str | None:
+    return None if frame is None else valid(f"{frame.function} ({frame.file}:{frame.line})")
 
 
 def finding_row(maps: MapTable, finding: Finding, held: Held | None) -> doc.FindingRow:

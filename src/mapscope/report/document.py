@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 SCHEMA = 1
 """The number in ``schema``. It rises when a field goes or changes its meaning."""
 
-ADDRESS_FIELDS = frozenset({"address", "buckets", "oldbuckets", "extra", "dirPtr"})
+ADDRESS_FIELDS = frozenset({"address", "buckets", "oldbuckets", "extra", "dirPtr", "detached", "iterator"})
 """Names in a finding's evidence whose values are addresses: strings in the document, hex in text."""
 
 Address = Annotated[str, Meta(pattern="^0x[0-9a-f]+$", description="Virtual address in the process.")]
@@ -169,8 +169,8 @@ class StepRow(Struct, frozen=True, gc=False):
     kind: Annotated[
         str,
         Meta(
-            description="global, goroutine, map or iterator (on a stack), finalizer, runtime, register, unknown; object; "
-            "skipped (name says how many steps are left out)."
+            description="global, goroutine, map or iterator (on a stack), finalizer, runtime, register, unknown; "
+            "object; skipped (name says how many steps are left out)."
         ),
     ]
     address: Address | None
@@ -269,6 +269,29 @@ class FindingRow(Struct, frozen=True, kw_only=True):
     dominator: Annotated[StepRow | None, Meta(description="The nearest step of every chain; null: several roots.")]
 
 
+class IteratorRow(Struct, frozen=True, kw_only=True):
+    """An iterator over a map: ``hiter`` or ``maps.Iter``."""
+
+    address: Address
+    map: Address
+    type: Annotated[str | None, Meta(description="Of the map, as Go prints it.")]
+    place: Annotated[str, Meta(description="stack or heap.")]
+    goroutine: Annotated[int | None, Meta(description="Id of the goroutine on whose stack it lies.")]
+    frame: Annotated[str | None, Meta(description="The function with the loop: main.work (/src/main.go:94).")]
+    called_from: Annotated[str | None, Meta(description="The nearest function of the program itself.")]
+    status: str | None
+    wait_reason: str | None
+    wait_seconds: Annotated[float | None, Meta(description="It has waited at least this long.")]
+    state: Annotated[str, Meta(description="running or exhausted.")]
+    liveness: Annotated[str, Meta(description="exact, possible, or uncertain (conservatively scanned).")]
+    position: Annotated[int, Meta(ge=0, description="Buckets or directory entries walked, of positions.")]
+    positions: Count
+    detached: Annotated[Address | None, Meta(description="The array or table that the map has left behind.")]
+    detached_bytes: Bytes
+    pinned_bytes: Annotated[int, Meta(ge=0, description="What only this iterator keeps, pointees included.")]
+    sole_owner: Annotated[bool, Meta(description="Nothing else keeps the map.")]
+
+
 class Document(Struct, frozen=True, kw_only=True):
     """What ``mapscope analyze -f json`` writes. ``analyze`` lists every map, small ones too."""
 
@@ -283,7 +306,19 @@ class Document(Struct, frozen=True, kw_only=True):
     thresholds: dict[str, int | float]
     suspects: Annotated[list[DominatorRow], Meta(description="The few dominators that hold most of the heap.")]
     findings: list[FindingRow]
+    iterators: Annotated[list[IteratorRow], Meta(description="By what each keeps alone, the largest first.")]
     maps: list[MapRow]
+
+
+class IteratorsDocument(Struct, frozen=True, kw_only=True):
+    """What ``mapscope iterators -f json`` writes."""
+
+    schema: Annotated[int, Meta(ge=1)]
+    tool: Tool
+    evidence: Evidence
+    process: Process
+    iterators: list[IteratorRow]
+    findings: Annotated[list[FindingRow], Meta(description="Those of the rules on iterators.")]
 
 
 class MapsDocument(Struct, frozen=True, kw_only=True):

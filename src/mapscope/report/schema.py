@@ -6,13 +6,23 @@ from typing import Any
 
 import msgspec
 
-from mapscope.report.document import SCHEMA, ChainDocument, Document, DominatorsDocument, MapDocument, MapsDocument
+from mapscope.report.document import (
+    SCHEMA,
+    ChainDocument,
+    Document,
+    DominatorsDocument,
+    IteratorsDocument,
+    MapDocument,
+    MapsDocument,
+)
 from mapscope.report.goroutine_document import GoroutinesDocument
 
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) for the documents of all commands, which lie under ``$defs``."""
-    documents = (Document, MapsDocument, MapDocument, ChainDocument, DominatorsDocument, GoroutinesDocument)
+    documents = (
+        Document, MapsDocument, MapDocument, ChainDocument, DominatorsDocument, GoroutinesDocument, IteratorsDocument,
+    )  # fmt: skip
     _, components = msgspec.json.schema_components(documents, ref_template="#/$defs/{name}")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -9,6 +9,7 @@ from mapscope.findings.model import Finding
 from mapscope.heap.holding import Dominator, Held
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo
 from mapscope.maps.detail import MapDetail
+from mapscope.maps.itermodel import MapIterator
 from mapscope.maps.model import MapTable
 
 
@@ -34,6 +35,10 @@ class Source(Protocol):
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What the rules say; judged when first asked for."""
+
+    @property
+    def iterators(self) -> Sequence[MapIterator]:
+        """Iterators over maps, with what only each of them keeps."""
 
     @property
     def notes(self) -> Sequence[str]:

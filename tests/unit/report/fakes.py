@@ -15,6 +15,7 @@ from mapscope.heap.chains import AllChains, ChainTree
 from mapscope.heap.holding import Dominator, Held
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo, Reconciliation, RuntimeFigures
 from mapscope.maps.detail import MapDetail, TableDetail
+from mapscope.maps.itermodel import MapIterator
 from mapscope.maps.model import Generation, Map, MapTable, MapType
 from mapscope.units import Addr
 
@@ -150,6 +151,7 @@ class FakeSnapshot:
     runtime: RuntimeFigures | None = FIGURES
     holders: dict[int, Held] = field(default_factory=dict)
     suspects: tuple[Dominator, ...] = ()
+    iterators: tuple[MapIterator, ...] = ()
     resident_live: int = RECONCILIATION.live_bytes
 
     @property
@@ -176,7 +178,7 @@ class FakeSnapshot:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        return run(context(self.maps, self.release, self.queries))
+        return run(replace(context(self.maps, self.release, self.queries), iterators=self.iterators))
 
     def held(self, addresses: Sequence[int]) -> list[Held | None]:
         return [self.holders.get(address) for address in addresses]

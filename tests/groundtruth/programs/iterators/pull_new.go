@@ -1,0 +1,31 @@
+//go:build go1.23
+
+package main
+
+import (
+	"iter"
+	"maps"
+	"runtime"
+
+	"truth/probe"
+)
+
+// pulled has taken one key of a map that nothing else knows, and forgets how to go on. Nothing can end the coroutine any
+// more, so what it keeps is measured when it is made.
+func pulled(g *gate) uintptr {
+	before := live()
+	address := pullOver()
+	made = live() - before
+	start(g, func() { g.wait() })
+	return address
+}
+
+//go:noinline
+func pullOver() uintptr {
+	m := payloads()
+	address := probe.Word(&m)
+	next, _ := iter.Pull(maps.Keys(m))
+	next()
+	runtime.KeepAlive(next)
+	return address
+}
