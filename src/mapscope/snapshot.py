@@ -29,6 +29,9 @@ from mapscope.maps.iterators import find_iterators, on_stacks, weigh
 from mapscope.maps.itermodel import MapIterator
 from mapscope.maps.model import MapTable, Place
 from mapscope.maps.queries import Queries
+from mapscope.sql import SECONDS, run_sql
+from mapscope.table import Table
+from mapscope.tables import Tables
 
 _TOLERANCE = 0.01
 """Own figures and the runtime's may differ by this much before a warning is due."""
@@ -150,6 +153,18 @@ class Snapshot:
             mine = rows == row
             out[int(address[row])] = (int(mine.sum()), int(sizes[mine].sum()))
         return out
+
+    @cached_property
+    def tables(self) -> Tables:
+        """What ``sql`` asks: maps, objects, types, goroutines … as NumPy columns, each built when it is asked for."""
+        return Tables(self, self._heap)
+
+    def sql(self, text: str, seconds: float = SECONDS) -> Table:
+        """The result of one SELECT statement over the tables. Needs DuckDB: the extra ``query``.
+
+        UsageError where DuckDB is missing, refuses the statement, or takes longer than ``seconds``.
+        """
+        return run_sql(self.tables, text, seconds)
 
     def detail(self, address: int) -> MapDetail:
         """One map in full. UsageError when no map's header lies at ``address``."""

@@ -33,6 +33,7 @@ _COMMANDS = {
     "dominators": "mapscope.cli.dominators",
     "iterators": "mapscope.cli.iterators",
     "goroutines": "mapscope.cli.goroutines",
+    "query": "mapscope.cli.query",
     "diff": "mapscope.cli.diff",
 }
 _EPILOG = """\b

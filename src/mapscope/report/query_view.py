@@ -1,0 +1,106 @@
+"""``mapscope query``: the rows of a result as text, as JSON and as CSV. Addresses are hex in all of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from mapscope.report import document as doc
+from mapscope.report.build import evidence, process, tool
+from mapscope.report.escape import ascii_json, clean, csv_cell, valid
+from mapscope.report.source import Source
+from mapscope.report.style import Style, table
+from mapscope.table import Table
+from mapscope.units import hex_addr
+
+_CELL = 80
+_CHUNK = 4096
+
+
+def render_text(result: Table, limit: int, style: Style | None = None) -> Iterator[str]:
+    """The first ``limit`` rows (0: all) in columns, and how many more there are."""
+    style = style or Style()
+    heads = [clean(name, _CELL) for name in result.columns]
+    rows = [[_cell(value) for value in row] for row in islice(_values(result), limit or None)]
+    numbers = [result[name].dtype.kind in "iuf" or _is_address(name) for name in result.columns]
+    yield from table(heads, rows, "".join(">" if number else "<" for number in numbers))
+    if not rows:
+        yield style.dim("  no rows")
+    if len(result) > len(rows):
+        yield style.dim(f"  and {len(result) - len(rows):,} more (--top 0 shows all)")
+
+
+def json_pieces(source: Source, result: Table) -> Iterator[bytes]:
+    """The document: evidence, names of the columns, and one object a row; printable ASCII, one row a line."""
+    head = {
+        "schema": doc.SCHEMA,
+        "tool": msgspec.to_builtins(tool()),
+        "evidence": msgspec.to_builtins(evidence(source)),
+        "process": msgspec.to_builtins(process(source)),
+        "columns": [valid(name) for name in result.columns],
+        "rows": [],
+    }
+    start = _encode(head, 2).removesuffix(b"[]\n}")
+    names = [valid(name) for name in result.columns]
+    rows = _values(result)
+    yield start + b"["
+    comma = b"\n    "
+    while part := list(islice(rows, _CHUNK)):
+        lines = [_encode(dict(zip(names, map(_plain, row), strict=True))) for row in part]
+        yield comma + b",\n    ".join(lines)
+        comma = b",\n    "
+    yield b"]\n}\n" if comma == b"\n    " else b"\n  ]\n}\n"
+
+
+def csv_pieces(result: Table) -> Iterator[bytes]:
+    """CSV with a head line, safe to open in a spreadsheet; lines end with CR LF (RFC 4180)."""
+    rows = _values(result)
+    part: Sequence[Sequence[Any]] = [result.columns]
+    while part:
+        buffer = io.StringIO()
+        csv.writer(buffer).writerows([csv_cell(_flat(value)) for value in row] for row in part)
+        yield buffer.getvalue().encode("utf-8", "backslashreplace")
+        part = list(islice(rows, _CHUNK))
+
+
+def _is_address(name: str) -> bool:
+    return name == "address" or name.endswith("_address")
+
+
+def _values(result: Table) -> Iterator[tuple[Any, ...]]:
+    """The rows, whole numbers of columns of addresses as hex."""
+    hexed = [_is_address(name) for name in result.columns]
+    for row in result.rows():
+        yield tuple(
+            hex_addr(value) if is_hex and type(value) is int and value >= 0 else value
+            for value, is_hex in zip(row, hexed, strict=True)
+        )
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else clean(str(value), _CELL)
+
+
+def _flat(value: Any) -> Any:
+    """Lists, structs and the like as text, so that their words are made safe as well; numbers stay."""
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON has: others (decimals, dates, lists) as text."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return valid(str(value))
+
+
+def _encode(value: Any, indent: int | None = None) -> bytes:
+    return ascii_json(json.dumps(value, indent=indent, allow_nan=False).encode("ascii"))
