@@ -20,6 +20,7 @@ FOLLOW_SHARE = 0.8
 """From a suspect on, the way down goes on while one child retains this share of its parent: there lies the heap."""
 MAX_SUSPECTS = 5
 _MAX_STEPS = 256
+_LISTED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +62,34 @@ class Dominators:
 
     def children(self, node: int) -> I8:
         """Nodes with ``node`` as immediate dominator, the one that retains most first."""
-        found: I8 = np.flatnonzero(self.idom == node)
-        found = found[found != 0]
-        order: I8 = np.argsort(~self.retained[found], kind="stable")
-        return found[order]
+        return self._sorted(self._below(node))
+
+    def _below(self, node: int) -> I8:
+        here = self.idom == node
+        here[:1] = False
+        found: I8 = np.flatnonzero(here)
+        return found
+
+    def _sorted(self, nodes: I8) -> I8:
+        order: I8 = np.argsort(~self.retained[nodes], kind="stable")
+        out: I8 = nodes[order]
+        return out
 
     def largest(self, top: int) -> I8:
         """The nodes right below node 0 that retain most: objects, variables, stacks; at most ``top`` (0: all)."""
-        found = self.children(0)
-        found = found[self.retained[found] > 0]
+        found = self._below(0)
+        found = self._sorted(found[self.retained[found] > 0])
         return found[:top] if top else found
 
     def way(self, node: int) -> tuple[int, ...]:
         """From ``node`` down to where its memory gathers: the first without a child that has most of it."""
         out = [node]
         while len(out) < _MAX_STEPS:
-            below = self.children(out[-1])[:1]
-            if not len(below) or self.retained[below[0]] < FOLLOW_SHARE * float(self.retained[out[-1]]):
+            below = self._below(out[-1])
+            first = int(below[self.retained[below].argmax()]) if len(below) else -1
+            if first < 0 or self.retained[first] < FOLLOW_SHARE * float(self.retained[out[-1]]):
                 break
-            out.append(int(below[0]))
+            out.append(first)
         return tuple(out)
 
     def suspects(self, types: I4) -> tuple[Suspect, ...]:
@@ -92,8 +102,8 @@ class Dominators:
         found: list[Suspect] = []
         work = [0]
         while work and enough and len(found) < MAX_SUSPECTS:
-            below = self.children(work.pop(0))
-            large = below[self.retained[below] >= enough]
+            below = self._below(work.pop(0))
+            large = self._sorted(below[self.retained[below] >= enough])
             for node in large[: MAX_SUSPECTS - len(found)].tolist():
                 way = self.way(node)
                 if node < self.graph.base and way[-1] == node:
@@ -113,6 +123,9 @@ class Dominators:
         out = []
         for kind in np.flatnonzero(sums >= enough).tolist():
             mine = nodes[kinds == kind]
-            total = sum(self.retained[mine].tolist()) if len(mine) < 1 << 20 else int(sums[kind])
-            out.append(Suspect(tuple(mine[:16].tolist()), len(mine), total, self.way(int(mine[0]))))
+            total = int(self.retained[mine].sum())
+            if len(mine) > _LISTED:
+                mine = np.sort(mine[np.argpartition(~self.retained[mine], _LISTED)[:_LISTED]])
+            first = self._sorted(mine)
+            out.append(Suspect(tuple(first.tolist()), int((kinds == kind).sum()), total, self.way(int(first[0]))))
         return out
