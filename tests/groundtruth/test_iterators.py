@@ -130,6 +130,23 @@ def test_what_only_an_iterator_keeps(mode: str, variant: Variant) -> None:
     assert counted == [finding]
 
 
+@pytest.mark.parametrize(("mode", "variant"), cases(("crowd", "crowd-dropped")))
+def test_what_several_blocked_loops_share(mode: str, variant: Variant) -> None:
+    """Five goroutines over one map: what two or more of them keep counts once, in one finding."""
+    seen = observe(mode, variant)
+    assert [one.liveness for one in seen.iterators] == ["exact"] * 5, short(seen)
+    assert len({one.goroutine for one in seen.iterators}) == 5
+    assert seen.freed > 50_000
+    rules = {one.rule for one in seen.findings}
+    assert rules == ({"R6"} if mode == "crowd-dropped" else {"R5" if variant.swiss else "R4"})
+    assert {one.subject for one in seen.findings} == {seen.truth["subject"]}
+    assert sum(one.bytes for one in seen.findings) == pytest.approx(seen.freed, rel=TOLERANCE), short(seen)
+    if mode == "crowd-dropped" or not variant.swiss:  # in a Swiss map they can stand in different tables
+        (finding,) = seen.findings
+        assert finding.evidence["iterators"] == 5
+        assert max(one.pinned_bytes for one in seen.iterators) < 0.01 * seen.freed
+
+
 @pytest.mark.parametrize(("mode", "variant"), cases(CONTROLS))
 def test_controls_give_no_finding(mode: str, variant: Variant) -> None:
     seen = observe(mode, variant)

@@ -21,11 +21,11 @@ def rule_of(context: Context, one: MapIterator) -> str | None:
     Loops that merely run, or of which only stray words are left, give none. Of a conservatively scanned frame only an
     ended loop is judged: whether another one still runs, nothing tells.
     """
-    if one.pinned_bytes < context.thresholds.iterator_min_bytes:
+    if max(one.pinned_bytes, one.together_bytes) < context.thresholds.iterator_min_bytes:
         return None
     if one.liveness == UNCERTAIN:
         return "R17" if one.state == EXHAUSTED and one.place == Place.STACK else None
-    if one.liveness != EXACT or not (one.sole_owner or one.detached):
+    if one.liveness != EXACT or not (one.sole_owner or one.together_own or one.detached):
         return None
     if one.place == Place.HEAP and one.state == EXHAUSTED:
         return "R7"
@@ -33,7 +33,7 @@ def rule_of(context: Context, one: MapIterator) -> str | None:
         return "R8"
     if one.place == Place.STACK and not one.blocked:
         return None
-    if one.sole_owner:
+    if one.sole_owner or one.together_own:
         return "R6"
     return "R5" if context.swiss else "R4"
 
@@ -41,6 +41,22 @@ def rule_of(context: Context, one: MapIterator) -> str | None:
 def findings_of(context: Context, rule: str, words: Words) -> Iterator[Finding]:
     """The findings of a rule, the largest first; beyond ``group_after`` of them the rest is summed by type."""
     mine = [one for one in context.iterators if rule_of(context, one) == rule]
+    busy = {one.map for one in context.iterators if one.together > 1 and not one.blocked}
+    common: dict[int, list[MapIterator]] = {}
+    for one in mine:
+        if one.together > 1 and one.map not in busy:
+            common.setdefault(one.map, []).append(one)
+    for group in common.values():
+        first = words(context, max(group, key=lambda one: (one.wait_seconds or 0, -one.address)))
+        number: dict[str, int | str] = {"iterators": group[0].together}
+        yield replace(
+            first,
+            bytes=group[0].together_bytes,
+            why=first.why + f" {group[0].together:,} iterators over this map share that; this is one of them.",
+            evidence=number | first.evidence,
+        )
+    least = context.thresholds.iterator_min_bytes
+    mine = [one for one in mine if one.together == 1 or (one.map in busy and one.pinned_bytes >= least)]
     mine.sort(key=lambda one: (-one.pinned_bytes, one.address))
     limit = context.thresholds.group_after
     for one in mine[:limit]:

@@ -46,11 +46,13 @@ class RootKind(IntEnum):
     """A map's header on a stack; its group lies below that of the goroutine. Key: its address."""
     ITERATOR = 6
     """An iterator over a map on a stack; its group, too, lies below that of the goroutine. Key: its address."""
-    UNSURE = 7
+    ITERATORS = 7
+    """All iterators over one map, where one asks what they keep together. Key: address of the map."""
+    UNSURE = 8
     """Above the next kind. Ways through it are taken only where there is no other. Key: 0."""
-    UNSURE_STACK = 8
+    UNSURE_STACK = 9
     """Words of a stack that only a conservative scan takes for pointers. Key: row of the goroutine."""
-    UNKNOWN = 9
+    UNKNOWN = 10
     """What was marked although no root above reaches it. Key: 0."""
 
 
@@ -164,8 +166,10 @@ class Graph:
         return after
 
 
-def build_graph(heap: Heap, statics: Statics, stack_maps: U8, iterators: U8) -> Graph:
+def build_graph(heap: Heap, statics: Statics, stack_maps: U8, iterators: U8, joined: U8 | None = None) -> Graph:
     """The graph of ``heap``. ``stack_maps``, ``iterators``: ascending addresses of those that lie on stacks.
+
+    ``joined``: by iterator, the map whose group it hangs on in place of its goroutine's; 0: its goroutine's.
 
     Raises LayoutError when the heap has more than two thousand million live objects.
     """
@@ -173,7 +177,7 @@ def build_graph(heap: Heap, statics: Statics, stack_maps: U8, iterators: U8) -> 
     directory = np.zeros(2 * (index.nobjects // 64 + 1), dtype=np.uint64)
     live = kernels.number(heap.state.flags, directory)
     words = _Words.join([_static_words(heap, statics, directory), _stack_words(heap)])
-    roots = _groups(heap, stack_maps, iterators, words)
+    roots = _groups(heap, stack_maps, iterators, joined, words)
     graph = _connect(heap, directory, live, roots)
     lost = np.flatnonzero(graph.before < 0)
     if not len(lost):
@@ -257,7 +261,7 @@ class _Groups:
         )
 
 
-def _groups(heap: Heap, stack_maps: U8, iterators: U8, words: _Words) -> _Groups:
+def _groups(heap: Heap, stack_maps: U8, iterators: U8, joined: U8 | None, words: _Words) -> _Groups:
     """Numbers the groups. Those of a map and of an iterator hang on their goroutine's, which may have no own word."""
     own = np.stack([words.kind.astype(np.uint64), words.key], axis=1)
     pairs = own.copy()
@@ -270,7 +274,12 @@ def _groups(heap: Heap, stack_maps: U8, iterators: U8, words: _Words) -> _Groups
     inner, owners = np.unique(np.column_stack([pairs, own])[inside], axis=0), own[:0]
     if len(inner):
         fresh = (inner[1:, :2] != inner[:-1, :2]).any(axis=1)
-        owners = inner[np.concatenate([[True], fresh])][:, 2:]  # the surest kind comes first
+        inner = inner[np.concatenate([[True], fresh])]  # the surest kind comes first
+        owners = inner[:, 2:]
+        if joined is not None:
+            above = joined[np.minimum(np.searchsorted(iterators, inner[:, 1]), len(iterators) - 1)]
+            which = (inner[:, 0] == RootKind.ITERATOR) & (above != 0)
+            owners[which, 0], owners[which, 1] = RootKind.ITERATORS, above[which]
     hub = np.array([[RootKind.UNSURE, 0]], dtype=np.uint64)[: int((words.kind == RootKind.UNSURE_STACK).any())]
     groups, which = np.unique(np.concatenate([pairs, owners, hub]), axis=0, return_inverse=True)
     which = which.reshape(-1) + 1

@@ -55,10 +55,18 @@ class Holding:
     """Questions about one heap. Addresses are of anything in the process that holds or is held."""
 
     def __init__(
-        self, heap: Heap, stack_maps: Mapping[int, str | None], iterators: Mapping[int, str | None] | None = None
+        self,
+        heap: Heap,
+        stack_maps: Mapping[int, str | None],
+        iterators: Mapping[int, str | None] | None = None,
+        joined: Mapping[int, int] | None = None,
     ) -> None:
-        """``stack_maps``, ``iterators``: type of each map, of the map of each iterator, on a stack, by address."""
+        """``stack_maps``, ``iterators``: type of each map, of the map of each iterator, on a stack, by address.
+
+        ``joined``: the map of iterators that count as one, to ask what they keep together.
+        """
         self._heap = heap
+        self._joined = dict(joined or {})
         self._stack_maps = dict(sorted(stack_maps.items()))
         self._iterators = dict(sorted((iterators or {}).items()))
 
@@ -71,7 +79,10 @@ class Holding:
         """The graph of live objects."""
         addresses = np.array(list(self._stack_maps), dtype=np.uint64)
         iterators = np.array(list(self._iterators), dtype=np.uint64)
-        return build_graph(self._heap, self._statics, addresses, iterators)
+        if not self._joined:
+            return build_graph(self._heap, self._statics, addresses, iterators)
+        joined = np.array([self._joined.get(one, 0) for one in self._iterators], dtype=np.uint64)
+        return build_graph(self._heap, self._statics, addresses, iterators, joined)
 
     @cached_property
     def dominators(self) -> Dominators:
@@ -118,6 +129,27 @@ class Holding:
         node = self._iterator(iterator)
         return int(self.dominators.retained[node]) if node > 0 else 0
 
+    def join(self, joined: Mapping[int, int]) -> Holding:
+        """The same heap where the iterators of one map count as one: map by address of the iterator."""
+        return Holding(self._heap, self._stack_maps, self._iterators, joined)
+
+    def together(self, address: int) -> tuple[int, bool]:
+        """What the joined iterators over the map at an address keep, and whether that takes in the map."""
+        node, (at,) = self.graph.roots.find(RootKind.ITERATORS, address), self._nodes(np.array([address], np.uint64))
+        if node < 0:
+            return 0, False
+        at = int(at)
+        for _ in range(_MAX_CLIMB):
+            if at <= 0 or at == node:
+                break
+            at = int(self.dominators.idom[at])
+        return int(self.dominators.retained[node]), at == node
+
+    def several(self, address: int) -> bool:
+        """Whether roots hold what lies at an address independently of each other."""
+        (node,) = self._nodes(np.array([address], dtype=np.uint64)).tolist()
+        return node > 0 and int(self.dominators.idom[node]) == 0
+
     def stack_keeps(self, row: int) -> int:
         """Bytes that only the stack of a goroutine keeps. ``row``: of the table of goroutines."""
         node = self.graph.roots.find(RootKind.GOROUTINE, row)
@@ -128,10 +160,11 @@ class Holding:
         roots = self.graph.roots
         stacks = {roots.find(kind, row) for kind in (RootKind.GOROUTINE, RootKind.UNSURE_STACK)} if row >= 0 else set()
         (at,) = self._nodes(np.array([address], dtype=np.uint64)).tolist()
+        own = self._iterator(iterator)
         for _ in range(_MAX_CLIMB):
             if at <= 0:
                 break
-            if at == self._iterator(iterator):
+            if at == own:
                 return "iterator"
             if at in stacks:
                 return "stack"

@@ -48,6 +48,8 @@ _POINTERS = {
     True: ("key", "elem", "typ", "m", "tab", "group.data"),
 }
 _LIBRARY = ("runtime.", "sync.", "iter.", "maps.", "slices.", "reflect.", "internal/", "encoding/", "fmt.", "text/")
+_MAX_TOGETHER = 1 << 16
+"""Maps with several iterators that are asked what these keep together."""
 _NONE = np.uint64((1 << 64) - 1)
 """-1 of a signed field."""
 
@@ -63,7 +65,32 @@ def weigh(found: Sequence[MapIterator], holding: Holding) -> tuple[MapIterator, 
     A coroutine that nobody can resume keeps its map by other words of its stack, too; so does a frame that is scanned
     conservatively with the array of an ended loop. What only that stack keeps counts as pinned.
     """
-    return tuple(one if one.liveness == POSSIBLE else _weighed(one, holding) for one in found)
+    weighed = [one if one.liveness == POSSIBLE else _weighed(one, holding) for one in found]
+    return tuple(_together(weighed, holding))
+
+
+def _together(found: list[MapIterator], holding: Holding) -> list[MapIterator]:
+    """What several loops over one map keep that none keeps alone: the map, or what it has left behind."""
+    by_map: dict[int, list[int]] = {}
+    for at, one in enumerate(found):
+        if one.liveness == EXACT and one.place == Place.STACK and not one.coroutine:
+            by_map.setdefault(one.map, []).append(at)
+    groups: dict[int, list[int]] = {}
+    for address, rows in by_map.items():
+        if len(rows) < 2 or len(groups) >= _MAX_TOGETHER:
+            continue
+        behind = [found[at].detached for at in rows if found[at].detached]
+        if holding.several(address) or len(set(behind)) < len(behind):
+            groups[address] = rows
+    if not groups:
+        return found
+    joined = holding.join({found[at].address: address for address, rows in groups.items() for at in rows})
+    for address, rows in groups.items():
+        size, own = joined.together(address)
+        if size > sum(found[at].pinned_bytes for at in rows):
+            for at in rows:
+                found[at] = replace(found[at], together=len(rows), together_bytes=size, together_own=own)
+    return found
 
 
 def _weighed(one: MapIterator, holding: Holding) -> MapIterator:

@@ -53,6 +53,12 @@ class MapIterator:
     """What only this iterator keeps alive: arrays, the map, and all that they point to."""
     sole_owner: bool = False
     """Nothing else keeps the map (in a coroutine: nothing but its own stack)."""
+    together: int = 1
+    """Iterators over the map that keep something in common which none of them keeps alone."""
+    together_bytes: int = 0
+    """What these keep, each's own part included; 0 where ``together`` is 1."""
+    together_own: bool = False
+    """Nothing but these keeps the map."""
 
     @property
     def where(self) -> str:

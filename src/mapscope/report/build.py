@@ -162,6 +162,8 @@ def iterator_rows(found: Sequence[MapIterator]) -> list[doc.IteratorRow]:
             detached_bytes=one.detached_bytes,
             pinned_bytes=one.pinned_bytes,
             sole_owner=one.sole_owner,
+            together=one.together,
+            together_bytes=one.together_bytes,
         )
         for one in ordered
     ]

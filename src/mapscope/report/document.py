@@ -290,6 +290,8 @@ class IteratorRow(Struct, frozen=True, kw_only=True):
     detached_bytes: Bytes
     pinned_bytes: Annotated[int, Meta(ge=0, description="What only this iterator keeps, pointees included.")]
     sole_owner: Annotated[bool, Meta(description="Nothing else keeps the map.")]
+    together: Annotated[int, Meta(ge=1, description="Iterators over the map that share what none keeps alone.")]
+    together_bytes: Annotated[int, Meta(ge=0, description="What these keep, each's own part included; 0 for one.")]
 
 
 class Document(Struct, frozen=True, kw_only=True):

@@ -64,5 +64,7 @@ def _lines(row: doc.IteratorRow, style: Style) -> Iterator[str]:
     yield "  over " + shorten(f"{clean(row.type or 'a map of unknown type')} at {row.map}", WIDTH - 7)
     keeps = f"only it keeps {human_bytes(row.pinned_bytes)}" if row.pinned_bytes else "keeps nothing alone"
     what = ", the whole map" if row.sole_owner else f", left behind at {row.detached}" if row.detached else ""
+    if row.together > 1:
+        what += f"; {row.together:,} loops over this map together keep {human_bytes(row.together_bytes)}"
     mark = style.bad if row.pinned_bytes else style.dim
     yield "  " + mark(keeps + what) + f"; at {row.position:,} of {row.positions:,}"

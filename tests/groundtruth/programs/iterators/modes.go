@@ -96,6 +96,45 @@ func rangesAlone(m map[uint64]*payload, g *gate) {
 	close(g.done)
 }
 
+// emptied lets the map grow eightfold and then deletes all of it.
+func emptied(m map[uint64]*payload) {
+	for i := uint64(entries); i <= 8*entries; i++ {
+		m[i] = nil
+	}
+	settled(m)
+	for i := uint64(1); i <= 8*entries; i++ {
+		delete(m, i)
+	}
+}
+
+func crowd(g *gate, m map[uint64]*payload) {
+	all := new(sync.WaitGroup)
+	for i := 0; i < 5; i++ {
+		one := &gate{ready: make(chan struct{}), pass: g.pass}
+		all.Add(1)
+		go crowded(m, one, all)
+		<-one.ready
+	}
+	go func() {
+		all.Wait()
+		close(g.done)
+	}()
+}
+
+//go:noinline
+func crowded(m map[uint64]*payload, g *gate, all *sync.WaitGroup) {
+	rangePayloads(m, g)
+	all.Done()
+}
+
+//go:noinline
+func crowdAlone(g *gate) uintptr {
+	m := payloads()
+	address := probe.Word(&m)
+	crowd(g, m)
+	return address
+}
+
 func modes() map[string]state {
 	// changed: the goroutine blocks in its first turn in some way, then the map grows
 	changed := func(block func(g *gate)) state {
@@ -161,21 +200,22 @@ func modes() map[string]state {
 		}),
 		// emptied: the values of a map that has grown and lost all its entries since
 		"emptied": func(g *gate) uintptr {
-			return held(g, payloads(), func(m map[uint64]*payload) { rangePayloads(m, g) }, func(m map[uint64]*payload) {
-				for i := uint64(entries); i <= 8*entries; i++ {
-					m[i] = nil
-				}
-				settled(m)
-				for i := uint64(1); i <= 8*entries; i++ {
-					delete(m, i)
-				}
-			})
+			return held(g, payloads(), func(m map[uint64]*payload) { rangePayloads(m, g) }, emptied)
 		},
 		"dropped": dropped,
 		// a reflect.MapIter on the heap, whose map is gone: exhausted, or in the middle
 		"reflect":        func(g *gate) uintptr { return reflected(g, true) },
 		"reflect-middle": func(g *gate) uintptr { return reflected(g, false) },
 		"pull":           pulled,
+		// five goroutines blocked in loops over one map: none of them keeps anything alone
+		"crowd": func(g *gate) uintptr {
+			m := payloads()
+			crowd(g, m)
+			emptied(m)
+			keep = append(keep, m)
+			return probe.Word(&m)
+		},
+		"crowd-dropped": crowdAlone,
 
 		// controls
 		"ended": func(g *gate) uintptr {
