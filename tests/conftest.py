@@ -28,6 +28,21 @@ def pytest_configure(config: pytest.Config) -> None:
     store.KEEP = config.getoption("--keep-cores")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out the variants that a test's ``applies_to`` marker excludes: there is nothing there to look at."""
+    chosen: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
+    for item in items:
+        marker = item.get_closest_marker("applies_to")
+        callspec = getattr(item, "callspec", None)
+        variant = callspec.params.get("variant", callspec.params.get("seen")) if callspec else None
+        wrong = marker is not None and variant is not None and not marker.args[0](variant)
+        (left_out if wrong else chosen).append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = chosen
+
+
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Runs of the ground-truth programs, shared by the workers of this session."""

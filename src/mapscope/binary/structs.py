@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mapscope.errors import LayoutError
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -23,8 +25,18 @@ class StructLayout:
     fields: dict[str, Field]
 
     def offset(self, field: str) -> int:
-        """Offset in bytes of ``field``; KeyError when this release has none."""
-        return self.fields[field].offset
+        """Offset in bytes of ``field``; LayoutError when this release has none."""
+        return self.field(field).offset
+
+    def field(self, name: str) -> Field:
+        """The field ``name``; LayoutError when this release has none."""
+        try:
+            return self.fields[name]
+        except KeyError:
+            raise LayoutError(
+                f"{self.name} has no field {name} in this release",
+                "the program's Go release is not what it says, or not supported yet",
+            ) from None
 
     def __contains__(self, field: str) -> bool:
         return field in self.fields

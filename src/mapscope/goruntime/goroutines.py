@@ -85,7 +85,7 @@ def read_goroutines(memory: Memory, pages: PageTable, layouts: Layouts, globals_
     def col(name: str) -> npt.NDArray[np.uint64]:
         if name not in struct:
             return np.zeros(len(pointers), dtype=np.uint64)
-        entry = struct.fields[name]
+        entry = struct.field(name)
         return column(rows, entry.offset, min(entry.size, 8))
 
     in_syscall = col("syscallsp") != 0

@@ -111,7 +111,7 @@ def _inline_marks(
     out = np.zeros(len(bases), dtype=np.bool_)
     if "pageUseSpanInlineMarkBits" not in struct:
         return out
-    entry = struct.fields["pageUseSpanInlineMarkBits"]
+    entry = struct.field("pageUseSpanInlineMarkBits")
     for number, address in zip(arenas.number.tolist(), arenas.struct.tolist(), strict=True):
         here = (bases >> np.uint64(CHUNK_SHIFT)) == number
         if not address or not here.any():

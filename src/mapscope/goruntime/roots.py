@@ -116,7 +116,7 @@ def _special_regions(layouts: Layouts, index: HeapIndex, table: SpanTable) -> li
     span = np.arange(len(at))
     rows: list[npt.NDArray[np.int64]] = []
     seen = 0
-    offset_field = special.fields["offset"]
+    offset_field = special.field("offset")
     for _ in range(_MAX_ROUNDS):
         there = at != 0
         at, span = at[there], span[there]

@@ -96,7 +96,7 @@ def read_spans(memory: Memory, pages: PageTable, layouts: Layouts, mheap: int, a
     rows, ok = gather(pages, pointers, struct.size)
 
     def col(name: str) -> npt.NDArray[np.uint64]:
-        entry = struct.fields[name]
+        entry = struct.field(name)
         return column(rows, entry.offset, min(entry.size, 8))
 
     state = column(rows, struct.offset("state"), 1)

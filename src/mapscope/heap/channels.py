@@ -38,7 +38,7 @@ def type_channels(heap: Heap) -> npt.NDArray[np.int64]:
     rows, ok = gather(heap.index, heap.index.address_of(ids), layout.size)
 
     def field(name: str) -> npt.NDArray[np.uint64]:
-        entry = layout.fields[name]
+        entry = layout.field(name)
         return column(rows, entry.offset, min(entry.size, 8))
 
     elemtype, elemsize, length, capacity = field("elemtype"), field("elemsize"), field("qcount"), field("dataqsiz")

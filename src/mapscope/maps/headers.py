@@ -29,6 +29,6 @@ def read_headers(
     columns = {}
     for name, target in (SWISS_FIELDS if swiss else CLASSIC_FIELDS).items():
         if name in layout:
-            entry = layout.fields[name]
+            entry = layout.field(name)
             columns[target] = column(rows, entry.offset, min(entry.size, 8))
     return columns, ok

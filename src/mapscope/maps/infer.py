@@ -210,7 +210,7 @@ def _size_fits(
         tables, ok = gather(decoder.index, columns["dirPtr"][at][large], 8)
         layout = decoder.layouts.struct("table")
         rows, fine = gather(decoder.index, np.where(ok, column(tables, 0, 8), np.uint64(0)), layout.size)
-        entry = layout.fields["capacity"]
+        entry = layout.field("capacity")
         capacity[large] = np.where(fine, column(rows, entry.offset, 2), np.uint64(0))
         wanted = {c: decoder.allocator.slot(c // 8 * size, noscan) for c in np.unique(capacity).tolist()}
         expect = np.array([wanted[c] for c in capacity.tolist()], dtype=np.uint64)
