@@ -89,7 +89,8 @@ def evidence(one: MapIterator) -> dict[str, int | str]:
 
 def _waits(one: MapIterator) -> str:
     reason = one.wait_reason or one.status or "unknown"
-    return reason if one.wait_seconds is None else f"{reason}, at least {one.wait_seconds:.0f} s"
+    seconds = one.wait_seconds or 0
+    return f"{reason}, at least {seconds:.0f} s" if seconds >= 1 else reason
 
 
 def blocked_at(one: MapIterator) -> str:

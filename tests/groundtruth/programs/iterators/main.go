@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"truth/probe"
@@ -93,6 +94,26 @@ func goid() uint64 {
 // state is a way to make the situation: it starts the goroutine and answers the address of the map's header.
 type state func(g *gate) uintptr
 
+// threads starts more of them than are ever needed: the runtime allocates the record of a thread on the heap, at any time.
+func threads() {
+	var begun, ended sync.WaitGroup
+	release := make(chan struct{})
+	begun.Add(16)
+	ended.Add(16)
+	for i := 0; i < 16; i++ {
+		go func() {
+			runtime.LockOSThread()
+			begun.Done()
+			<-release
+			runtime.UnlockOSThread()
+			ended.Done()
+		}()
+	}
+	begun.Wait()
+	close(release)
+	ended.Wait()
+}
+
 func main() {
 	mode := "receive"
 	if len(os.Args) > 1 {
@@ -103,6 +124,7 @@ func main() {
 		os.Stderr.WriteString("no such mode: " + mode + "\n")
 		os.Exit(2)
 	}
+	threads()
 	for i := 0; i < 3; i++ { // what is allocated once and for all is there from then on
 		warm := newGate()
 		make(warm)
