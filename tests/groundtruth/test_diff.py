@@ -164,8 +164,11 @@ def test_two_processes_are_matched_by_chain(variant, seen):
     entries = {(row["then"] or {}).get("entries", 0): (row["now"] or {}).get("entries", 0) for row in rows}
     for name in ("grown", "shrunk", "replaced", "sessions"):
         assert entries[seen.then["maps"][name]["count"]] == seen.now["maps"][name]["count"], name
-    groups = [row for row in rows if row["then"] and row["then"]["maps"] == len(seen.then["shards"])]
-    (shards,) = groups
+    if variant.stripped:  # nothing says that the variable is an array: its elements are places of their own
+        for before, after in zip(seen.then["shards"], seen.now["shards"], strict=True):
+            assert entries[before] == after
+        return
+    (shards,) = [row for row in rows if row["then"] and row["then"]["maps"] == len(seen.then["shards"])]
     assert shards["then"]["entries"] == sum(seen.then["shards"])
     assert shards["now"]["entries"] == sum(seen.now["shards"])
     assert shards["now"]["maps"] == len(seen.now["shards"])

@@ -44,7 +44,7 @@ def test_thresholds_are_those_in_force():
         assert float(named[name]) == getattr(DEFAULT, name), name
 
 
-@pytest.mark.parametrize("name", ["analyze", "maps", "map"])
+@pytest.mark.parametrize("name", ["analyze", "diff", "maps", "map"])
 def test_options_exist(name: str):
     command = cli.get_command(click.Context(cli), name)
     assert command is not None

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from mapscope.report.diff_document import DiffDocument
 from mapscope.report.document import (
     SCHEMA,
     ChainDocument,
@@ -22,6 +23,7 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) for the documents of all commands, which lie under ``$defs``."""
     documents = (
         Document, MapsDocument, MapDocument, ChainDocument, DominatorsDocument, GoroutinesDocument, IteratorsDocument,
+        DiffDocument,
     )  # fmt: skip
     _, components = msgspec.json.schema_components(documents, ref_template="#/$defs/{name}")
     return {
