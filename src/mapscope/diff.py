@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -190,26 +191,29 @@ def where(chain: Iterable[Step], *, same_build: bool = True) -> str:
     arrays within a map that is passed on the way are left out, as they change with its size. ``same_build``: places in
     the data section without a name can be compared.
     """
-    steps = list(chain)[:-1]
     words: list[str] = []
-    for step in steps:
-        kind = step.type or ""
-        if step.kind == "object" and kind.split("<", 1)[0] in _INSIDE:
-            continue
-        field = _INDEX.sub("[*]", step.field or "")
-        if kind.startswith(_HEADERS):
-            kind, field = "map<" + kind.split("<", 1)[1], ""
-        name = step.name or ""
-        if step.kind == "goroutine":
-            name = _GOROUTINE.sub("", name)
-        elif step.kind == "global" and not same_build:
-            name = _PLACE.sub(r"\1", name)
-        elif step.kind == "skipped":
-            name = ""
-        word = "\0".join((step.kind, name, kind, field))
-        if not words or words[-1] != word:
+    for step in tuple(chain)[:-1]:
+        word = _word(step.kind, step.name or "", step.type or "", step.field or "", same_build)
+        if word and (not words or words[-1] != word):
             words.append(word)
     return "\n".join(words)
+
+
+@lru_cache(maxsize=1 << 16)
+def _word(kind: str, name: str, type_: str, field: str, same_build: bool) -> str:
+    """What stays the same of a step; empty for arrays within a map."""
+    if kind == "object" and type_.split("<", 1)[0] in _INSIDE:
+        return ""
+    field = _INDEX.sub("[*]", field)
+    if type_.startswith(_HEADERS):
+        type_, field = "map<" + type_.split("<", 1)[1], ""
+    if kind == "goroutine":
+        name = _GOROUTINE.sub("", name)
+    elif kind == "global" and not same_build:
+        name = _PLACE.sub(r"\1", name)
+    elif kind == "skipped":
+        name = ""
+    return "\0".join((kind, name, type_, field))
 
 
 def _type_ids(maps: MapTable, ids: dict[str, int]) -> Ints:
