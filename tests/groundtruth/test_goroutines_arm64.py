@@ -51,8 +51,11 @@ def run(series: str, folder: Path) -> tuple[Heap, dict[str, Any], str]:
 def test_goroutines_of_an_arm64_program(series: str, tmp_path: Path) -> None:
     """Frames by machine and by source, and what the stacks keep alive."""
     heap, truth, crash = run(series, tmp_path)
-    assert [(one.id, one.problem) for one in heap.frames if one.problem] == []
     told = parse(crash)
+    # one that runs is stopped at any instruction, where its link register may not be on the stack yet
+    blocked = [one for one in heap.frames if one.id in told and told[one.id].status not in MOVES]
+    assert [(one.id, one.problem) for one in blocked if one.problem] == []
+    assert len(blocked) >= 30
     compared = 0
     for row, one in enumerate(heap.frames):
         if one.id in told and told[one.id].machine and told[one.id].status not in MOVES:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _TOP = 10
 _EPILOG = """\b
 Examples:
-  mapscope diff core.1 core.2
-  mapscope diff core.1 core.2 -e ./service -f json -o diff.json
+  mapscope diff core.4242 core.4242.later
+  mapscope diff core.4242 core.4242.later -e ./service -f json -o diff.json
   mapscope diff monday.core tuesday.core -e ./v2 --old-executable ./v1
 
 \b
