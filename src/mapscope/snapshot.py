@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from mapscope import findings as rules
 from mapscope._kernels import compiled
@@ -18,7 +19,7 @@ from mapscope.goruntime.frames import Goroutine
 from mapscope.goruntime.identity import Identity, identify
 from mapscope.goruntime.process import Process, open_process
 from mapscope.heap.chains import AllChains, Chain
-from mapscope.heap.holding import Dominator, Held, Holding
+from mapscope.heap.holding import Dominator, Held, HeldTable, Holding
 from mapscope.heap.model import Heap, Progress, quiet, read_heap
 from mapscope.heap.reconcile import summarise
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo
@@ -131,6 +132,10 @@ class Snapshot:
     def held(self, addresses: Sequence[int]) -> list[Held | None]:
         """Chain, retained size and dominator of many objects or maps at once; None for what is not live."""
         return self.holding.held(addresses)
+
+    def holders(self, addresses: npt.NDArray[np.uint64]) -> HeldTable:
+        """The same as columns, for many of them."""
+        return self.holding.columns(addresses)
 
     @cached_property
     def suspects(self) -> tuple[Dominator, ...]:

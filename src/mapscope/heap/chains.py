@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mapscope._kernels import load
+from mapscope.heap.distinct import distinct_sorted
 from mapscope.heap.graph import Graph, RootKind
-from mapscope.heap.steps import Step, Steps
+from mapscope.heap.steps import Step, Steps, StepTable
 
 I4 = npt.NDArray[np.int32]
 
@@ -26,6 +27,21 @@ _GOROUTINE = re.compile(r"^goroutine \d+")
 Chain = tuple[Step, ...]
 _Path = tuple[tuple[int, ...], int, tuple[int, ...]]
 """First nodes, how many are left out, last nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainTable:
+    """Many chains: that of row i has the steps ``codes[begin:end]``, where ``ranges[i]`` is (begin, end)."""
+
+    steps: StepTable
+    codes: npt.NDArray[np.int32]
+    ranges: npt.NDArray[np.int64]
+
+    def chains(self) -> list[Chain]:
+        """The same, one by one."""
+        steps = self.steps.steps()
+        flat = [steps[code] for code in self.codes.tolist()]
+        return [tuple(flat[begin:end]) for begin, end in self.ranges.tolist()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +86,32 @@ class Chains:
 
     def shortest(self, nodes: Sequence[int]) -> list[Chain]:
         """The shortest chain to each node; long ones lose steps in the middle. Empty where no root leads."""
+        return self.columns(np.array(nodes, dtype=np.int64)).chains()
+
+    def columns(self, nodes: npt.NDArray[np.int64]) -> ChainTable:
+        """The same as columns."""
         before = self._graph.before
-        ends = np.array(nodes, dtype=np.int64)
-        ladder = [np.where(before[ends] < 0, 0, ends)]
+        ladder = [np.where(before[nodes] < 0, 0, nodes)]
         while len(ladder) < HEAD + TAIL and ladder[-1].any():
             ladder.append(before[ladder[-1]].astype(np.int64))
         ways = np.stack(ladder[::-1], axis=1)  # from the root on, zeros before it
         long = np.flatnonzero(before[ways[:, 0]] != 0)
-        chains = self._short(ways)
-        slow = self._chains([self._path(int(ends[at]), before) for at in long.tolist()])
-        for at, chain in zip(long.tolist(), slow, strict=True):
-            chains[at] = chain
-        return chains
-
-    def _short(self, ways: npt.NDArray[np.int64]) -> list[Chain]:
-        """Chains along the rows of nodes; zeros are left out."""
-        hub = self._graph.roots.find(RootKind.UNSURE, 0)
-        there = (ways != 0) & (ways != hub)
+        ways[long] = 0
+        there = (ways != 0) & (ways != self._graph.roots.find(RootKind.UNSURE, 0))
         following = np.full(ways.shape, -1, dtype=np.int64)
         following[:, :-1] = ways[:, 1:]
-        pairs, which = np.unique(ways[there] << 32 | following[there] + 2, return_inverse=True)
-        steps = self._steps_of(pairs >> 32, (pairs & 0xFFFFFFFF) - 2)
-        flat = [steps[at] for at in which.reshape(-1).tolist()]
-        ends = np.cumsum(there.sum(axis=1)).tolist()
-        return [tuple(flat[low:high]) for low, high in zip([0, *ends], ends, strict=False)]
+        pairs = [_coded(ways[there], following[there])]
+        ranges = np.zeros((len(nodes), 2), dtype=np.int64)
+        ranges[:, 1] = np.cumsum(there.sum(axis=1))
+        ranges[1:, 0] = ranges[:-1, 1]
+        at = int(ranges[-1, 1]) if len(ranges) else 0
+        for row in long.tolist():
+            path = np.array(_path_pairs(self._path(int(nodes[row]), before)), dtype=np.int64).reshape(-1, 2)
+            ranges[row] = at, at + len(path)
+            at += len(path)
+            pairs.append(_coded(path[:, 0], path[:, 1]))
+        codes, which = distinct_sorted(np.concatenate(pairs))
+        return ChainTable(self._steps.table(*_decoded(codes)), which, ranges)
 
     def _path(self, node: int, before: I4) -> _Path:
         """First nodes, how many are left out, last nodes."""
@@ -131,31 +149,11 @@ class Chains:
 
     def _chains(self, paths: Sequence[_Path]) -> list[Chain]:
         """Steps for the paths, each pair of nodes looked up once."""
-        wanted: dict[tuple[int, int], Step] = {}
-        for head, skipped, tail in paths:
-            wanted.update(dict.fromkeys((*_pairs(head, -2 if skipped else -1), *_pairs(tail, -1)), _NOTHING))
-        columns = np.array(list(wanted), dtype=np.int64).reshape(-1, 2)
-        wanted.update(zip(wanted, self._steps_of(columns[:, 0], columns[:, 1]), strict=True))
-        out = []
-        for head, skipped, tail in paths:
-            steps = [wanted[pair] for pair in _pairs(head, -2 if skipped else -1)]
-            if skipped:
-                steps.append(Step("skipped", 0, None, None, f"{skipped} step{'s' if skipped > 1 else ''} left out"))
-            out.append((*steps, *(wanted[pair] for pair in _pairs(tail, -1))))
-        return out
-
-    def _steps_of(self, nodes: npt.NDArray[np.int64], following: npt.NDArray[np.int64]) -> list[Step]:
-        """The steps of pairs of nodes: the second is -1 at the end, -2 before a gap."""
-        base = self._graph.base
-        offsets = np.full(len(nodes), -1, dtype=np.int64)
-        inner = np.flatnonzero((nodes >= base) & (following >= base))
-        offsets[inner] = self._steps.locate(nodes[inner], following[inner])
-        objects = nodes >= base
-        made = iter(self._steps.objects(nodes[objects].tolist(), offsets[objects].tolist()))
-        return [
-            next(made) if node >= base else self._steps.root(node, max(child, -1))
-            for node, child in zip(nodes.tolist(), following.tolist(), strict=True)
-        ]
+        pairs = [_path_pairs(path) for path in paths]
+        columns = np.array([pair for path in pairs for pair in path], dtype=np.int64).reshape(-1, 2)
+        codes, which = distinct_sorted(_coded(columns[:, 0], columns[:, 1]))
+        ends = np.cumsum([0, *map(len, pairs)])
+        return ChainTable(self._steps.table(*_decoded(codes)), which, np.stack([ends[:-1], ends[1:]], axis=1)).chains()
 
     def all(self, node: int) -> AllChains:
         """Every way to ``node`` that is worth telling apart, merged.
@@ -225,8 +223,8 @@ class Chains:
             out = np.zeros(_MAX_WORDS, dtype=np.int64)
             (source,) = graph.object_of(np.array([holder])).tolist()
             count = load("graph").words_to(graph.index, source, target, out)
-            offsets = out[: min(count, _MAX_WORDS)].tolist()
-            steps = self._steps.objects([holder] * len(offsets), offsets)
+            offsets = out[: min(count, _MAX_WORDS)]
+            steps = self._steps.objects(np.full(len(offsets), holder), offsets).steps()
         return list({_shape(step): step for step in reversed(steps)}.values())
 
     def _merge(self, chains: Sequence[_Found]) -> tuple[ChainTree, ...]:
@@ -271,8 +269,20 @@ class _Branch:
         return ChainTree(self.step, self.chains, len(self.nodes), held, children)
 
 
-def _pairs(nodes: Sequence[int], last: int) -> Iterable[tuple[int, int]]:
-    return ((node, nodes[at + 1] if at + 1 < len(nodes) else last) for at, node in enumerate(nodes))
+def _path_pairs(path: _Path) -> list[tuple[int, int]]:
+    """Pairs of nodes as ``Steps.table`` takes them."""
+    head, skipped, tail = path
+    first = [*zip(head, (*head[1:], -2), strict=False)]
+    return [*first, *([(0, skipped)] if skipped else []), *zip(tail, (*tail[1:], -1), strict=False)]
+
+
+def _coded(nodes: npt.NDArray[np.int64], following: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Pairs as single numbers in the same order."""
+    return nodes << 32 | following + 2
+
+
+def _decoded(codes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    return codes >> 32, (codes & 0xFFFFFFFF) - 2
 
 
 def _shape(step: Step) -> Step:

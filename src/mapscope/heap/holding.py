@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mapscope.errors import UsageError
-from mapscope.heap.chains import AllChains, Chain, Chains
+from mapscope.heap.chains import AllChains, Chain, Chains, ChainTable
 from mapscope.heap.dominators import Dominators
 from mapscope.heap.graph import Graph, RootKind, build_graph
 from mapscope.heap.model import Heap
 from mapscope.heap.statics import Statics
-from mapscope.heap.steps import Step, Steps
+from mapscope.heap.steps import Step, Steps, StepTable
 from mapscope.units import hex_addr
 
 _MAX_CLIMB = 64
@@ -35,6 +35,30 @@ class Held:
     """Bytes that would be free without it, its own included."""
     dominator: Step | None
     """The nearest object or root that every chain passes; None where roots hold it independently."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldTable:
+    """Who holds many objects, as columns.
+
+    ``live``: bool by row; the others mean nothing where it is False. ``retained``: uint64 bytes by row. ``above``:
+    int32 by row, index into ``dominators``, -1 where roots hold it independently.
+    """
+
+    live: npt.NDArray[np.bool_]
+    chains: ChainTable
+    retained: U8
+    dominators: StepTable
+    above: npt.NDArray[np.int32]
+
+    def rows(self) -> list[Held | None]:
+        """The same, one by one."""
+        over = [*self.dominators.steps(), None]
+        columns = (self.live.tolist(), self.chains.chains(), self.retained.tolist(), self.above.tolist())
+        return [
+            Held(chain, retained, over[above]) if live else None
+            for live, chain, retained, above in zip(*columns, strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +133,8 @@ class Holding:
         """Chain, retained size and dominator of what lies at ``address``. UsageError as for ``chain``."""
         node, _ = self._node(address)
         above = int(self.dominators.idom[node]) if node >= 0 else 0
-        (over,) = self._describe(np.array([above], dtype=np.int64))
-        return Held(self.chain(address), self.retained(address), over if above > 0 else None)
+        over = self._describe(np.array([above], dtype=np.int64)).steps()[0] if above > 0 else None
+        return Held(self.chain(address), self.retained(address), over)
 
     def chains(self, address: int) -> AllChains:
         """All chains to what lies at ``address`` that are worth telling apart. UsageError as for ``chain``."""
@@ -177,20 +201,19 @@ class Holding:
 
     def held(self, addresses: Sequence[int]) -> list[Held | None]:
         """Chain, retained size and dominator of many objects at once; None for what is not live."""
-        nodes = self._nodes(np.array(addresses, dtype=np.uint64))
-        known = nodes[nodes >= 0]
-        chains = iter(self._chains.shortest(known.tolist()))
-        above = self.dominators.idom[known]
-        names = dict(zip(np.unique(above).tolist(), self._describe(np.unique(above)), strict=True))
-        rows = zip(known.tolist(), above.tolist(), self.dominators.retained[known].tolist(), strict=True)
-        out: list[Held | None] = []
-        for node in nodes.tolist():
-            if node < 0:
-                out.append(None)
-                continue
-            _, over, retained = next(rows)
-            out.append(Held(next(chains), retained, names[over] if over > 0 else None))
-        return out
+        return self.columns(np.array(addresses, dtype=np.uint64)).rows()
+
+    def columns(self, addresses: U8) -> HeldTable:
+        """The same as columns."""
+        nodes = self._nodes(addresses)
+        live = nodes >= 0
+        known = nodes[live]
+        above, retained, codes = np.zeros(len(nodes), np.int64), np.zeros(len(nodes), np.uint64), nodes * 0 - 1
+        above[live], retained[live] = self.dominators.idom[known], self.dominators.retained[known]
+        over, which = np.unique(above[above > 0], return_inverse=True)
+        codes[above > 0] = which.reshape(-1)
+        chains = self._chains.columns(np.maximum(nodes, 0))
+        return HeldTable(live, chains, retained, self._describe(over), codes.astype(np.int32))
 
     def largest(self, top: int) -> list[Dominator]:
         """The nodes that retain most, of those that no other dominates; at most ``top`` (0: all)."""
@@ -217,19 +240,17 @@ class Holding:
         shallow = self.dominators.shallow
         out = []
         for (nodes, count, retained, way), chain in zip(rows, chains, strict=True):
-            step, *below = self._describe(np.array(way, dtype=np.int64))
+            step, *below = self._describe(np.array(way, dtype=np.int64)).steps()
             out.append(Dominator(step, retained, int(shallow[nodes[0]]), count, chain, tuple(below)))
         return out
 
-    def _describe(self, nodes: I8) -> list[Step]:
+    def _describe(self, nodes: I8) -> StepTable:
         """A step without a field for each node."""
-        base = self.graph.base
-        objects = nodes[nodes >= base].tolist()
-        made = iter(self._steps.objects(objects, [-1] * len(objects)))
-        return [next(made) if node >= base else self._root(node) for node in nodes.tolist()]
-
-    def _root(self, node: int) -> Step:
-        return self._steps.root(node, -1) if node else Step("unknown", 0, None, None, "several roots")
+        order = np.argsort(nodes, kind="stable")
+        made = self._steps.table(nodes[order], np.full(len(nodes), -1))
+        address, word = np.empty_like(made.address), np.empty_like(made.word)
+        address[order], word[order] = made.address, made.word
+        return StepTable(address, word, made.words)
 
     def _nodes(self, addresses: U8) -> I8:
         """Node of the object, or of the map on a stack, at each address; -1 where nothing is live."""
@@ -304,4 +325,4 @@ class Holding:
         """The chain with the field at ``offset`` of its last object, where that is not its start."""
         if node < self.graph.base or not offset or not chain:
             return chain
-        return (*chain[:-1], *self._steps.objects([node], [offset]))
+        return (*chain[:-1], *self._steps.objects(np.array([node]), np.array([offset])).steps())

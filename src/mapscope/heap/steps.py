@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from mapscope._kernels import load
 from mapscope.goruntime.frames import Frame
+from mapscope.heap.distinct import distinct_rows
 from mapscope.heap.fields import FieldNames, short_name
 from mapscope.heap.graph import Graph, RootKind
 from mapscope.heap.model import Heap
 from mapscope.heap.statics import Static, Statics
 from mapscope.heap.textrefs import TextReferences
 from mapscope.heap.trace import COVER_FILL
+
+Nodes = npt.NDArray[np.int64]
 
 _COVER = 15
 _RUNTIME = ("runtime.", "internal/runtime/")
@@ -51,6 +54,35 @@ class Step:
     """Id of the goroutine whose stack it is."""
 
 
+@dataclass(frozen=True, slots=True)
+class StepTable:
+    """Many steps as columns: ``address`` uint64 and ``word`` int32 by step.
+
+    ``words[word]`` is the step but for its address, which many share.
+    """
+
+    address: npt.NDArray[np.uint64]
+    word: npt.NDArray[np.int32]
+    words: tuple[Step, ...]
+
+    @classmethod
+    def of(cls, steps: Sequence[Step]) -> StepTable:
+        """The table of a few steps."""
+        words: dict[Step, int] = {}
+        word = [words.setdefault(replace(step, address=0), len(words)) for step in steps]
+        address = np.array([step.address for step in steps], dtype=np.uint64)
+        return cls(address, np.array(word, dtype=np.int32), tuple(words))
+
+    def __len__(self) -> int:
+        return len(self.word)
+
+    def steps(self) -> list[Step]:
+        """The same, one by one."""
+        rows = zip(self.address.tolist(), self.word.tolist(), strict=True)
+        of = [(w.kind, w.type, w.field, w.name, w.goroutine) for w in self.words]
+        return [Step(of[word][0], address, *of[word][1:]) for address, word in rows]
+
+
 class Steps:
     """Makes steps. All that a name needs is read when it is asked for, and kept."""
 
@@ -62,26 +94,48 @@ class Steps:
         self._references = TextReferences(process)
         self._header = "swissmap" if process.types.swiss_maps else "hmap"
         self._labels: dict[tuple[int, bool], str | None] = {}
-        self._words: dict[tuple[int, bool, int, int, int], tuple[str | None, str | None]] = {}
+        self._words: dict[tuple[int, bool, int, int, int], Step] = {}
 
-    def objects(self, nodes: Sequence[int], offsets: Sequence[int]) -> list[Step]:
+    def table(self, nodes: Nodes, following: Nodes) -> StepTable:
+        """The steps of pairs of nodes, distinct and in ascending order.
+
+        The second of a pair is where the step leads, -1 at the end, -2 before a gap. Node 0 is such a gap: the second
+        says how many steps it leaves out.
+        """
+        base = self._graph.base
+        offsets = np.full(len(nodes), -1, dtype=np.int64)
+        inner = np.flatnonzero((nodes >= base) & (following >= base))
+        offsets[inner] = self.locate(nodes[inner], following[inner])
+        roots = np.flatnonzero(nodes < base)
+        objects = np.flatnonzero(nodes >= base)
+        rows = zip(nodes[roots].tolist(), following[roots].tolist(), strict=True)
+        first = StepTable.of([self.root(node, max(to, -1)) if node else _gap(to) for node, to in rows])
+        second = self.objects(nodes[objects], offsets[objects])
+        address, word = np.empty(len(nodes), dtype=np.uint64), np.empty(len(nodes), dtype=np.int32)
+        address[roots], address[objects] = first.address, second.address
+        word[roots], word[objects] = first.word, second.word + np.int32(len(first.words))
+        return StepTable(address, word, first.words + second.words)
+
+    def objects(self, nodes: Nodes, offsets: Nodes) -> StepTable:
         """Steps of object nodes; ``offsets`` in bytes of the word that leads on, -1 for none."""
         graph, state = self._graph, self._heap.state
-        ids = graph.object_of(np.array(nodes, dtype=np.int64))
+        ids = graph.object_of(nodes)
         spans = graph.index.spans[graph.index.span_of_object(ids)]
         address = spans["base"] + (ids - spans["first"]).astype(np.uint64) * spans["elemsize"]
         fill = state.cover[ids] & _COVER >= COVER_FILL
-        columns = (address, state.obj_type[ids], fill, spans["elemsize"], spans["header"] * 8)
-        known, out = self._words, []
-        for at, *word in zip(*(column.tolist() for column in columns), offsets, strict=True):
-            key = tuple(word)
-            made = known.get(key)
+        kinds = (state.obj_type[ids], fill, spans["elemsize"], spans["header"] * 8, offsets)
+        word, first = distinct_rows(kinds)
+        keys = zip(*(column[first].tolist() for column in kinds), strict=True)
+        words = []
+        for key in keys:
+            made = self._words.get(key)
             if made is None:
-                made = self._object(*key)
-                if len(known) < _MAX_KNOWN:
-                    known[key] = made
-            out.append(Step("object", at, made[0], made[1], None))
-        return out
+                label, field = self._object(*key)
+                made = Step("object", 0, label, field, None)
+                if len(self._words) < _MAX_KNOWN:
+                    self._words[key] = made
+            words.append(made)
+        return StepTable(address, word, tuple(words))
 
     def _object(self, type_id: int, fill: bool, size: int, header: int, offset: int) -> tuple[str | None, str | None]:
         """Type and field of a word at ``offset`` of a slot of ``size`` bytes."""
@@ -189,13 +243,15 @@ class Steps:
         )  # fmt: skip
         return Step("finalizer", key, label, field, "object with a finalizer")
 
-    def locate(self, sources: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Offset of the first word in each source node that points to its target node; -1 where there is none."""
-        order = np.lexsort((targets, sources))
-        out = np.full(len(order), -1, dtype=np.int64)
-        found = out.copy()
-        source = np.ascontiguousarray(self._graph.object_of(sources[order]))
-        target = np.ascontiguousarray(self._graph.object_of(targets[order]))
-        load("graph").locate(self._graph.index, source, target, found)
-        out[order] = found
+    def locate(self, sources: Nodes, targets: Nodes) -> Nodes:
+        """Offset of the first word in each source node that points to its target node; -1 where there is none.
+
+        The pairs are distinct and in ascending order.
+        """
+        out = np.full(len(sources), -1, dtype=np.int64)
+        load("graph").locate(self._graph.index, self._graph.object_of(sources), self._graph.object_of(targets), out)
         return out
+
+
+def _gap(steps: int) -> Step:
+    return Step("skipped", 0, None, None, f"{steps} step{'s' if steps > 1 else ''} left out")

@@ -22,13 +22,14 @@ from mapscope.maps.model import Confidence, MapTable
 from mapscope.report import document as doc
 from mapscope.report.escape import ascii_json, valid
 from mapscope.report.holding import StepRows, dominator_row
-from mapscope.report.rows import map_rows
+from mapscope.report.lines import Words, render
+from mapscope.report.rows import map_lines, map_rows
 from mapscope.report.source import Source
 from mapscope.units import hex_addr, human_bytes
 
 Rows = npt.NDArray[np.int64]
 
-CHUNK = 4096
+CHUNK = 1 << 16
 """Maps that are turned into JSON at a time."""
 
 
@@ -50,7 +51,7 @@ def build(source: Source, rows: Rows | None = None) -> doc.Document:
         suspects=[dominator_row(found) for found in source.suspects],
         findings=finding_rows(source, findings),
         iterators=iterator_rows(source.iterators),
-        maps=list(map_rows(maps, chosen, source.held)),
+        maps=list(map_rows(maps, chosen, source.holders)),
     )
 
 
@@ -85,11 +86,12 @@ def _stream(head: doc.Document | doc.MapsDocument, source: Source, rows: Rows) -
     if not text.endswith(end):
         raise AssertionError("maps is the last field of the document")
     yield ascii_json(text[: -len(end)]) + b'"maps": ['
-    encode = msgspec.json.Encoder().encode
     before = b"\n    "
     for start in range(0, len(rows), CHUNK):
-        lines = b",\n    ".join(map(encode, map_rows(source.maps, rows[start : start + CHUNK], source.held)))
-        yield before + ascii_json(lines)
+        part = rows[start : start + CHUNK]
+        lines = map_lines(source.maps, part, source.holders)
+        between = Words.of([before, b",\n    "]).chosen(np.arange(len(part), dtype=np.int32).clip(max=1))
+        yield render([between, lines.chosen(np.arange(len(part), dtype=np.int32))], len(part)).text.tobytes()
         before = b",\n    "
     yield b"\n  ]\n}\n" if len(rows) else b"]\n}\n"
 

@@ -27,7 +27,7 @@ _SHOWN_KINDS = 12
 def build_map(source: Source, detail: MapDetail) -> MapDocument:
     """The document of one map."""
     found = detail.map
-    (row,) = map_rows(found.table, np.array([found.row], np.int64), source.held)
+    (row,) = map_rows(found.table, np.array([found.row], np.int64), source.holders)
     return MapDocument(
         schema=doc.SCHEMA,
         tool=tool(),

@@ -4,164 +4,178 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from mapscope.heap.holding import Held
+from mapscope.heap.holding import HeldTable
+from mapscope.heap.steps import StepTable
 from mapscope.maps.model import FLAG_SAME_SIZE_GROW, Confidence, Generation, MapTable, Place
 from mapscope.report import document as doc
-from mapscope.report.escape import valid
-from mapscope.report.holding import StepRows
+from mapscope.report.escape import ascii_json, valid
+from mapscope.report.holding import step_row
+from mapscope.report.lines import Part, Words, address, constant, number, render
 
 Rows = npt.NDArray[np.int64]
 
 _CHUNK = 8192
 _GROUP_SLOTS = 8
-_HEX = "0x{:x}".format
+_STATES = ("steady", "growing-same-size", "growing", "empty", "small")
+_PLACES = tuple(place.name.lower() for place in Place)
+_CONFIDENCE = tuple(confidence.label for confidence in Confidence)
+_CLASSIC_HEADER = ("count", "flags", "B", "noverflow", "hash0", "buckets", "oldbuckets", "nevacuate", "extra")
+_SWISS_HEADER = (
+    *("count", "seed", "dirPtr", "dirLen", "globalDepth", "globalShift", "writing", "tombstonePossible", "clearSeq"),
+)
+_CLASSIC_BYTES = (
+    *("total_bytes", "header_bytes", "array_bytes", "old_array_bytes", "overflow_bytes", "old_overflow_bytes"),
+    *("extra_bytes", "indirect_bytes"),
+)
+_SWISS_BYTES = ("total_bytes", "header_bytes", "array_bytes", "table_bytes", "directory_bytes", "indirect_bytes")
+_ADDRESSES = frozenset({"address", "buckets", "oldbuckets", "extra", "dirPtr"})
 
-
-AskHeld = Callable[[Sequence[int]], Sequence[Held | None]]
+AskHeld = Callable[[npt.NDArray[np.uint64]], HeldTable]
 """From addresses of maps to who holds each."""
 
 
 def map_rows(maps: MapTable, rows: Rows, ask: AskHeld | None = None) -> Iterator[doc.MapRow]:
     """The records of ``rows``, in their order. Without ``ask`` they do not say who holds them."""
-    names: list[str | None] = [valid(t.name) for t in maps.types]
+    decode = msgspec.json.Decoder(doc.MapRow).decode
     for start in range(0, len(rows), _CHUNK):
-        part = rows[start : start + _CHUNK]
-        swiss = maps.columns["generation"][part] == Generation.SWISS
-        if swiss.all():
-            yield from _swiss(_Columns(maps, part, names, ask))
-        elif not swiss.any():
-            yield from _classic(_Columns(maps, part, names, ask))
-        else:
-            newer, older = (_Columns(maps, part[which], names, ask) for which in (swiss, ~swiss))
-            records: tuple[Iterator[doc.MapRow], Iterator[doc.MapRow]] = (_classic(older), _swiss(newer))
-            yield from (next(records[generation]) for generation in swiss.tolist())
+        lines = map_lines(maps, rows[start : start + _CHUNK], ask)
+        text = lines.text.data
+        yield from (decode(text[a:b]) for a, b in zip(lines.ends[:-1].tolist(), lines.ends[1:].tolist(), strict=True))
+
+
+def map_lines(maps: MapTable, rows: Rows, ask: AskHeld | None = None) -> Words:
+    """The same as JSON, one text a map, in printable ASCII."""
+    swiss = maps.columns["generation"][rows] == Generation.SWISS
+    if swiss.all() or not swiss.any():
+        return _lines(maps, rows, ask, bool(swiss.any()))
+    order = np.argsort(swiss, kind="stable")
+    parts = (
+        _lines(maps, rows[order][which], ask, new) for which, new in ((~swiss[order], False), (swiss[order], True))
+    )
+    texts = [word for words in parts for word in words]
+    back = np.argsort(order)
+    return Words.of([texts[at] for at in back.tolist()])
+
+
+def _lines(maps: MapTable, rows: Rows, ask: AskHeld | None, swiss: bool) -> Words:
+    columns = _Columns(maps, rows)
+    record = doc.SwissMap if swiss else doc.ClassicMap
+    fields: dict[str, Part | list[Part]] = {
+        name: columns.plain(name) for name in record.__struct_fields__ if name in maps.columns
+    }
+    fields["type"] = columns.types()
+    fields["place"] = columns.coded("place", _PLACES)
+    fields["confidence"] = columns.coded("confidence", _CONFIDENCE)
+    fields["load_factor"] = columns.loads(1 if swiss else _GROUP_SLOTS)
+    fields["state"] = columns.states()
+    fields["complete"] = columns.complete()
+    fields |= _held(None if ask is None else ask(columns.array("address").astype(np.uint64)), len(rows))
+    header, sizes = (doc.SwissHeader, doc.SwissBytes) if swiss else (doc.ClassicHeader, doc.ClassicBytes)
+    names = zip(header.__struct_fields__, _SWISS_HEADER if swiss else _CLASSIC_HEADER, strict=True)
+    fields["header"] = _object({name: columns.plain(column) for name, column in names})
+    names = zip(sizes.__struct_fields__, _SWISS_BYTES if swiss else _CLASSIC_BYTES, strict=True)
+    fields["bytes"] = _object({name: columns.plain(column) for name, column in names})
+    tag: dict[str, Part | list[Part]] = {"generation": constant(_text("swiss" if swiss else "classic"))}
+    return render(_object(tag | {name: fields[name] for name in record.__struct_fields__}), len(rows))
+
+
+def _object(fields: dict[str, Part] | dict[str, Part | list[Part]]) -> list[Part]:
+    """The parts of a JSON object."""
+    out, before = [], b"{"
+    for name, value in fields.items():
+        out.append(constant(before + _text(name) + b":"))
+        out += value if isinstance(value, list) else [value]
+        before = b","
+    return [*out, constant(b"}")]
+
+
+def _text(text: str | None) -> bytes:
+    """As JSON."""
+    return ascii_json(msgspec.json.encode(text if text is None else valid(text)))
+
+
+def _words(texts: Sequence[str | None]) -> Words:
+    return Words.of([_text(text) for text in texts])
 
 
 class _Columns:
-    """Some columns of some rows as Python lists."""
+    """Some rows of a table of maps as parts."""
 
-    def __init__(self, maps: MapTable, rows: Rows, names: list[str | None], ask: AskHeld | None) -> None:
-        self._columns = maps.columns
+    def __init__(self, maps: MapTable, rows: Rows) -> None:
+        self._maps = maps
         self._rows = rows
-        self._names = names
-        self._ask = ask
 
     def array(self, name: str) -> npt.NDArray[np.generic]:
-        return self._columns[name][self._rows]
+        return self._maps.columns[name][self._rows]
 
-    def numbers(self, *names: str) -> Iterator[list[int]]:
-        """The plain values of each column."""
-        return (self.array(name).tolist() for name in names)
+    def plain(self, name: str) -> Part:
+        """A number, or an address."""
+        return address(self.array(name)) if name in _ADDRESSES else number(self.array(name))
 
-    def addresses(self, name: str) -> list[str]:
-        return list(map(_HEX, self.array(name).tolist()))
-
-    def words(self, name: str, words: tuple[str, ...]) -> list[str]:
+    def coded(self, name: str, words: tuple[str, ...]) -> Part:
         """Small codes as their words."""
-        return [words[code] for code in self.array(name).tolist()]
+        return _words(words).chosen(self.array(name).astype(np.int32))
 
-    def types(self) -> list[str | None]:
-        names, known = self._names, len(self._names)
-        return [names[index] if 0 <= index < known else None for index in self.array("type_index").tolist()]
+    def types(self) -> Part:
+        index = self.array("type_index").astype(np.int32)
+        used, codes = np.unique(index, return_inverse=True)
+        known = len(self._maps.types)
+        names = [self._maps.types[at].name if 0 <= at < known else None for at in used.tolist()]
+        return _words(names).chosen(codes.reshape(-1).astype(np.int32))
 
-    def loads(self, slots_a_unit: int) -> list[float]:
+    def loads(self, slots_a_unit: int) -> Part:
         """Entries a unit of the arrays, 0 where there are none."""
         units = (self.array("capacity").astype(np.uint64) // np.uint64(slots_a_unit)).astype(np.float64)
         count = self.array("count").astype(np.float64)
-        shares: list[float] = np.round(np.divide(count, units, out=np.zeros_like(count), where=units > 0), 4).tolist()
-        return shares
+        shares = np.round(np.divide(count, units, out=np.zeros_like(count), where=units > 0), 4)
+        values, codes = np.unique(shares, return_inverse=True)
+        return Words.of([msgspec.json.encode(v) for v in values.tolist()]).chosen(codes.reshape(-1).astype(np.int32))
 
-    def states(self) -> list[str]:
+    def states(self) -> Part:
         """As ``Map.state``, by column."""
         swiss = self.array("generation") == Generation.SWISS
         growing = ~swiss & (self.array("oldbuckets") != 0)
         same_size = self.array("flags").astype(np.int64) & FLAG_SAME_SIZE_GROW != 0
         conditions = [growing & same_size, growing, self.array("count") == 0, swiss & (self.array("dirLen") == 0)]
-        states: list[str] = np.select(
-            conditions, ["growing-same-size", "growing", "empty", "small"], default="steady"
-        ).tolist()
-        return states
+        return _words(_STATES).chosen(np.select(conditions, [1, 2, 3, 4], 0).astype(np.int32))
 
-    def complete(self) -> list[bool]:
-        complete: list[bool] = (self.array("unreadable") == 0).tolist()
-        return complete
-
-    def common(self, slots_a_unit: int) -> tuple[Sequence[object], ...]:
-        """The fields that both generations share, in the order of the record."""
-        return (
-            self.addresses("address"),
-            self.types(),
-            self.words("place", _PLACES),
-            *self.numbers("count", "capacity"),
-            self.loads(slots_a_unit),
-            self.states(),
-            self.words("confidence", _CONFIDENCE),
-            *self.numbers("needed_bytes", "waste_bytes"),
-            self.complete(),
-            *self.held(),
-        )
-
-    def held(self) -> tuple[Sequence[object], ...]:
-        """Chain, retained bytes and dominator of each."""
-        if self._ask is None:
-            unknown = [None] * len(self._rows)
-            return unknown, unknown, unknown
-        answers = self._ask(self.array("address").tolist())
-        steps = StepRows()
-        return (
-            [steps.chain(held) for held in answers],
-            [None if held is None else held.retained for held in answers],
-            [steps.dominator(held) for held in answers],
-        )
+    def complete(self) -> Part:
+        return Words.of([b"false", b"true"]).chosen((self.array("unreadable") == 0).astype(np.int32))
 
 
-_PLACES = tuple(place.name.lower() for place in Place)
-_CONFIDENCE = tuple(confidence.label for confidence in Confidence)
+def _held(held: HeldTable | None, rows: int) -> dict[str, Part | list[Part]]:
+    """Chain, retained bytes and dominator of each."""
+    if held is None:
+        return dict.fromkeys(("chain", "retained_bytes", "dominator"), constant(b"null"))
+    ranges = np.where(held.live[:, None], held.chains.ranges, -1)
+    sizes = render([number(held.retained)], rows)
+    return {
+        "chain": _steps(held.chains.steps).listed(ranges, held.chains.codes),
+        "retained_bytes": sizes.chosen(np.where(held.live, np.arange(rows), -1).astype(np.int32)),
+        "dominator": _steps(held.dominators).chosen(np.where(held.live, held.above, -1).astype(np.int32)),
+    }
 
 
-def _classic(columns: _Columns) -> Iterator[doc.ClassicMap]:
-    headers = map(
-        doc.ClassicHeader,
-        *columns.numbers("count", "flags", "B", "noverflow", "hash0"),
-        columns.addresses("buckets"),
-        columns.addresses("oldbuckets"),
-        *columns.numbers("nevacuate"),
-        columns.addresses("extra"),
+def _steps(table: StepTable) -> Words:
+    """Each step as JSON."""
+    before, after = [], []
+    for word in table.words:
+        fields = msgspec.structs.asdict(step_row(word))
+        whole = ascii_json(msgspec.json.encode(fields))
+        cut = len(msgspec.json.encode({"kind": fields["kind"], "address": None})) - len(b"null}")
+        before.append(whole[:cut])
+        after.append(whole[cut + len(b"null") :])
+    there = table.address != 0
+    shown = render([address(table.address)], len(table))
+    return render(
+        [
+            Words.of(before).chosen(table.word),
+            shown.chosen(np.where(there, np.arange(len(table)), -1).astype(np.int32)),
+            Words.of(after).chosen(table.word),
+        ],
+        len(table),
     )
-    sizes = map(
-        doc.ClassicBytes,
-        *columns.numbers(
-            "total_bytes",
-            "header_bytes",
-            "array_bytes",
-            "old_array_bytes",
-            "overflow_bytes",
-            "old_overflow_bytes",
-            "extra_bytes",
-            "indirect_bytes",
-        ),
-    )
-    counted = columns.numbers(
-        "noldbuckets", "old_evacuated", "overflow_count", "old_overflow_count", "prealloc_overflow"
-    )
-    return map(doc.ClassicMap, *columns.common(_GROUP_SLOTS), headers, sizes, *counted)
-
-
-def _swiss(columns: _Columns) -> Iterator[doc.SwissMap]:
-    headers = map(
-        doc.SwissHeader,
-        *columns.numbers("count", "seed"),
-        columns.addresses("dirPtr"),
-        *columns.numbers("dirLen", "globalDepth", "globalShift", "writing", "tombstonePossible", "clearSeq"),
-    )
-    sizes = map(
-        doc.SwissBytes,
-        *columns.numbers(
-            "total_bytes", "header_bytes", "array_bytes", "table_bytes", "directory_bytes", "indirect_bytes"
-        ),
-    )
-    counted = columns.numbers("tables", "groups", "tombstones", "growth_left")
-    return map(doc.SwissMap, *columns.common(1), headers, sizes, *counted)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from mapscope.findings.model import Finding
-from mapscope.heap.holding import Dominator, Held
+from mapscope.heap.holding import Dominator, Held, HeldTable
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo
 from mapscope.maps.detail import MapDetail
 from mapscope.maps.itermodel import MapIterator
@@ -46,6 +49,9 @@ class Source(Protocol):
 
     def held(self, addresses: Sequence[int]) -> Sequence[Held | None]:
         """Chain, retained size and dominator of the map at each address; None where it is not known."""
+
+    def holders(self, addresses: npt.NDArray[np.uint64]) -> HeldTable:
+        """The same as columns, for many maps."""
 
     @property
     def suspects(self) -> Sequence[Dominator]:

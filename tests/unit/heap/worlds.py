@@ -10,7 +10,7 @@ import numpy as np
 
 from mapscope._kernels import load
 from mapscope.heap.graph import Graph, RootKind, _connect, _Groups
-from mapscope.heap.steps import Step, Steps
+from mapscope.heap.steps import Step, Steps, StepTable
 from tests.unit.kernels.heaps import MARKED, World, random_world
 
 
@@ -43,10 +43,10 @@ class PlainSteps(Steps):
         self._graph = graph
 
     def objects(self, nodes, offsets):
-        return [
+        return StepTable.of([
             Step("object", node, "T", f"+{offset}" if offset >= 0 else None, str(node))
-            for node, offset in zip(nodes, offsets, strict=True)
-        ]
+            for node, offset in zip(nodes.tolist(), offsets.tolist(), strict=True)
+        ])  # fmt: skip
 
     def root(self, node, child):
         return self.static(int(self._graph.roots.key[node]), self._word(node, child)[0], leads=child >= 0)

@@ -11,8 +11,9 @@ from mapscope.errors import UsageError
 from mapscope.findings import run
 from mapscope.findings.context import Context, StaleValues, StringKeys
 from mapscope.findings.model import Finding
-from mapscope.heap.chains import AllChains, ChainTree
-from mapscope.heap.holding import Dominator, Held
+from mapscope.heap.chains import AllChains, ChainTable, ChainTree
+from mapscope.heap.holding import Dominator, Held, HeldTable
+from mapscope.heap.steps import StepTable
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo, Reconciliation, RuntimeFigures
 from mapscope.maps.detail import MapDetail, TableDetail
 from mapscope.maps.itermodel import MapIterator
@@ -149,7 +150,7 @@ class FakeSnapshot:
     found_by: str = "NT_FILE"
     stripped: bool = False
     runtime: RuntimeFigures | None = FIGURES
-    holders: dict[int, Held] = field(default_factory=dict)
+    who: dict[int, Held] = field(default_factory=dict)
     suspects: tuple[Dominator, ...] = ()
     iterators: tuple[MapIterator, ...] = ()
     resident_live: int = RECONCILIATION.live_bytes
@@ -181,12 +182,28 @@ class FakeSnapshot:
         return run(replace(context(self.maps, self.release, self.queries), iterators=self.iterators))
 
     def held(self, addresses: Sequence[int]) -> list[Held | None]:
-        return [self.holders.get(address) for address in addresses]
+        return [self.who.get(address) for address in addresses]
+
+    def holders(self, addresses: np.ndarray) -> HeldTable:
+        rows = self.held(addresses.tolist())
+        chains = [one.chain if one else () for one in rows]
+        ends = np.cumsum([0, *map(len, chains)])
+        steps = StepTable.of([step for chain in chains for step in chain])
+        above = [one.dominator if one else None for one in rows]
+        over = StepTable.of([step for step in above if step])
+        codes = np.cumsum([step is not None for step in above]) - 1
+        return HeldTable(
+            np.array([one is not None for one in rows], dtype=np.bool_),
+            ChainTable(steps, np.arange(len(steps), dtype=np.int32), np.stack([ends[:-1], ends[1:]], axis=1)),
+            np.array([one.retained if one else 0 for one in rows], dtype=np.uint64),
+            over,
+            np.where([step is not None for step in above], codes, -1).astype(np.int32),
+        )
 
     def holder(self, address: int) -> Held:
-        if address not in self.holders:
+        if address not in self.who:
             raise UsageError(f"nothing lies at 0x{address:x}", "mapscope maps lists maps")
-        return self.holders[address]
+        return self.who[address]
 
     def chains(self, address: int) -> AllChains:
         held = self.holder(address)

@@ -174,3 +174,29 @@ def test_rows_keep_the_order_that_was_asked_for():
     document = build(snapshot, np.array([3, 0]))
     assert [row.address for row in document.maps] == ["0xc0000100c0", "0xc000010000"]
     assert document.verdict.maps == 5
+
+
+def test_every_field_of_a_map_is_that_of_its_row():
+    """Headers, parts and counts as the table has them, in the order of the record; both generations side by side."""
+    columns = {
+        "used": "count", "total": "total_bytes", "header": "header_bytes", "groups": "array_bytes",
+        "buckets": "array_bytes", "oldbuckets": "old_array_bytes", "overflow": "overflow_bytes",
+        "old_overflow": "old_overflow_bytes", "extra": "extra_bytes", "indirect": "indirect_bytes",
+        "tables": "table_bytes", "directory": "directory_bytes",
+    }  # fmt: skip
+    rows = [stalled(13_313, 12, 359_952, flags=3), swiss(100, 128, tombstones=4), classic(9, 1), swiss(0, 8, dirLen=-1)]
+    maps = table(*rows)
+    for at, row in enumerate(analysed(FakeSnapshot(maps))["maps"]):
+        found = maps[at]
+        record = doc.SwissMap if found.is_swiss else doc.ClassicMap
+        assert list(row) == ["generation", *record.__struct_fields__]
+        for name, value in row["header"].items():
+            expected = getattr(found, columns.get(name, name) if name == "used" else name)
+            assert value == (f"0x{expected:x}" if isinstance(value, str) else expected), name
+        for name, value in row["bytes"].items():
+            assert value == getattr(found, columns[name]), name
+        for name in ("count", "capacity", "needed_bytes", "waste_bytes"):
+            assert row[name] == getattr(found, name)
+        assert (row["state"], row["type"]) == (found.state, found.type_name)
+        counted = [name for name in record.__struct_fields__ if name in maps.columns and isinstance(row[name], int)]
+        assert {name: row[name] for name in counted} == {name: getattr(found, name) for name in counted}

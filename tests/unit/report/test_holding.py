@@ -31,7 +31,7 @@ EVIL = "\x1b[31m" + "x" * 5000 + "\u202e"
 def snapshot() -> FakeSnapshot:
     """The first map of the sample is held by main.srv."""
     made = sample()
-    made.holders = {int(made.maps.columns["address"][0]): HELD}
+    made.who = {int(made.maps.columns["address"][0]): HELD}
     made.suspects = (Dominator(SERVER, 63_140_608, 96, 1, CHAIN[:2], (HEADER,)),)
     return made
 
@@ -136,7 +136,7 @@ def test_hostile_names_stay_names():
     step = Step("global", 1, EVIL, EVIL, EVIL)
     held = Held((step, Step("object", 2, EVIL, EVIL, None)), 5, step)
     made = snapshot()
-    made.holders = {int(made.maps.columns["address"][0]): held}
+    made.who = {int(made.maps.columns["address"][0]): held}
     made.suspects = (Dominator(step, 5, 5, 2, held.chain, held.chain),)
     documents: list[Any] = [
         text.render(build(made)),
