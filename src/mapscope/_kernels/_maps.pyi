@@ -25,7 +25,7 @@ def swiss_detail(
 ) -> None: ...
 def string_keys(
     h: Any,
-    one: NDArray[np.uint64],
+    rows: NDArray[np.uint64],
     is_swiss: bool,
     lay: NDArray[np.uint64],
     seen: NDArray[np.uint8],

@@ -368,62 +368,68 @@ cdef void add_string(const Index *ix, uint8_t *seen, int64_t *touched, int64_t *
     out[3] += 1
 
 
-def string_keys(h, const uint64_t[::1] one, bint is_swiss, const uint64_t[::1] lay, uint8_t[::1] seen, int64_t[::1] touched,
-                const uint32_t[::1] rounded, uint64_t[::1] out):
-    """R16 for one map with string keys: five sums (see add_string). ``seen`` is zero by object id, and is left zero;
-    ``rounded[k]`` is the size class of 8*k bytes, k to 4096."""
-    cdef Index ix
-    cdef int64_t n = 0, cap = touched.shape[0], k
+cdef void strings_of(const Index *ix, const uint64_t *one, bint is_swiss, const uint64_t *lay, uint8_t *seen, int64_t *touched,
+                     int64_t cap, const uint32_t *rounded, uint64_t *out) noexcept nogil:
+    cdef int64_t n = 0, k
     cdef uint64_t i, g, j, b, nb, address, top = 0, over = 0, table = 0, before = 0, budget, data, groups
     cdef const uint8_t *p
-    fill_index(&ix, h)
-    with nogil:
-        if is_swiss:
-            nb = one[S_LEN] if one[S_LEN] else 1
-            for i in range(nb):
-                if one[S_LEN]:
-                    if not load64(&ix, one[S_DIR] + 8 * i, &table):
+    if is_swiss:
+        nb = one[S_LEN] if one[S_LEN] else 1
+        for i in range(nb):
+            if one[S_LEN]:
+                if not load64(ix, one[S_DIR] + 8 * i, &table):
+                    break
+                if table == before:
+                    continue
+                before = table
+                p = host_of(ix, table)
+                if p == NULL or (table & 4095) > 4096 - 32:
+                    continue
+                data = ld64(p + lay[5])
+                groups = ld16(p + lay[1]) >> 3
+            else:
+                data = one[S_DIR]
+                groups = 1
+            for g in range(groups):
+                if not load64(ix, data + g * one[S_GSIZE], &top):
+                    break
+                for j in range(8):
+                    if not (top >> (8 * j)) & 0x80:
+                        add_string(ix, seen, touched, &n, cap, data + g * one[S_GSIZE] + one[S_KEYS] + j * one[S_KSTRIDE], rounded, out)
+    else:
+        for k in range(2):
+            address = one[C_BUCKETS] if k == 0 else one[C_OLD]
+            if address == 0 or one[C_B] >= 44 or one[C_BSIZE] < 16:
+                continue
+            nb = <uint64_t>1 << one[C_B]
+            if k == 1 and not one[C_SAME]:
+                nb >>= 1
+            if not array_fits(ix, address, nb, one[C_BSIZE]):
+                continue
+            budget = chain_budget(ix, nb, one[C_COUNT])
+            for b in range(nb):
+                over = address + b * one[C_BSIZE]
+                while over != 0 and budget > 0:
+                    budget -= 1
+                    if not load64(ix, over, &top):
                         break
-                    if table == before:
-                        continue
-                    before = table
-                    p = host_of(&ix, table)
-                    if p == NULL or (table & 4095) > 4096 - 32:
-                        continue
-                    data = ld64(p + lay[5])
-                    groups = ld16(p + lay[1]) >> 3
-                else:
-                    data = one[S_DIR]
-                    groups = 1
-                for g in range(groups):
-                    if not load64(&ix, data + g * one[S_GSIZE], &top):
+                    if k == 1 and EVACUATED_X <= (top & 255) <= EVACUATED_EMPTY:
                         break
                     for j in range(8):
-                        if not (top >> (8 * j)) & 0x80:
-                            add_string(&ix, &seen[0], &touched[0], &n, cap, data + g * one[S_GSIZE] + one[S_KEYS] + j * one[S_KSTRIDE], &rounded[0], &out[0])
-        else:
-            for k in range(2):
-                address = one[C_BUCKETS] if k == 0 else one[C_OLD]
-                if address == 0 or one[C_B] >= 44 or one[C_BSIZE] < 16:
-                    continue
-                nb = <uint64_t>1 << one[C_B]
-                if k == 1 and not one[C_SAME]:
-                    nb >>= 1
-                if not array_fits(&ix, address, nb, one[C_BSIZE]):
-                    continue
-                budget = chain_budget(&ix, nb, one[C_COUNT])
-                for b in range(nb):
-                    over = address + b * one[C_BSIZE]
-                    while over != 0 and budget > 0:
-                        budget -= 1
-                        if not load64(&ix, over, &top):
-                            break
-                        if k == 1 and EVACUATED_X <= (top & 255) <= EVACUATED_EMPTY:
-                            break
-                        for j in range(8):
-                            if ((top >> (8 * j)) & 255) >= MIN_TOPHASH:
-                                add_string(&ix, &seen[0], &touched[0], &n, cap, over + one[C_KEYS] + j * one[C_KSTRIDE], &rounded[0], &out[0])
-                        if not load64(&ix, over + one[C_BSIZE] - 8, &over):
-                            break
-        for k in range(n):
-            seen[touched[k]] = 0
+                        if ((top >> (8 * j)) & 255) >= MIN_TOPHASH:
+                            add_string(ix, seen, touched, &n, cap, over + one[C_KEYS] + j * one[C_KSTRIDE], rounded, out)
+                    if not load64(ix, over + one[C_BSIZE] - 8, &over):
+                        break
+    for k in range(n):
+        seen[touched[k]] = 0
+
+def string_keys(h, const uint64_t[:, ::1] rows, bint is_swiss, const uint64_t[::1] lay, uint8_t[::1] seen, int64_t[::1] touched,
+                const uint32_t[::1] rounded, uint64_t[:, ::1] out):
+    """R16 for maps with string keys: five sums each (see add_string). ``seen`` is zero by object id, and is left zero;
+    ``rounded[k]`` is the size class of 8*k bytes, k to 4096."""
+    cdef Index ix
+    cdef int64_t row
+    fill_index(&ix, h)
+    with nogil:
+        for row in range(rows.shape[0]):
+            strings_of(&ix, &rows[row, 0], is_swiss, &lay[0], &seen[0], &touched[0], touched.shape[0], &rounded[0], &out[row, 0])

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from mapscope.findings.thresholds import DEFAULT, Thresholds
 from mapscope.maps.facts import StaleValues, StringKeys
@@ -17,8 +21,8 @@ class HeapQueries(Protocol):
     def stale_values(self, found: Map) -> StaleValues | None:
         """R3 for one growing classic map; None when its old array cannot be read."""
 
-    def string_keys(self, found: Map) -> StringKeys | None:
-        """R16 for a map whose key kind is string; None when it cannot be read."""
+    def string_keys(self, maps: MapTable, rows: npt.NDArray[np.int64]) -> Sequence[StringKeys | None]:
+        """R16 for maps whose key kind is string; None for one that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

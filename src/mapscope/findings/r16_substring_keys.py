@@ -33,8 +33,7 @@ def select(context: Context) -> Selection:
     rows = rows[np.argsort(-count[rows], kind="stable")][: limits.keys_max_maps]
     facts: dict[int, object] = {}
     held: dict[int, int] = {}
-    for row in rows.tolist():
-        keys = context.queries.string_keys(maps[row])
+    for row, keys in zip(rows.tolist(), context.queries.string_keys(maps, rows), strict=True):
         if keys is None or keys.excess_bytes < 1:
             continue
         if keys.object_bytes >= limits.keys_factor * max(keys.object_bytes - keys.excess_bytes, 1):

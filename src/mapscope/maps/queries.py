@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from mapscope._kernels import load
 from mapscope.heap.model import Heap
-from mapscope.maps.decode import classic_rows, one_map, swiss_rows
+from mapscope.maps.decode import classic_rows, swiss_rows
 from mapscope.maps.facts import StaleValues, StringKeys
 from mapscope.maps.find import MapSet
-from mapscope.maps.model import Map
+from mapscope.maps.model import Map, MapTable
 
 
 class Queries:
@@ -22,24 +23,27 @@ class Queries:
         self._seen = np.zeros(max(heap.index.nobjects, 1), dtype=np.uint8)
         self._lay = maps.decoder.table_layout() if maps.swiss else np.zeros(7, dtype=np.uint64)
 
-    def string_keys(self, found: Map) -> StringKeys | None:
-        """R16: what the keys of one map with string keys lie in. None when its keys are no strings in the slot."""
-        shape = int(self._maps.shape_of[found.row])
-        if shape < 0 or not self._maps.shapes[shape].key_is_string:
-            return None
-        columns = one_map(found, ("B", "flags", "buckets", "oldbuckets", "count", "dirPtr", "dirLen"))
-        which = np.array([shape], dtype=np.int64)
+    def string_keys(self, maps: MapTable, rows: npt.NDArray[np.int64]) -> list[StringKeys | None]:
+        """R16: what the keys of maps with string keys lie in. None for one whose keys are no strings in the slot."""
+        which = self._maps.shape_of[rows].astype(np.int64)
+        shapes = self._maps.shapes
+        asked = np.flatnonzero(np.array([*(shape.key_is_string for shape in shapes), False])[which])
+        names = ("B", "flags", "buckets", "oldbuckets", "count", "dirPtr", "dirLen")
+        columns = {name: maps.columns[name][rows[asked]].astype(np.uint64) for name in names}
         if self._maps.swiss:
-            one = swiss_rows(columns, self._maps.shapes, which, True)
+            made = swiss_rows(columns, shapes, which[asked], True)
         else:
-            one = classic_rows(columns, self._maps.shapes, which)
-        touched = np.empty(max(1, min(found.capacity * 2 + found.count, self._heap.index.nobjects)), dtype=np.int64)
-        out = np.zeros(5, dtype=np.uint64)
+            made = classic_rows(columns, shapes, which[asked])
+        slots, entries = (int(maps.columns[name][rows].max(initial=0)) for name in ("capacity", "count"))
+        touched = np.empty(max(1, min(2 * slots + entries, self._heap.index.nobjects)), dtype=np.int64)
+        out = np.zeros((len(asked), 5), dtype=np.uint64)
         load("maps").string_keys(
-            self._heap.index, one[0], self._maps.swiss, self._lay, self._seen, touched, self._rounded, out
+            self._heap.index, made, self._maps.swiss, self._lay, self._seen, touched, self._rounded, out
         )
-        keys, length, size, objects, copies = (int(v) for v in out)
-        return StringKeys(keys, length, size, objects, max(0, size - copies))
+        found: list[StringKeys | None] = [None] * len(rows)
+        for at, (keys, length, size, objects, copies) in zip(asked.tolist(), out.tolist(), strict=True):
+            found[at] = StringKeys(keys, length, size, objects, max(0, size - copies))
+        return found
 
     def stale_values(self, found: Map) -> StaleValues | None:
         """R3: objects that only evacuated buckets of the old array reach; None when the array is not in the heap."""

@@ -107,9 +107,10 @@ class Queries:
         self.marked.append(found.address)
         return self.stale.get(found.address)
 
-    def string_keys(self, found: Map) -> StringKeys | None:
-        self.asked.append(found.address)
-        return self.keys.get(found.address)
+    def string_keys(self, maps: MapTable, rows: np.ndarray) -> list[StringKeys | None]:
+        addresses = maps.columns["address"][rows].tolist()
+        self.asked += addresses
+        return [self.keys.get(address) for address in addresses]
 
 
 def context(maps: MapTable, release: tuple[int, int] = (1, 23), queries: Queries | None = None) -> Context:

@@ -277,7 +277,7 @@ def swiss_detail(
 
 def string_keys(
     h: Any,
-    one: npt.NDArray[np.uint64],
+    rows: npt.NDArray[np.uint64],
     is_swiss: bool,
     lay: npt.NDArray[np.uint64],
     seen: npt.NDArray[np.uint8],
@@ -285,18 +285,25 @@ def string_keys(
     rounded: npt.NDArray[np.uint32],
     out: npt.NDArray[np.uint64],
 ) -> None:
-    """What the string keys of one map lie in: five sums are added to ``out``.
+    """What the string keys of each map lie in: five sums a map are added to the rows of ``out``.
 
     Keys whose bytes lie in one heap object; bytes of those keys; bytes of the distinct objects; how many those are;
     bytes that a copy of each key would take. ``rounded[k]`` is the size class of 8 × k bytes, k to 4096. ``seen`` is
-    zero by object id and is left so; ``touched`` bounds how many objects are told apart.
+    zero by object id and is left so; ``touched`` bounds how many objects of one map are told apart.
     """
     memory = Slots(h)
-    walk = (
-        _swiss_cells(memory, SwissMap(*one.tolist()[:10]), lay.tolist())
-        if is_swiss
-        else _classic_cells(memory, ClassicMap(*one.tolist()))
-    )
+    for row, sums in zip(rows.tolist(), out, strict=True):
+        walk = (
+            _swiss_cells(memory, SwissMap(*row[:10]), lay.tolist())
+            if is_swiss
+            else _classic_cells(memory, ClassicMap(*row))
+        )
+        _add_strings(memory, walk, len(touched), rounded, sums)
+
+
+def _add_strings(
+    memory: Slots, walk: Iterator[int], most: int, rounded: npt.NDArray[np.uint32], sums: npt.NDArray[np.uint64]
+) -> None:
     objects: set[int] = set()
     for key in walk:
         pointer, length = memory.word(key), memory.word(key + 8)
@@ -307,10 +314,10 @@ def string_keys(
         if length > memory.base[s] + (slot + 1) * memory.elemsize[s] - pointer:
             continue
         copy = int(rounded[length + 7 >> 3]) if length <= 32768 else length + 8191 & ~8191
-        new = memory.first[s] + slot not in objects and len(objects) < len(touched)
+        new = memory.first[s] + slot not in objects and len(objects) < most
         if new:
             objects.add(memory.first[s] + slot)
-        out += np.array((1, length, memory.elemsize[s] * new, new, copy), dtype=np.uint64)
+        sums += np.array((1, length, memory.elemsize[s] * new, new, copy), dtype=np.uint64)
 
 
 def _classic_cells(memory: Slots, row: ClassicMap) -> Iterator[int]:
