@@ -19,7 +19,9 @@ from mapscope.goruntime.frames import Goroutine
 from mapscope.goruntime.identity import Identity, identify
 from mapscope.goruntime.process import Process, open_process
 from mapscope.heap.chains import AllChains, Chain
+from mapscope.heap.graph import ObjectGraph, object_graph
 from mapscope.heap.holding import Dominator, Held, HeldTable, Holding
+from mapscope.heap.later import Later
 from mapscope.heap.model import Heap, Progress, quiet, read_heap
 from mapscope.heap.reconcile import summarise
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo
@@ -48,8 +50,9 @@ class Snapshot:
         maps: the table of all maps.
     """
 
-    def __init__(self, process: Process, heap: Heap, maps: MapSet) -> None:
+    def __init__(self, process: Process, heap: Heap, maps: MapSet, objects: Later[ObjectGraph] | None = None) -> None:
         """Use :func:`open_snapshot`."""
+        self._objects = objects
         self._process = process
         self._heap = heap
         self._maps = maps
@@ -89,7 +92,7 @@ class Snapshot:
         columns = self.maps.columns
         rows = np.flatnonzero(columns["place"] == Place.STACK).tolist()
         on_stack = {self.maps[row].address: self.maps[row].type_name for row in rows}
-        return Holding(self._heap, on_stack, on_stacks(self._iterators))
+        return Holding(self._heap, on_stack, on_stacks(self._iterators), objects=self._objects)
 
     @cached_property
     def _iterators(self) -> tuple[MapIterator, ...]:
@@ -215,7 +218,11 @@ class Snapshot:
 
 
 def open_snapshot(
-    path: str | os.PathLike[str], executable: str | os.PathLike[str] | None = None, *, progress: Progress | None = None
+    path: str | os.PathLike[str],
+    executable: str | os.PathLike[str] | None = None,
+    *,
+    progress: Progress | None = None,
+    holding: bool = False,
 ) -> Snapshot:
     """Opens a core, reads the heap and finds all maps.
 
@@ -223,6 +230,7 @@ def open_snapshot(
         path: the core.
         executable: the program that made it; None takes it from the core.
         progress: called on the way.
+        holding: begin graph and dominators in another thread, for callers who will ask who holds what.
 
     Raises:
         MapscopeError: the evidence cannot be used; the message says why and the hint what to do.
@@ -232,6 +240,12 @@ def open_snapshot(
     core = Core.open(path)
     process = open_process(core, executable)
     heap = read_heap(process, say)
+    objects = Later(lambda: object_graph(heap.index, heap.state.flags))
+    if holding:
+        objects.start()
     say("maps", 0, 0)
     maps = find_maps(heap)
-    return Snapshot(process, heap, maps)
+    snapshot = Snapshot(process, heap, maps, objects)
+    if holding:
+        snapshot.holding.start()
+    return snapshot

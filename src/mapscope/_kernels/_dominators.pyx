@@ -6,7 +6,7 @@
 # their parent. Walks up the dominator tree have a budget; where hostile or unlucky shapes use it up (a long list whose
 # elements are also held from elsewhere), skew-binary jump pointers (Myers, 1983) make each walk logarithmic.
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from mapscope._kernels._index cimport prefetch
 
@@ -155,8 +155,13 @@ def dominators(const uint32_t[::1] offsets, const int32_t[::1] targets, int32_t[
     with nogil:
         n = search(&offsets[0], edge, &number[0], &order[0], &parent[0], &scratch[0], &side[0], &nside)
     # Edges into each node, as lists in the order of the nodes: places[k] has sources[first[k]:first[k + 1]].
-    cdef int32_t[::1] count = np.zeros(n, dtype=np.int32)
+    # Arrays that have done their work serve again: cursor as count, then as ancestor; number as path; idom as label.
+    cdef int32_t *count = <int32_t *>&scratch[0]
+    cdef int32_t *ancestor = count
+    cdef int32_t *path = &number[0]
+    cdef int32_t *label = &idom[0]
     with nogil:
+        memset(count, 0, n * sizeof(int32_t))
         for i in range(nside):
             if i + AHEAD < nside:
                 prefetch(&count[side[2 * (i + AHEAD) + 1]])
@@ -169,9 +174,6 @@ def dominators(const uint32_t[::1] offsets, const int32_t[::1] targets, int32_t[
     cdef int32_t[::1] semi = np.empty(max(nplaces, 1), dtype=np.int32)
     cdef int64_t[::1] first = np.empty(nplaces + 1, dtype=np.int64)
     cdef int32_t[::1] sources = np.empty(max(nside, 1), dtype=np.int32)
-    cdef int32_t[::1] label = np.empty(n, dtype=np.int32)
-    cdef int32_t[::1] path = np.empty(n, dtype=np.int32)
-    cdef int32_t *ancestor = <int32_t *>&scratch[0]
     with nogil:
         # descending, as the first phase wants them; count becomes the index of the list
         k = 0
@@ -194,27 +196,25 @@ def dominators(const uint32_t[::1] offsets, const int32_t[::1] targets, int32_t[
             first[k] = first[k - 1]
         first[0] = 0
         memcpy(ancestor, &parent[0], n * sizeof(int32_t))
-        memcpy(&label[0], &parent[0], n * sizeof(int32_t))
+        memcpy(label, &parent[0], n * sizeof(int32_t))
         for k in range(nplaces):
             w = places[k]
             s = parent[w]
             for i in range(first[k], first[k + 1]):
                 v = sources[i]
-                u = v if v < w else evaluate(&label[0], ancestor, &path[0], v, w)
+                u = v if v < w else evaluate(label, ancestor, path, v, w)
                 if u < s:
                     s = u
             label[w] = s
             semi[k] = s
         stopped = walk(&parent[0], &places[0], &semi[0], nplaces, budget if budget >= 0 else WALKS * n + 1024)
         if stopped:
-            jump_walk(&parent[0], n, &places[0], &semi[0], stopped, &label[0], &path[0])
+            jump_walk(&parent[0], n, &places[0], &semi[0], stopped, label, path)
+        memset(label, 255, nodes * sizeof(int32_t))  # -1: not reached
         for i in range(n):
             if i + AHEAD < n:
                 prefetch(&idom[order[i + AHEAD]])
             idom[order[i]] = order[parent[i]]
-        for i in range(nodes):
-            if number[i] < 0:
-                idom[i] = -1
     return n
 
 

@@ -7,6 +7,7 @@ None.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -305,9 +306,10 @@ class TypeReader:
         if raw is None:
             return "", False, 0
         text = raw.decode("utf-8", "replace")
-        return text, not any(character < " " for character in text), head[0]
+        return text, not _CONTROL.search(text), head[0]
 
 
+_CONTROL = re.compile(r"[\x00-\x1f]")
 _BASE_SIZES = {
     Kind.ARRAY: 72,
     Kind.CHAN: 64,

@@ -55,7 +55,7 @@ def command(
     check_target(output, force)
     rules = parse_rules(fail_on)
     with watched() as progress:
-        snapshot = open_evidence(core, executable, progress)
+        snapshot = open_evidence(core, executable, progress, holding=True)
         if progress is not None:
             progress("judging maps", 0, 0)
         found = {finding.rule for finding in snapshot.findings}

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from mapscope.snapshot import Snapshot
 
 
-def open_evidence(core: str, executable: str | None, progress: Progress | None) -> Snapshot:
-    """The snapshot of ``core``. Raises the errors of :mod:`mapscope.errors`."""
+def open_evidence(core: str, executable: str | None, progress: Progress | None, *, holding: bool = False) -> Snapshot:
+    """The snapshot of ``core``; ``holding`` as in ``open_snapshot``. Raises the errors of :mod:`mapscope.errors`."""
     from mapscope.snapshot import open_snapshot
 
-    return open_snapshot(core, executable, progress=progress)
+    return open_snapshot(core, executable, progress=progress, holding=holding)
 
 
 @contextmanager

@@ -40,8 +40,8 @@ class Suspect:
 class Dominators:
     """The dominator tree of a graph.
 
-    ``idom`` int32, ``retained`` and ``shallow`` uint64 by node: its immediate dominator (0: no object and no root
-    alone), the bytes that would be free without it, and its own bytes, which are among them.
+    ``idom`` int32, ``retained`` uint64 by node: its immediate dominator (0: no object and no root alone), and the bytes
+    that would be free without it, its own among them.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -51,8 +51,7 @@ class Dominators:
         self.idom: I4 = np.empty(len(graph), dtype=np.int32)
         order = np.empty(len(graph), dtype=np.int32)
         count = kernels.dominators(graph.offsets, graph.targets, self.idom, order)
-        self.shallow: U8 = graph.shallow()
-        self.retained = self.shallow.copy()
+        self.retained: U8 = graph.shallow()
         kernels.subtree_sums(order[:count], self.idom, self.retained)
 
     @property

@@ -27,6 +27,7 @@ U8 = npt.NDArray[np.uint64]
 _MAX_NODES = (1 << 31) - 2
 _MAX_EDGES = (1 << 32) - 2
 _CHUNK = 1 << 14
+SPARE = 1 << 20
 
 
 class RootKind(IntEnum):
@@ -107,6 +108,14 @@ class Graph:
         """The first node that is an object."""
         return len(self.roots)
 
+    @property
+    def objects(self) -> ObjectGraph:
+        """The edges between objects alone, as ``object_graph`` made them."""
+        own = int(self.offsets[self.base])
+        room = np.empty(SPARE + len(self.targets) - own, dtype=np.int32)
+        np.subtract(self.targets[own:], np.int32(self.base), out=room[SPARE:])
+        return ObjectGraph(self.directory, self.offsets[self.base :] - np.uint32(own), room)
+
     def node_of(self, objects: I8) -> I8:
         """Node of each object id; -1 where it is not live (or the id is negative)."""
         ids = np.maximum(objects, 0)
@@ -132,6 +141,11 @@ class Graph:
         """Slot address of each node; 0 for the roots."""
         objects = self.object_of(nodes)
         return np.where(objects >= 0, self.index.address_of(np.maximum(objects, 0)), np.uint64(0))
+
+    def sizes_of(self, nodes: I8) -> U8:
+        """Bytes of some nodes, as ``shallow``."""
+        objects = self.object_of(nodes)
+        return np.where(objects >= 0, self.index.sizes_of(np.maximum(objects, 0)), np.uint64(0))
 
     def shallow(self) -> U8:
         """Bytes of each node: the slot of an object, 0 for roots."""
@@ -166,28 +180,68 @@ class Graph:
         return after
 
 
-def build_graph(heap: Heap, statics: Statics, stack_maps: U8, iterators: U8, joined: U8 | None = None) -> Graph:
+@dataclass(frozen=True, slots=True)
+class ObjectGraph:
+    """Edges between live objects alone, numbered by rank among them: what does not depend on roots.
+
+    ``directory``: uint64 pairs (64 bits of live objects, live objects before them). ``offsets`` uint32, ``targets``
+    int32: as in Graph.
+    """
+
+    directory: U8
+    offsets: npt.NDArray[np.uint32]
+    room: I4
+    """``targets``, behind ``SPARE`` places for the edges of the roots: so they need not be copied to stand there."""
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def targets(self) -> I4:
+        """By edge, the rank of the object that it leads to."""
+        return self.room[SPARE:]
+
+
+def object_graph(index: HeapIndex, flags: npt.NDArray[np.uint8]) -> ObjectGraph:
+    """The edges between the objects that ``flags`` calls marked.
+
+    Raises LayoutError when the heap has more than two thousand million live objects.
+    """
+    kernels = load("graph")
+    directory = np.zeros(2 * (index.nobjects // 64 + 1), dtype=np.uint64)
+    live = kernels.number(flags, directory)
+    if live > _MAX_NODES:
+        raise LayoutError(f"{live:,} live objects are more than the graph can number", "tell us about it")
+    offsets = np.zeros(live + 1, dtype=np.uint32)
+    # memory that is never written takes no room: the bound may be generous
+    room = np.empty(SPARE + min(kernels.pointer_bits(index.ptrmask) + 1, _MAX_EDGES), dtype=np.int32)
+    count = kernels.edges(index, directory, 0, offsets, room[SPARE:], 0)
+    if count >= _MAX_EDGES:
+        raise LayoutError(f"{live:,} live objects hold more pointers than the graph can number", "tell us about it")
+    return ObjectGraph(directory, offsets, room[: SPARE + count])
+
+
+def build_graph(
+    heap: Heap, objects: ObjectGraph, statics: Statics, stack_maps: U8, iterators: U8, joined: U8 | None = None
+) -> Graph:
     """The graph of ``heap``. ``stack_maps``, ``iterators``: ascending addresses of those that lie on stacks.
 
     ``joined``: by iterator, the map whose group it hangs on in place of its goroutine's; 0: its goroutine's.
 
-    Raises LayoutError when the heap has more than two thousand million live objects.
+    Raises LayoutError when the graph has more than two thousand million nodes.
     """
-    kernels, index = load("graph"), heap.index
-    directory = np.zeros(2 * (index.nobjects // 64 + 1), dtype=np.uint64)
-    live = kernels.number(heap.state.flags, directory)
-    words = _Words.join([_static_words(heap, statics, directory), _stack_words(heap)])
+    words = _Words.join([_static_words(heap, statics, objects.directory), _stack_words(heap)])
     roots = _groups(heap, stack_maps, iterators, joined, words)
-    graph = _connect(heap, directory, live, roots)
+    graph = _connect(heap.index, objects, roots)
     lost = np.flatnonzero(graph.before < 0)
     if not len(lost):
         return graph
-    objects = graph.object_of(lost)
+    strays = graph.object_of(lost)
     entered = np.zeros(len(graph), dtype=np.bool_)
     entered[graph.targets] = True
-    graph = _connect(heap, directory, live, roots.with_strays(objects[~entered[lost]]))
+    graph = _connect(heap.index, graph.objects, roots.with_strays(strays[~entered[lost]]))
     if (graph.before < 0).any():  # they hold each other in a ring
-        graph = _connect(heap, directory, live, roots.with_strays(objects))
+        graph = _connect(heap.index, graph.objects, roots.with_strays(strays))
     return graph
 
 
@@ -302,29 +356,25 @@ def _start_of(starts: U8, size: np.uint64, words: _Words) -> U8:
     return np.where(stack & (words.address >= at) & (words.address - at < size), at, np.uint64(0))
 
 
-def _connect(heap: Heap, directory: U8, live: int, groups: _Groups) -> Graph:
-    """Edges from node 0 to the groups, from the groups to objects, and between objects."""
-    kernels, index = load("graph"), heap.index
-    base = len(groups.kind) + 1
-    nodes = base + live
-    room = min(kernels.pointer_bits(index.ptrmask) + base + len(groups.group), _MAX_EDGES)
-    if nodes > _MAX_NODES:
+def _connect(index: HeapIndex, objects: ObjectGraph, groups: _Groups) -> Graph:
+    """Edges from node 0 to the groups, from the groups to objects, and between objects. Uses up ``objects``."""
+    base, live, own = len(groups.kind) + 1, len(objects), len(groups.kind) + len(groups.group)
+    if base + live > _MAX_NODES or own + len(objects.targets) > _MAX_EDGES:
         raise LayoutError(f"{live:,} live objects are more than the graph can number", "tell us about it")
+    targets = objects.room[SPARE - own :] if own <= SPARE else np.empty(own + len(objects.targets), dtype=np.int32)
     graph = Graph(
-        index, directory, _table(groups), np.zeros(nodes + 1, dtype=np.uint32), np.empty(room, dtype=np.int32),
-        np.full(nodes, -1, dtype=np.int32),
+        index, objects.directory, _table(groups), np.empty(base + live + 1, dtype=np.uint32), targets,
+        np.full(base + live, -1, dtype=np.int32),
     )  # fmt: skip
     graph.roots.word_target[:] = graph.node_of(groups.target)
     source = np.concatenate([groups.parent.astype(np.int64), groups.group])
     end = np.concatenate([np.arange(1, base), graph.roots.word_target])
     order = np.argsort(source, kind="stable")
-    graph.targets[: len(end)] = end[order]
+    targets[:own] = end[order]
+    np.add(objects.targets, np.int32(base), out=targets[own:])
+    graph.offsets[0] = 0
     graph.offsets[1 : base + 1] = np.cumsum(np.bincount(source, minlength=base))
-    count = kernels.edges(index, directory, base, graph.offsets, graph.targets, len(end))
-    if count >= _MAX_EDGES:
-        raise LayoutError(f"{live:,} live objects hold more pointers than the graph can number", "tell us about it")
-    graph.offsets[base:] = np.maximum(graph.offsets[base:], np.uint32(len(end)))
-    graph.targets = graph.targets[:count].copy()
+    np.add(objects.offsets[1:], np.uint32(own), out=graph.offsets[base + 1 :])
     graph.before = graph.blocked(-1)
     return graph
 

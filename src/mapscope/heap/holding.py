@@ -12,10 +12,12 @@ import numpy.typing as npt
 from mapscope.errors import UsageError
 from mapscope.heap.chains import AllChains, Chain, Chains, ChainTable
 from mapscope.heap.dominators import Dominators
-from mapscope.heap.graph import Graph, RootKind, build_graph
+from mapscope.heap.graph import Graph, ObjectGraph, RootKind, build_graph, object_graph
+from mapscope.heap.later import Later
 from mapscope.heap.model import Heap
 from mapscope.heap.statics import Statics
 from mapscope.heap.steps import Step, Steps, StepTable
+from mapscope.heap.trace import MARKED
 from mapscope.units import hex_addr
 
 _MAX_CLIMB = 64
@@ -84,34 +86,51 @@ class Holding:
         stack_maps: Mapping[int, str | None],
         iterators: Mapping[int, str | None] | None = None,
         joined: Mapping[int, int] | None = None,
+        objects: Later[ObjectGraph] | None = None,
     ) -> None:
         """``stack_maps``, ``iterators``: type of each map, of the map of each iterator, on a stack, by address.
 
-        ``joined``: the map of iterators that count as one, to ask what they keep together.
+        ``joined``: the map of iterators that count as one, to ask what they keep together. ``objects``: the edges
+        between objects, where something has begun them.
         """
         self._heap = heap
         self._joined = dict(joined or {})
         self._stack_maps = dict(sorted(stack_maps.items()))
         self._iterators = dict(sorted((iterators or {}).items()))
+        self._objects = objects or Later(lambda: object_graph(heap.index, heap.state.flags))
+        self._graph = Later(self._make_graph)
+        self._dominators = Later(lambda: Dominators(self._graph.get()))
+
+    def start(self) -> None:
+        """Begins graph and dominators in the other thread."""
+        self._objects.start()
+        self._graph.start()
+        self._dominators.start()
 
     @cached_property
     def _statics(self) -> Statics:
         return Statics(self._heap.process, self._heap.variables)
 
-    @cached_property
+    @property
     def graph(self) -> Graph:
         """The graph of live objects."""
+        return self._graph.get()
+
+    def _make_graph(self) -> Graph:
         addresses = np.array(list(self._stack_maps), dtype=np.uint64)
         iterators = np.array(list(self._iterators), dtype=np.uint64)
-        if not self._joined:
-            return build_graph(self._heap, self._statics, addresses, iterators)
-        joined = np.array([self._joined.get(one, 0) for one in self._iterators], dtype=np.uint64)
-        return build_graph(self._heap, self._statics, addresses, iterators, joined)
+        objects, joined = self._objects.get(), None
+        self._objects = Later(lambda: self.graph.objects)  # the first are used up
+        if len(objects) != np.count_nonzero(self._heap.state.flags & MARKED):  # begun before the last was found
+            objects = object_graph(self._heap.index, self._heap.state.flags)
+        if self._joined:
+            joined = np.array([self._joined.get(one, 0) for one in self._iterators], dtype=np.uint64)
+        return build_graph(self._heap, objects, self._statics, addresses, iterators, joined)
 
-    @cached_property
+    @property
     def dominators(self) -> Dominators:
         """The dominator tree."""
-        return Dominators(self.graph)
+        return self._dominators.get()
 
     @cached_property
     def _steps(self) -> Steps:
@@ -155,7 +174,7 @@ class Holding:
 
     def join(self, joined: Mapping[int, int]) -> Holding:
         """The same heap where the iterators of one map count as one: map by address of the iterator."""
-        return Holding(self._heap, self._stack_maps, self._iterators, joined)
+        return Holding(self._heap, self._stack_maps, self._iterators, joined, self._objects)
 
     def together(self, address: int) -> tuple[int, bool]:
         """What the joined iterators over the map at an address keep, and whether that takes in the map."""
@@ -237,11 +256,11 @@ class Holding:
 
     def _in_words(self, rows: Sequence[tuple[tuple[int, ...], int, int, tuple[int, ...]]]) -> list[Dominator]:
         chains = self._chains.shortest([nodes[0] for nodes, _, _, _ in rows])
-        shallow = self.dominators.shallow
+        sizes = self.graph.sizes_of(np.array([nodes[0] for nodes, _, _, _ in rows], dtype=np.int64)).tolist()
         out = []
-        for (nodes, count, retained, way), chain in zip(rows, chains, strict=True):
+        for (_, count, retained, way), chain, shallow in zip(rows, chains, sizes, strict=True):
             step, *below = self._describe(np.array(way, dtype=np.int64)).steps()
-            out.append(Dominator(step, retained, int(shallow[nodes[0]]), count, chain, tuple(below)))
+            out.append(Dominator(step, retained, shallow, count, chain, tuple(below)))
         return out
 
     def _describe(self, nodes: I8) -> StepTable:

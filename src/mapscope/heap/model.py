@@ -12,17 +12,19 @@ import numpy.typing as npt
 from mapscope._kernels import load
 from mapscope.binary.textscan import TextFacts
 from mapscope.errors import LayoutError
+from mapscope.evidence.memory import PageTable
 from mapscope.goruntime.dwarftypes import DwarfTypes, Variable
 from mapscope.goruntime.frames import Stacks, read_stacks
 from mapscope.goruntime.goroutines import GoroutineTable, StackRoots, read_goroutines
 from mapscope.goruntime.index import HeapIndex, build_index, missing_bytes
 from mapscope.goruntime.memstats import RuntimeFigures, read_runtime_figures
-from mapscope.goruntime.pointers import fill_pointer_mask, mark_headers
+from mapscope.goruntime.pointers import TypeWords, fill_pointer_mask, mark_headers
 from mapscope.goruntime.process import Process
 from mapscope.goruntime.roots import Roots, read_roots
 from mapscope.goruntime.spans import Arenas, SpanTable, read_arenas, read_spans
 from mapscope.goruntime.typetable import TypeTable
 from mapscope.heap.globals import typed_globals
+from mapscope.heap.later import Later
 from mapscope.heap.trace import ALLOCATED, COVER_FILL, COVER_HEADER, MARKED, TraceState, run_trace
 
 
@@ -66,44 +68,35 @@ class Heap:
         return live
 
 
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    """Spans, slots and pointer words: what needs no types of variables."""
+
+    arenas: Arenas
+    pages: PageTable
+    table: SpanTable
+    index: HeapIndex
+    flags: npt.NDArray[np.uint8]
+    words: TypeWords
+    notes: list[str]
+
+
 def read_heap(process: Process, progress: Progress = quiet) -> Heap:
     """Spans, objects, pointers, roots, then the trace. The steps are named to ``progress``."""
     memory, layouts = process.memory, process.layouts
     progress("spans", 0, 0)
-    arenas = read_arenas(memory, layouts, process.mheap)
-    have = {extent.start >> 26 for extent in memory.extents}
-    numbers = arenas.number.tolist()
-    pages = memory.page_table(numbers[: 2 * len(have) + 64])
-    table = read_spans(memory, pages, layouts, process.mheap, arenas)
-    mark_headers(layouts, table)
-    index = build_index(pages, table.spans)
-    if index.nobjects >= 1 << 32:
-        raise LayoutError(f"{index.nobjects} slots in the heap are more than mapscope can number", "tell us about it")
-    notes: list[str] = []
-    if table.dropped:
-        notes.append(f"{table.dropped} spans failed the self-check and were left out")
-    absent = missing_bytes(index)
-    if absent:
-        notes.append(f"{absent:,} bytes of heap spans are not in this core: what they hold is missing from every sum")
-    flags = np.zeros(index.nobjects, dtype=np.uint8)
-    unreadable = load("spans").alloc_flags(index, table.freeindex, table.allocbits, flags)
-    if unreadable:
-        notes.append(f"{unreadable} spans have no readable allocation bits: their objects may be missed")
-    progress("pointers", 0, 0)
-    words = fill_pointer_mask(memory, layouts, index, table, arenas, flags, _mask_of(process))
-    if words.unreadable:
-        notes.append(
-            f"the pointer bits of {words.unreadable} spans or slots are not in this core: what they hold may be missed"
-        )
-    progress("types", 0, 0)
+    later = Later(lambda: _read_slots(process)).start()
     types = TypeTable(process.types, layouts)
     _ranges(process, types)
+    known = typed_globals(process, types)
+    progress("types", 0, 0)
+    slots = later.get()
+    index, table, pages = slots.index, slots.table, slots.pages
     goroutines = read_goroutines(memory, pages, layouts, process.globals)
     frames = read_stacks(process, pages, index, goroutines)
     roots = read_roots(memory, layouts, index, table, process.modules, frames.roots, process.globals)
-    known = typed_globals(process, types)
-    state = TraceState.fresh(flags)
-    _apply_headers(index, types, state, words.objects, words.types)
+    state = TraceState.fresh(slots.flags)
+    _apply_headers(index, types, state, slots.words.objects, slots.words.types)
     progress("mark", 0, 0)
     regions = np.concatenate([known.regions, roots.regions]) if len(known.regions) else roots.regions
 
@@ -118,9 +111,37 @@ def read_heap(process: Process, progress: Progress = quiet) -> Heap:
         uncertain = np.flatnonzero((state.flags & MARKED) != before)
     figures = read_runtime_figures(memory, layouts, table, process.globals, process.mheap)
     return Heap(
-        process, index, table, arenas, types, state, roots, goroutines, frames.roots, known.variables, known.facts,
-        figures, frames, uncertain, notes + roots.notes + known.notes,
+        process, index, table, slots.arenas, types, state, roots, goroutines, frames.roots, known.variables,
+        known.facts, figures, frames, uncertain, slots.notes + roots.notes + known.notes,
     )  # fmt: skip
+
+
+def _read_slots(process: Process) -> _Slots:
+    memory, layouts, notes = process.memory, process.layouts, []
+    arenas = read_arenas(memory, layouts, process.mheap)
+    have = {extent.start >> 26 for extent in memory.extents}
+    numbers = arenas.number.tolist()
+    pages = memory.page_table(numbers[: 2 * len(have) + 64])
+    table = read_spans(memory, pages, layouts, process.mheap, arenas)
+    mark_headers(layouts, table)
+    index = build_index(pages, table.spans)
+    if index.nobjects >= 1 << 32:
+        raise LayoutError(f"{index.nobjects} slots in the heap are more than mapscope can number", "tell us about it")
+    if table.dropped:
+        notes.append(f"{table.dropped} spans failed the self-check and were left out")
+    absent = missing_bytes(index)
+    if absent:
+        notes.append(f"{absent:,} bytes of heap spans are not in this core: what they hold is missing from every sum")
+    flags = np.zeros(index.nobjects, dtype=np.uint8)
+    unreadable = load("spans").alloc_flags(index, table.freeindex, table.allocbits, flags)
+    if unreadable:
+        notes.append(f"{unreadable} spans have no readable allocation bits: their objects may be missed")
+    words = fill_pointer_mask(memory, layouts, index, table, arenas, flags, _mask_of(process))
+    if words.unreadable:
+        notes.append(
+            f"the pointer bits of {words.unreadable} spans or slots are not in this core: what they hold may be missed"
+        )
+    return _Slots(arenas, pages, table, index, flags, words, notes)
 
 
 def _mask_of(process: Process) -> Callable[[int], npt.NDArray[np.bool_] | None]:

@@ -60,6 +60,10 @@ class TraceState:
             np.empty(max(count, 1), dtype=np.uint64),
         )
 
+    def rest(self) -> None:
+        """Gives the memory back that the stacks have touched; the walk can go on later."""
+        self.typed_stack, self.plain_stack = np.empty_like(self.typed_stack), np.empty_like(self.plain_stack)
+
 
 def run_trace(
     index: HeapIndex,

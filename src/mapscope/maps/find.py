@@ -59,6 +59,7 @@ def find_maps(heap: Heap) -> MapSet:
             loose[address] = (shape, sure)
         if not _spread(heap, [(a, shapes[s].type.address) for a, s, sure in fresh if sure and s >= 0]):
             break
+    heap.state.rest()
     exact_address, exact_shape = _typed_headers(heap, shapes, at_of)
     stack = _stack_maps(heap, decoder, shapes, masks, swiss)
     return _table(heap, decoder, shapes, swiss, exact_address, exact_shape, found_by_shape=loose, stack=stack)
@@ -128,9 +129,9 @@ def _typed_headers(
             shapes.append(shape)
         lookup[header] = at_of[address]
     state = heap.state
-    which = lookup[state.obj_type]
-    ids = np.flatnonzero((which >= 0) & (state.flags & MARKED != 0))
-    return heap.index.address_of(ids), which[ids]
+    ids = np.flatnonzero((lookup >= 0)[state.obj_type])
+    ids = ids[state.flags[ids] & MARKED != 0]
+    return heap.index.address_of(ids), lookup[state.obj_type[ids]]
 
 
 def _stack_maps(
@@ -176,8 +177,7 @@ def _table(
     found_by_shape: dict[int, tuple[int, bool]],
     stack: Inferred,
 ) -> MapSet:
-    exact = set(exact_address.tolist()) - set(found_by_shape)
-    keep = np.array([a in exact for a in exact_address.tolist()], dtype=np.bool_)
+    keep = ~np.isin(exact_address, np.array(list(found_by_shape), dtype=np.uint64))
     shape_address = np.array(list(found_by_shape), dtype=np.uint64)
     shape_index = np.array([shape for shape, _ in found_by_shape.values()], dtype=np.int64)
     unsure = {a for a, (_, sure) in found_by_shape.items() if not sure} | set(stack.address[~stack.sure].tolist())

@@ -22,14 +22,13 @@ from mapscope.maps.model import Confidence, MapTable
 from mapscope.report import document as doc
 from mapscope.report.escape import ascii_json, valid
 from mapscope.report.holding import StepRows, dominator_row
-from mapscope.report.lines import Words, render
 from mapscope.report.rows import map_lines, map_rows
 from mapscope.report.source import Source
 from mapscope.units import hex_addr, human_bytes
 
 Rows = npt.NDArray[np.int64]
 
-CHUNK = 1 << 16
+CHUNK = 1 << 13
 """Maps that are turned into JSON at a time."""
 
 
@@ -89,9 +88,7 @@ def _stream(head: doc.Document | doc.MapsDocument, source: Source, rows: Rows) -
     before = b"\n    "
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]
-        lines = map_lines(source.maps, part, source.holders)
-        between = Words.of([before, b",\n    "]).chosen(np.arange(len(part), dtype=np.int32).clip(max=1))
-        yield render([between, lines.chosen(np.arange(len(part), dtype=np.int32))], len(part)).text.tobytes()
+        yield map_lines(source.maps, part, source.holders, (before, b",\n    ")).text.tobytes()
         before = b",\n    "
     yield b"\n  ]\n}\n" if len(rows) else b"]\n}\n"
 

@@ -47,21 +47,28 @@ def map_rows(maps: MapTable, rows: Rows, ask: AskHeld | None = None) -> Iterator
         yield from (decode(text[a:b]) for a, b in zip(lines.ends[:-1].tolist(), lines.ends[1:].tolist(), strict=True))
 
 
-def map_lines(maps: MapTable, rows: Rows, ask: AskHeld | None = None) -> Words:
-    """The same as JSON, one text a map, in printable ASCII."""
+def map_lines(
+    maps: MapTable, rows: Rows, ask: AskHeld | None = None, before: tuple[bytes, bytes] = (b"", b"")
+) -> Words:
+    """The same as JSON, one text a map, in printable ASCII.
+
+    ``before``: what stands before the first, and before the others.
+    """
     swiss = maps.columns["generation"][rows] == Generation.SWISS
     if swiss.all() or not swiss.any():
-        return _lines(maps, rows, ask, bool(swiss.any()))
+        return _lines(maps, rows, ask, bool(swiss.any()), before)
     order = np.argsort(swiss, kind="stable")
     parts = (
         _lines(maps, rows[order][which], ask, new) for which, new in ((~swiss[order], False), (swiss[order], True))
     )
     texts = [word for words in parts for word in words]
     back = np.argsort(order)
-    return Words.of([texts[at] for at in back.tolist()])
+    return Words.of([before[n > 0] + texts[at] for n, at in enumerate(back.tolist())])
 
 
-def _lines(maps: MapTable, rows: Rows, ask: AskHeld | None, swiss: bool) -> Words:
+def _lines(
+    maps: MapTable, rows: Rows, ask: AskHeld | None, swiss: bool, before: tuple[bytes, bytes] = (b"", b"")
+) -> Words:
     columns = _Columns(maps, rows)
     record = doc.SwissMap if swiss else doc.ClassicMap
     fields: dict[str, Part | list[Part]] = {
@@ -80,7 +87,8 @@ def _lines(maps: MapTable, rows: Rows, ask: AskHeld | None, swiss: bool) -> Word
     names = zip(sizes.__struct_fields__, _SWISS_BYTES if swiss else _CLASSIC_BYTES, strict=True)
     fields["bytes"] = _object({name: columns.plain(column) for name, column in names})
     tag: dict[str, Part | list[Part]] = {"generation": constant(_text("swiss" if swiss else "classic"))}
-    return render(_object(tag | {name: fields[name] for name in record.__struct_fields__}), len(rows))
+    lead = Words.of(before).chosen(np.arange(len(rows)).clip(max=1).astype(np.int32))
+    return render([lead, *_object(tag | {name: fields[name] for name in record.__struct_fields__})], len(rows))
 
 
 def _object(fields: dict[str, Part] | dict[str, Part | list[Part]]) -> list[Part]:

@@ -108,7 +108,8 @@ def test_retained_is_what_goes_with_it(plans, start, seed):
     found = Dominators(model.graph)
     there = set(model.distances())
     assert found.total == sum(model.sizes)
-    assert found.shallow.tolist() == model.sizes
+    assert model.graph.shallow().tolist() == model.sizes
+    assert model.graph.sizes_of(np.arange(len(model.graph))).tolist() == model.sizes
     nodes = list(range(1, len(model.graph)))[:: max(1, len(model.graph) // 60)]
     for node in nodes:
         gone = there - set(model.distances(without=node))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import numpy as np
 
-from mapscope._kernels import load
-from mapscope.heap.graph import Graph, RootKind, _connect, _Groups
+from mapscope.heap.graph import Graph, RootKind, _connect, _Groups, object_graph
 from mapscope.heap.steps import Step, Steps, StepTable
 from tests.unit.kernels.heaps import MARKED, World, random_world
 
@@ -74,9 +72,7 @@ def make(plans, start: int, seed: int, kinds: list[RootKind]) -> Model:
             work += [to for _, to in pointers[oid]]
     flags = np.zeros(len(world.slots), dtype=np.uint8)
     flags[list(live)] = MARKED
-    directory = np.zeros(2 * (len(flags) // 64 + 1), dtype=np.uint64)
-    count = load("graph").number(flags, directory)
-    graph = _connect(SimpleNamespace(index=world.index), directory, count, groups_of(kinds, held))
+    graph = _connect(world.index, object_graph(world.index, flags), groups_of(kinds, held))
     rank = {oid: graph.base + at for at, oid in enumerate(sorted(live))}
     parents = graph.roots.parent.tolist()
     edges = [[child for child in range(1, graph.base) if parents[child] == node] for node in range(graph.base)]
