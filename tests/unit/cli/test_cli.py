@@ -26,7 +26,7 @@ def opened(monkeypatch):
     """Which evidence was opened; ``opened.snapshot`` is what comes out, ``opened.error`` is raised instead."""
     state = types.SimpleNamespace(snapshot=sample(), error=None, calls=[])
 
-    def open_snapshot(path, executable=None, *, progress=None):
+    def open_snapshot(path, executable=None, *, progress=None, holding=False):
         state.calls.append((path, executable, progress))
         if state.error is not None:
             raise state.error
