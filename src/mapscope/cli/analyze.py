@@ -13,7 +13,7 @@ from mapscope.cli.output import check_target, text_pieces, wants_colour, write
 from mapscope.errors import UsageError
 
 if TYPE_CHECKING:
-    from mapscope.snapshot import Snapshot
+    from mapscope.report.source import Source
 
 _EPILOG = """\b
 Examples:
@@ -21,6 +21,7 @@ Examples:
   mapscope analyze core.4242 ./service
   mapscope analyze core.4242 -f json -o report.json
   mapscope analyze core.4242 --fail-on R1,R9 > report.txt
+  mapscope analyze core.4242 --no-chains -f json -o maps.json
 
 \b
 Exit status: 0 nothing found, 1 findings, 2 usage or unusable input."""
@@ -37,6 +38,7 @@ Exit status: 0 nothing found, 1 findings, 2 usage or unusable input."""
     metavar="RULE",
     help="Exit with 1 only for these rules (R1,R9; may be repeated), or none. Default: for any.",
 )
+@click.option("--no-chains", is_flag=True, help="Leave out who holds what: no chains, retained sizes, suspects.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found.")
 def command(
     core: str,
@@ -46,6 +48,7 @@ def command(
     force: bool,
     fail_on: tuple[str, ...],
     exit_zero: bool,
+    no_chains: bool,
 ) -> int:
     """Report every map of CORE that holds memory for nothing.
 
@@ -55,11 +58,16 @@ def command(
     check_target(output, force)
     rules = parse_rules(fail_on)
     with watched() as progress:
-        snapshot = open_evidence(core, executable, progress, holding=True)
+        snapshot = open_evidence(core, executable, progress, holding=not no_chains)
         if progress is not None:
             progress("judging maps", 0, 0)
         found = {finding.rule for finding in snapshot.findings}
-    pieces = _json(snapshot) if chosen_format(form, output, ("text", "json")) == "json" else _text(snapshot, output)
+    source: Source = snapshot
+    if no_chains:
+        from mapscope.report.source import Unheld
+
+        source = Unheld(snapshot)
+    pieces = _json(source) if chosen_format(form, output, ("text", "json")) == "json" else _text(source, output)
     write(pieces, output, force)
     failing = found if rules is None else found & rules
     return 1 if failing and not exit_zero else 0
@@ -84,17 +92,17 @@ def parse_rules(values: Iterable[str]) -> frozenset[str] | None:
     return frozenset(rule.upper() for rule in wanted)
 
 
-def _text(snapshot: Snapshot, output: str | None) -> Iterator[bytes]:
+def _text(source: Source, output: str | None) -> Iterator[bytes]:
     from mapscope.report import text
     from mapscope.report.build import build
     from mapscope.report.maps_view import choose
     from mapscope.report.style import Style
 
-    document = build(snapshot, choose(snapshot.maps, "bytes")[: text.SHOWN_MAPS])
+    document = build(source, choose(source.maps, "bytes")[: text.SHOWN_MAPS])
     return text_pieces(text.render(document, Style(wants_colour(output))), output)
 
 
-def _json(snapshot: Snapshot) -> Iterator[bytes]:
+def _json(source: Source) -> Iterator[bytes]:
     from mapscope.report.build import json_of
 
-    return json_of(snapshot)
+    return json_of(source)

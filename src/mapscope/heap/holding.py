@@ -53,6 +53,14 @@ class HeldTable:
     dominators: StepTable
     above: npt.NDArray[np.int32]
 
+    @classmethod
+    def unknown(cls, rows: int) -> HeldTable:
+        """Nothing is known of ``rows`` objects."""
+        none = StepTable.of([])
+        chains = ChainTable(none, np.zeros(0, np.int32), np.zeros((rows, 2), np.int64))
+        sizes, above = np.zeros(rows, np.uint64), np.full(rows, -1, np.int32)
+        return cls(np.zeros(rows, np.bool_), chains, sizes, none, above)
+
     def rows(self) -> list[Held | None]:
         """The same, one by one."""
         over = [*self.dominators.steps(), None]

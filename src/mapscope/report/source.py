@@ -59,3 +59,37 @@ class Source(Protocol):
 
     def detail(self, address: int) -> MapDetail:
         """One map in full."""
+
+
+class Unheld:
+    """A source of which nobody asks who holds what: its graph is not built, unless an iterator must be weighed."""
+
+    def __init__(self, source: Source) -> None:
+        """All but chains, retained sizes, dominators and suspects are those of ``source``."""
+        self._source = source
+        self.evidence, self.process = source.evidence, source.process
+        self.heap, self.maps = source.heap, source.maps
+        self.notes = (*source.notes, "Chains, retained sizes, dominators and suspects were left out (--no-chains).")
+        self.suspects: Sequence[Dominator] = ()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Those of the source."""
+        return self._source.findings
+
+    @property
+    def iterators(self) -> Sequence[MapIterator]:
+        """Those of the source."""
+        return self._source.iterators
+
+    def held(self, addresses: Sequence[int]) -> Sequence[Held | None]:
+        """Not known."""
+        return [None] * len(addresses)
+
+    def holders(self, addresses: npt.NDArray[np.uint64]) -> HeldTable:
+        """Not known."""
+        return HeldTable.unknown(len(addresses))
+
+    def detail(self, address: int) -> MapDetail:
+        """That of the source."""
+        return self._source.detail(address)

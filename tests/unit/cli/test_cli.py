@@ -310,3 +310,18 @@ def test_rules_that_can_be_named_are_all_rules():
     assert analyze.parse_rules(["none"]) == frozenset()
     with pytest.raises(UsageError):
         analyze.parse_rules(["none,R1"])
+
+
+def test_without_chains_nobody_is_asked_who_holds_what(capfd, opened, monkeypatch):
+    def asked(*_):
+        raise AssertionError("asked who holds what")
+
+    monkeypatch.setattr(type(opened.snapshot), "held", asked)
+    monkeypatch.setattr(type(opened.snapshot), "holders", asked)
+    status, out, _ = run(capfd, "analyze", "core", "--no-chains", "-f", "json")
+    document = json.loads(out)
+    assert status == 1
+    assert {row["chain"] for row in document["maps"] + document["findings"]} == {None}
+    assert {row["retained_bytes"] for row in document["maps"]} == {None}
+    assert any("--no-chains" in note for note in document["notes"])
+    assert "--no-chains" in run(capfd, "analyze", "core", "--no-chains")[1]
