@@ -58,7 +58,7 @@ class Row:
     """How far the live bytes of the report are from what the program says, as a share."""
 
     def ratios(self, done: measure.Measured) -> tuple[float, float, float]:
-        """Of a run: seconds for each CPU second of the collector, and for each second of ``cat``; own bytes a heap byte."""
+        """Of a run: its seconds by CPU seconds of the collector and by seconds of ``cat``, its own bytes by heap bytes."""
         return done.seconds / self.mark_seconds, done.seconds / self.cat_seconds, done.anonymous_bytes / self.heap_bytes
 
 
@@ -89,8 +89,8 @@ def bench_one(release: str, size: int, program: Path, folder: Path, runs: int) -
         analyze: list[str | Path] = [sys.executable, "-m", "mapscope", "analyze", core, program, "-f", "json"]
         maps = best([*analyze, "--no-chains"], document, runs)
         whole = best(analyze, document, runs)
-        parts = [sys.executable, "-m", "bench.holding", core, program]
-        told = [json.loads(subprocess.run(parts, check=True, stdout=subprocess.PIPE).stdout) for _ in range(runs)]
+        apart: list[str | Path] = [sys.executable, "-m", "bench.holding", core, program]
+        told = [json.loads(subprocess.run(apart, check=True, stdout=subprocess.PIPE).stdout) for _ in range(runs)]
         live = json.loads(document.read_bytes())["heap"]["live_bytes"]
         return Row(
             release,
@@ -122,6 +122,11 @@ def best(command: list[str | Path], document: Path, runs: int) -> measure.Measur
         cpu_seconds=min(one.cpu_seconds for one in done),
         anonymous_bytes=max(one.anonymous_bytes for one in done),
     )
+
+
+def part_seconds(name: str) -> Callable[[Row], float]:
+    """Seconds of one of ``PARTS``."""
+    return lambda row: row.holding[name]
 
 
 def exponent(rows: list[Row], seconds: Callable[[Row], float]) -> float:
@@ -201,7 +206,7 @@ def verdict(rows: list[Row]) -> str:
             grown = [
                 ("maps alone", exponent(mine, lambda row: row.maps.seconds)),
                 ("with chains", exponent(mine, lambda row: row.whole.seconds)),
-                *((name, exponent(mine, lambda row, name=name: row.holding[name])) for name in PARTS),
+                *((name, exponent(mine, part_seconds(name))) for name in PARTS),
             ]
             said = ", ".join(f"{name} {slope:.2f}" for name, slope in grown)
             lines.append(f"- Go {release}, {sizes}: time grows as heap^x (1 is linear), x: {said}")
