@@ -58,7 +58,7 @@ class Row:
     """How far the live bytes of the report are from what the program says, as a share."""
 
     def ratios(self, done: measure.Measured) -> tuple[float, float, float]:
-        """Of a run: its seconds by CPU seconds of the collector and by those of ``cat``, its own bytes by heap bytes."""
+        """Of a run: seconds by CPU seconds of the collector, seconds by those of ``cat``, own bytes by heap bytes."""
         return done.seconds / self.mark_seconds, done.seconds / self.cat_seconds, done.anonymous_bytes / self.heap_bytes
 
 
