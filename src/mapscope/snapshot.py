@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -9,6 +10,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from mapscope import cache
 from mapscope import findings as rules
 from mapscope._kernels import compiled
 from mapscope.errors import UsageError
@@ -223,6 +225,7 @@ def open_snapshot(
     *,
     progress: Progress | None = None,
     holding: bool = False,
+    keep: bool = False,
 ) -> Snapshot:
     """Opens a core, reads the heap and finds all maps.
 
@@ -230,6 +233,7 @@ def open_snapshot(
         path: the core.
         executable: the program that made it; None takes it from the core.
         progress: called on the way.
+        keep: use the cache beside the core, and leave one there for the next opening (see mapscope.cache).
         holding: begin graph and dominators in another thread, for callers who will ask who holds what.
 
     Raises:
@@ -239,13 +243,35 @@ def open_snapshot(
     say("open", 0, 0)
     core = Core.open(path)
     process = open_process(core, executable)
-    heap = read_heap(process, say)
+    saved = cache.load(process) if keep else None
+    heap, maps = _read(process, say, saved)
     objects = Later(lambda: object_graph(heap.index, heap.state.flags))
     if holding:
         objects.start()
-    say("maps", 0, 0)
-    maps = find_maps(heap)
+    if maps is None:
+        say("maps", 0, 0)
+        maps = find_maps(heap)
+        if keep:
+            _keep(process, heap, maps)
     snapshot = Snapshot(process, heap, maps, objects)
     if holding:
         snapshot.holding.start()
     return snapshot
+
+
+def _read(process: Process, say: Progress, saved: cache.Saved | None) -> tuple[Heap, MapSet | None]:
+    """The heap, and the maps where the cache knows them. A cache that does not fit is as good as none."""
+    if saved is not None:
+        with contextlib.suppress(ValueError):
+            heap = read_heap(process, say, saved.heap)
+            maps = cache.restore_maps(heap, saved)
+            if maps is not None:
+                return heap, maps
+    return read_heap(process, say), None
+
+
+def _keep(process: Process, heap: Heap, maps: MapSet) -> None:
+    try:
+        cache.store(process, heap, maps)
+    except OSError as error:
+        heap.notes.append(f"the cache {cache.path_of(process.core.path)} could not be written: {error.strerror}")

@@ -8,7 +8,8 @@ table, group, bucket and ``hchan`` of one map or channel type.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from mapscope.binary.rtype import Kind, MapTypeFields, RType
 from mapscope.binary.rtypes import TypeReader
 from mapscope.goruntime.layout import Layouts
+from mapscope.goruntime.typehash import fill_hash
 from mapscope.units import TypeId
 
 
@@ -48,6 +50,8 @@ _MAX_TYPES = 1 << 22
 _SHAPE = "go.shape."
 """Prefix of the shape types that generic functions are compiled for (cmd/compile/internal/noder/reader.go: shapify)."""
 _MAX_PARTS = 1 << 18
+_STEPS = ("intern", "channel_type", "header_type")
+"""Methods that the journal names by number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,9 @@ class TypeTable:
         self._by_name: dict[str, int] = {}
         self._map_types: list[int] = []
         self._running = False
+        self.journal: list[tuple[int, int]] = []
+        """What made types, in order: pairs of one of ``_STEPS`` and its argument; see ``replay``."""
+        self._depth = 0
         self.types_range = (0, 0)
         self.text_range = (0, 0)
         self.module_range = (0, 0)
@@ -131,6 +138,30 @@ class TypeTable:
         known = self.by_address.get(address)
         if known is not None:
             return TypeId(known)
+        with self._step("intern", address):
+            return self._intern(address)
+
+    @contextmanager
+    def _step(self, name: str, argument: int) -> Iterator[None]:
+        """Notes in the journal what makes types, but not what that calls in turn."""
+        before = len(self.records)
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if not self._depth and len(self.records) != before:
+                self.journal.append((_STEPS.index(name), argument))
+
+    def replay(self, journal: Iterable[tuple[int, int]]) -> None:
+        """Makes the types of another table of the same process, with the same numbers; both began alike."""
+        for step, argument in journal:
+            if not 0 <= step < len(_STEPS):
+                raise ValueError("no such step")
+            if _STEPS[step] != "header_type" or argument in self.map_fields:
+                getattr(self, _STEPS[step])(argument)
+
+    def _intern(self, address: int) -> TypeId | None:
         rtype = self.reader.at(address) if len(self.records) < _MAX_TYPES else None
         if rtype is None:
             self._keys.setdefault(address, -2)
@@ -314,23 +345,31 @@ class TypeTable:
         """Pseudo type of the ``hchan`` of channels of the type at ``elem_address`` (runtime/chan.go)."""
         key = ("hchan", elem_address)
         if key not in self._pseudo_of:
-            layout = self.layouts.struct("hchan")
-            rtype = self.reader.at(elem_address)
-            name = rtype.name if rtype is not None else "?"
-            type_id = self._new(TypeRecord(f"hchan<{name}>", Kind.STRUCT, layout.size, 0, "hchan"))
-            self._pseudo_of[key] = type_id
-            words = [0] * (layout.size // 8)
-            elem = self.intern(elem_address)
-            if elem is not None:
-                words[layout.offset("buf") // 8] = descriptor(Op.FILL, elem)
-            self._set(type_id, words, descriptor(Op.PTR, type_id))
+            with self._step("channel_type", elem_address):
+                self._channel_type(elem_address)
         return self._pseudo_of[key]
+
+    def _channel_type(self, elem_address: int) -> None:
+        layout = self.layouts.struct("hchan")
+        rtype = self.reader.at(elem_address)
+        name = rtype.name if rtype is not None else "?"
+        type_id = self._new(TypeRecord(f"hchan<{name}>", Kind.STRUCT, layout.size, 0, "hchan"))
+        self._pseudo_of["hchan", elem_address] = type_id
+        words = [0] * (layout.size // 8)
+        elem = self.intern(elem_address)
+        if elem is not None:
+            words[layout.offset("buf") // 8] = descriptor(Op.FILL, elem)
+        self._set(type_id, words, descriptor(Op.PTR, type_id))
 
     def header_type(self, map_id: int) -> int:
         """Pseudo type of the header (``hmap`` or ``maps.Map``) of the map type ``map_id``."""
+        if ("header", map_id) in self._pseudo_of:
+            return self._pseudo_of["header", map_id]
+        with self._step("header_type", map_id):
+            return self._header_type(map_id)
+
+    def _header_type(self, map_id: int) -> int:
         key = ("header", map_id)
-        if key in self._pseudo_of:
-            return self._pseudo_of[key]
         fields = self.map_fields[map_id]
         name = self.records[map_id].name
         swiss = fields.swiss
@@ -413,25 +452,3 @@ class TypeTable:
 def _short(name: str) -> str:
     """A DWARF type name with each import path cut to its last part, as reflect writes it."""
     return re.sub(r"[\w.~%-]+/", "", name)
-
-
-def fill_hash(
-    table_keys: npt.NDArray[np.uint64],
-    table_values: npt.NDArray[np.int32],
-    keys: npt.NDArray[np.uint64],
-    values: npt.NDArray[np.int32],
-) -> None:
-    """Open addressing with linear probing, the hash of ``lookup`` in the trace kernel; all keys at once, in rounds."""
-    mask = np.uint64(len(table_keys) - 1)
-    keep = keys != 0
-    keys, values = keys[keep], values[keep]
-    at = ((keys * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20)) & mask
-    while len(keys):
-        free = table_keys[at] == 0
-        winner = np.zeros(len(keys), dtype=np.bool_)
-        _, first = np.unique(at, return_index=True)
-        winner[first] = True
-        winner &= free
-        table_keys[at[winner]] = keys[winner]
-        table_values[at[winner]] = values[winner]
-        keys, values, at = keys[~winner], values[~winner], (at[~winner] + np.uint64(1)) & mask

@@ -13,6 +13,7 @@ from mapscope.errors import MapscopeError
 from mapscope.goruntime.dwarftypes import DwarfTypes, Variable
 from mapscope.goruntime.process import Process
 from mapscope.goruntime.typetable import Op, TypeRecord, TypeTable, descriptor
+from mapscope.heap.saved import SavedHeap
 
 _MAX_MADE = 1 << 16
 _BUDGET_WITH_DWARF = 1 << 20
@@ -30,10 +31,10 @@ class TypedGlobals:
     notes: list[str] = field(default_factory=list)
 
 
-def typed_globals(process: Process, types: TypeTable) -> TypedGlobals:
+def typed_globals(process: Process, types: TypeTable, saved: SavedHeap | None = None) -> TypedGlobals:
     """Everything that makes a root typed. Also tells ``types`` the itabs and the closures' types."""
     notes: list[str] = []
-    facts = _text_facts(process, notes)
+    facts = _text_facts(process, notes) if saved is None or saved.facts is None else saved.facts
     if facts is not None and process.dwarf is None:
         notes.extend(facts.notes)
     extra = facts.types.tolist() if facts is not None else []

@@ -25,6 +25,7 @@ from mapscope.goruntime.spans import Arenas, SpanTable, read_arenas, read_spans
 from mapscope.goruntime.typetable import TypeTable
 from mapscope.heap.globals import typed_globals
 from mapscope.heap.later import Later
+from mapscope.heap.saved import SavedHeap
 from mapscope.heap.trace import ALLOCATED, COVER_FILL, COVER_HEADER, MARKED, TraceState, run_trace
 
 
@@ -60,6 +61,8 @@ class Heap:
     uncertain: npt.NDArray[np.int64]
     """Ids of live objects that only conservatively scanned frames and registers reach."""
     notes: list[str] = field(default_factory=list)
+    journal_start: int = 0
+    """Steps of the journal of ``types`` that its variables made."""
 
     @property
     def live(self) -> npt.NDArray[np.bool_]:
@@ -81,24 +84,55 @@ class _Slots:
     notes: list[str]
 
 
-def read_heap(process: Process, progress: Progress = quiet) -> Heap:
-    """Spans, objects, pointers, roots, then the trace. The steps are named to ``progress``."""
+def read_heap(process: Process, progress: Progress = quiet, saved: SavedHeap | None = None) -> Heap:
+    """Spans, objects, pointers, roots, then the trace. The steps are named to ``progress``.
+
+    ``saved``: what an earlier reading of the same process left; pointer words and trace are taken from there. Raises
+    ValueError where it does not fit.
+    """
     memory, layouts = process.memory, process.layouts
     progress("spans", 0, 0)
-    later = Later(lambda: _read_slots(process)).start()
+    later = Later(lambda: _read_slots(process, saved)).start()
     types = TypeTable(process.types, layouts)
     _ranges(process, types)
-    known = typed_globals(process, types)
+    known = typed_globals(process, types, saved)
+    journal_start = len(types.journal)
     progress("types", 0, 0)
     slots = later.get()
     index, table, pages = slots.index, slots.table, slots.pages
     goroutines = read_goroutines(memory, pages, layouts, process.globals)
     frames = read_stacks(process, pages, index, goroutines)
     roots = read_roots(memory, layouts, index, table, process.modules, frames.roots, process.globals)
-    state = TraceState.fresh(slots.flags)
+    state, uncertain = (
+        _traced(slots, types, roots, known.regions, progress) if saved is None else _resumed(types, saved)
+    )
+    figures = read_runtime_figures(memory, layouts, table, process.globals, process.mheap)
+    notes = slots.notes + roots.notes + known.notes if saved is None else list(saved.notes)
+    return Heap(
+        process, index, table, slots.arenas, types, state, roots, goroutines, frames.roots, known.variables,
+        known.facts, figures, frames, uncertain, notes, journal_start,
+    )  # fmt: skip
+
+
+def _resumed(types: TypeTable, saved: SavedHeap) -> tuple[TraceState, npt.NDArray[np.int64]]:
+    """The state after the trace, as it was kept."""
+    types.replay((step, argument) for step, argument in saved.journal.tolist())
+    types.freeze()
+    if len(saved.obj_type) and not -1 <= int(saved.obj_type.min()) <= int(saved.obj_type.max()) < len(types):
+        raise ValueError("types that do not exist")
+    state = TraceState.fresh(saved.flags)
+    state.obj_type, state.cover, state.dangling = saved.obj_type, saved.cover, saved.dangling
+    return state, saved.uncertain
+
+
+def _traced(
+    slots: _Slots, types: TypeTable, roots: Roots, known: npt.NDArray[np.int64], progress: Progress
+) -> tuple[TraceState, npt.NDArray[np.int64]]:
+    """The state after the trace, and the ids of the objects that only conservative scans reach."""
+    index, state = slots.index, TraceState.fresh(slots.flags)
     _apply_headers(index, types, state, slots.words.objects, slots.words.types)
     progress("mark", 0, 0)
-    regions = np.concatenate([known.regions, roots.regions]) if len(known.regions) else roots.regions
+    regions = np.concatenate([known, roots.regions]) if len(known) else roots.regions
 
     def marked(done: int, total: int) -> None:
         progress("mark", done, total)
@@ -109,14 +143,10 @@ def read_heap(process: Process, progress: Progress = quiet) -> Heap:
         before = state.flags & MARKED
         run_trace(index, state, types, regions[:0], roots.mask, roots.loose[roots.certain :], progress=marked)
         uncertain = np.flatnonzero((state.flags & MARKED) != before)
-    figures = read_runtime_figures(memory, layouts, table, process.globals, process.mheap)
-    return Heap(
-        process, index, table, slots.arenas, types, state, roots, goroutines, frames.roots, known.variables,
-        known.facts, figures, frames, uncertain, slots.notes + roots.notes + known.notes,
-    )  # fmt: skip
+    return state, uncertain
 
 
-def _read_slots(process: Process) -> _Slots:
+def _read_slots(process: Process, saved: SavedHeap | None = None) -> _Slots:
     memory, layouts, notes = process.memory, process.layouts, []
     arenas = read_arenas(memory, layouts, process.mheap)
     have = {extent.start >> 26 for extent in memory.extents}
@@ -132,6 +162,13 @@ def _read_slots(process: Process) -> _Slots:
     absent = missing_bytes(index)
     if absent:
         notes.append(f"{absent:,} bytes of heap spans are not in this core: what they hold is missing from every sum")
+    if saved is not None:
+        if index.nobjects != len(saved.flags) or len(index.ptrmask) != len(saved.ptrmask):
+            raise ValueError("another heap")
+        index.ptrmask = saved.ptrmask
+        none = np.zeros(0, dtype=np.int64)
+        words = TypeWords(none, none.astype(np.uint64), 0)
+        return _Slots(arenas, pages, table, index, saved.flags, words, [])
     flags = np.zeros(index.nobjects, dtype=np.uint8)
     unreadable = load("spans").alloc_flags(index, table.freeindex, table.allocbits, flags)
     if unreadable:

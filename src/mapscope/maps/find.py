@@ -39,9 +39,7 @@ def find_maps(heap: Heap) -> MapSet:
     """The table of all maps. Types spread from maps that were found by shape, until nothing new turns up."""
     process = heap.process
     swiss = process.types.swiss_maps
-    release = process.layouts.release
-    allocator = Allocator(tuple(sorted(int(c) for c in process.layouts.class_to_size if c)), release >= (1, 22))
-    decoder = Decoder(heap.index, process.layouts, heap.state.flags, allocator)
+    decoder = decoder_of(heap)
     shapes, at_of = _all_shapes(heap)
     masks = _bucket_masks(heap, shapes)
     loose: dict[int, tuple[int, bool]] = {}
@@ -63,6 +61,13 @@ def find_maps(heap: Heap) -> MapSet:
     exact_address, exact_shape = _typed_headers(heap, shapes, at_of)
     stack = _stack_maps(heap, decoder, shapes, masks, swiss)
     return _table(heap, decoder, shapes, swiss, exact_address, exact_shape, found_by_shape=loose, stack=stack)
+
+
+def decoder_of(heap: Heap) -> Decoder:
+    """What decoding maps of the heap needs."""
+    layouts = heap.process.layouts
+    allocator = Allocator(tuple(sorted(int(c) for c in layouts.class_to_size if c)), layouts.release >= (1, 22))
+    return Decoder(heap.index, layouts, heap.state.flags, allocator)
 
 
 def _all_shapes(heap: Heap) -> tuple[list[MapShape], dict[int, int]]:

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mapscope.goruntime.typetable import fill_hash
+from mapscope.goruntime.typehash import fill_hash
 
 U64 = (1 << 64) - 1
 
