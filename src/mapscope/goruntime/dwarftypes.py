@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from mapscope.binary.dwarf import Dwarf, DwarfType
 from mapscope.binary.rtype import Kind
-from mapscope.goruntime.typetable import MAX_WORDS, Op, TypeRecord, TypeTable, descriptor
+from mapscope.goruntime.typerecord import Op, TypeRecord, descriptor
+from mapscope.goruntime.typetable import MAX_WORDS, TypeTable
 
 _MAX_PARTS = 1 << 18
 _MAX_TYPES = 1 << 18

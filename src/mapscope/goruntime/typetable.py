@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -20,29 +18,8 @@ from mapscope.binary.rtype import Kind, MapTypeFields, RType
 from mapscope.binary.rtypes import TypeReader
 from mapscope.goruntime.layout import Layouts
 from mapscope.goruntime.typehash import fill_hash
+from mapscope.goruntime.typerecord import Op, TypeRecord, descriptor
 from mapscope.units import TypeId
-
-
-class Op(IntEnum):
-    """What a pointer word points to; the low byte of a descriptor. The rest is a type id."""
-
-    NONE = 0
-    """Not known: the target is marked, no more."""
-    PTR = 1
-    """One value of the type."""
-    FILL = 2
-    """An array of the type, as far as its slot goes."""
-    EFACE = 3
-    """Data word of an ``any``: the word before it is the type."""
-    IFACE = 4
-    """Data word of another interface: the word before it is the itab."""
-    FUNC = 5
-    """A closure object, whose first word is the function's entry."""
-    SWISSDIR = 6
-    """``maps.Map.dirPtr``: one group (the type), or an array of tables (the next type id)."""
-    TRIENODE = 7
-    """``internal/sync.node``: an entry (the type) or an indirect (the next type id), as its first byte says."""
-
 
 MAX_WORDS = 1 << 16
 """Descriptors of one type; a larger type (an array of 512 kB inside a struct) is known up to here."""
@@ -52,25 +29,6 @@ _SHAPE = "go.shape."
 _MAX_PARTS = 1 << 18
 _STEPS = ("intern", "channel_type", "header_type")
 """Methods that the journal names by number."""
-
-
-@dataclass(frozen=True, slots=True)
-class TypeRecord:
-    """What is known of one type id. ``address`` is its descriptor's, 0 for pseudo types and types of DWARF alone."""
-
-    name: str
-    kind: int
-    size: int
-    address: int
-    pseudo: str = ""
-    """``hmap``, ``bucket``, ``group``, ``tableptr``, ``table``, ``hchan``; empty for types of the program."""
-    of: int = -1
-    """For pseudo types: id of the map (or channel) type that they belong to."""
-
-
-def descriptor(op: Op, type_id: int = 0) -> int:
-    """Packs one descriptor."""
-    return int(op) | type_id << 8
 
 
 class TypeTable:

@@ -12,7 +12,8 @@ from mapscope.binary.textscan import BUDGET, TextFacts, scan_text
 from mapscope.errors import MapscopeError
 from mapscope.goruntime.dwarftypes import DwarfTypes, Variable
 from mapscope.goruntime.process import Process
-from mapscope.goruntime.typetable import Op, TypeRecord, TypeTable, descriptor
+from mapscope.goruntime.typerecord import Op, TypeRecord, descriptor
+from mapscope.goruntime.typetable import TypeTable
 from mapscope.heap.saved import SavedHeap
 
 _MAX_MADE = 1 << 16
