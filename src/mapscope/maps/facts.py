@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mapscope.units import Addr
+
+ENTRY_MAP = "map[interface {}]*sync.entry"
+"""Type of the maps that ``sync.Map`` is made of up to Go 1.23. Only package sync makes maps of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class StaleValues:
@@ -31,3 +36,42 @@ class StringKeys:
     """Number of distinct objects."""
     excess_bytes: int
     """Bytes of distinct objects minus the bytes that exact copies of the keys would take (size classes counted)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncMap:
+    """A ``sync.Map`` of Go up to 1.23: two maps of type ``map[any]*entry`` under one lock (sync/map.go)."""
+
+    address: Addr
+    """Of the ``sync.Map``."""
+    read: Addr
+    """Header of ``read.m``, which nothing ever writes to: a Store of a new key goes to ``dirty``."""
+    dirty: Addr
+    """Header of ``dirty``; 0 where it is nil."""
+    amended: bool
+    """``dirty`` has keys that ``read.m`` has not, so it will take its place after enough misses."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadEntries:
+    """R14: entries of one ``sync.Map`` whose ``p`` is nil or ``expunged``: deleted, but still in its maps."""
+
+    entries: int
+    """Distinct entries of both maps."""
+    dead: int
+    """Those that are deleted."""
+    expunged: int
+    """Those of them whose ``p`` is ``expunged``."""
+    slots: int
+    """Slots of dead entries in the current arrays of both maps."""
+    slot_bytes: int
+    """Bytes of those slots: tophash, key and elem, without the rest of the bucket."""
+    objects: int
+    """Objects that nothing but slots of dead entries reaches: keys and the entries themselves."""
+    object_bytes: int
+    """Bytes of those objects."""
+
+    @property
+    def bytes(self) -> int:
+        """What the dead entries hold."""
+        return self.slot_bytes + self.object_bytes
