@@ -79,7 +79,7 @@ class Snapshot:
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """All findings, the largest first."""
-        queries = Queries(self._heap, self._maps)
+        queries = Queries(self._heap, self._maps, lambda: self.holding.graph)
         release, live = self._process.layouts.release, self.heap.live_bytes
         return rules.run(Context(self.maps, release, live, queries, iterators=self.iterators))
 

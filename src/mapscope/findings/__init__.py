@@ -25,6 +25,8 @@ from mapscope.findings import (
     r11_overflow,
     r12_tombstones,
     r13_large_inline,
+    r14_sync_map,
+    r15_sync_range,
     r16_substring_keys,
     r17_conservative_pin,
 )
@@ -42,6 +44,7 @@ MAP_RULES: tuple[ModuleType, ...] = (
     r11_overflow,
     r12_tombstones,
     r13_large_inline,
+    r14_sync_map,
     r16_substring_keys,
 )
 """Rules on rows of the table of maps."""
@@ -51,12 +54,13 @@ ITERATOR_RULES: tuple[ModuleType, ...] = (
     r06_abandoned_map,
     r07_exhausted_iterator,
     r08_pull_without_stop,
+    r15_sync_range,
     r17_conservative_pin,
 )
 """Rules on iterators; an iterator gives at most one finding."""
 RULES: tuple[ModuleType, ...] = tuple(sorted(MAP_RULES + ITERATOR_RULES, key=lambda rule: int(rule.RULE[1:])))
 """Every rule, in the order of the catalogue."""
-WHOLE_MAP = frozenset({"R6", "R7", "R8"})
+WHOLE_MAP = frozenset({"R6", "R7", "R8", "R15"})
 """Rules whose bytes are those of the whole map: what other rules say of that map is a part of them."""
 
 
@@ -68,6 +72,7 @@ def run(context: Context) -> tuple[Finding, ...]:
         **{rule: selections[rule] for rule in ("R11", "R9", "R12", "R10", "R13")},
     }
     part_of = resolve(sharing)
+    part_of["R1"] = r14_sync_map.frozen_part(selections["R14"])
     found = [
         finding
         for rule in MAP_RULES

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapscope.findings.thresholds import DEFAULT, Thresholds
-from mapscope.maps.facts import StaleValues, StringKeys
+from mapscope.maps.facts import DeadEntries, StaleValues, StringKeys, SyncMap
 from mapscope.maps.itermodel import MapIterator
 from mapscope.maps.model import Generation, Map, MapTable
 
@@ -23,6 +23,16 @@ class HeapQueries(Protocol):
 
     def string_keys(self, maps: MapTable, rows: npt.NDArray[np.int64]) -> Sequence[StringKeys | None]:
         """R16 for maps whose key kind is string; None for one that cannot be read."""
+
+    @property
+    def sync_maps(self) -> tuple[SyncMap, ...]:
+        """R14, R15: every ``sync.Map`` of classic maps that was found."""
+
+    def in_sync_map(self, address: int) -> bool:
+        """R15: whether the map at an address is ``read.m`` or ``dirty`` of one of them."""
+
+    def dead_entries(self, one: SyncMap, least_share: float) -> DeadEntries | None:
+        """R14 for one of them; None when a smaller share of its entries is dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +54,4 @@ class Context:
         return bool(len(generations)) and int(generations[0]) == Generation.SWISS
 
 
-__all__ = ["Context", "HeapQueries", "StaleValues", "StringKeys"]
+__all__ = ["Context", "DeadEntries", "HeapQueries", "StaleValues", "StringKeys", "SyncMap"]

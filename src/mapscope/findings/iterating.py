@@ -11,6 +11,8 @@ from mapscope.maps.itermodel import EXACT, EXHAUSTED, UNCERTAIN, MapIterator
 from mapscope.maps.model import Confidence, Place
 
 Words = Callable[[Context, MapIterator], Finding]
+SYNC_RANGE = "sync.(*Map).Range"
+"""The function whose loop over ``read.m`` calls what the program gave it (sync/map.go)."""
 LONG_SECONDS = 60.0
 """Who has waited at least so long does not just pause."""
 
@@ -34,7 +36,8 @@ def rule_of(context: Context, one: MapIterator) -> str | None:
     if one.place == Place.STACK and not one.blocked:
         return None
     if one.sole_owner or one.together_own:
-        return "R6"
+        of_range = one.frame is not None and one.frame.function == SYNC_RANGE
+        return "R15" if of_range and not context.queries.in_sync_map(one.map) else "R6"
     return "R5" if context.swiss else "R4"
 
 

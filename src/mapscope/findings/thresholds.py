@@ -18,9 +18,9 @@ class Thresholds:
     growth_min_bytes: int = 16 * _KIB
     """R1, R2, R3: smaller old arrays are not reported one by one."""
     iterator_min_bytes: int = 16 * _KIB
-    """R4 to R8, R17: iterators that alone keep less are not reported."""
+    """R4 to R8, R15, R17: iterators that alone keep less are not reported."""
     sparse_min_bytes: int = 64 * _KIB
-    """R9 to R13: smaller waste is not reported map by map."""
+    """R9 to R14: smaller waste is not reported map by map."""
     keys_min_bytes: int = 64 * _KIB
     """R16: smaller excess is not reported."""
     group_min_bytes: int = 1024 * _KIB
@@ -59,6 +59,15 @@ class Thresholds:
     """R16: the objects behind the keys are at least so many times what copies of the keys would take."""
     keys_max_maps: int = 5000
     """R16 looks into the keys of at most so many maps, those with most entries first: about 0.1 ms each."""
+    sync_min_entries: int = 64
+    """R14: maps of a sync.Map with fewer entries are not looked at: those of the standard library are as small."""
+    sync_dead_share: float = 0.75
+    """R14: deleted entries as a share of the entries of a sync.Map. Programs that store and delete in turn pass through
+    up to two thirds just before ``dirty`` is promoted: with n live entries the read map then has 2n deleted ones."""
+    sync_max_maps: int = 5000
+    """R14 looks into at most so many sync.Maps, those with most entries first: about 0.5 ms each."""
+    sync_max_marked: int = 16
+    """R14 marks the heap again for at most so many of them."""
     stale_max_maps: int = 16
     """R3 asks for at most so many maps, the largest old arrays first: each asks for another marking of the heap."""
 

@@ -1,24 +1,32 @@
-"""Questions of the rules that go back to the bytes: stale values (R3) and substring keys (R16)."""
+"""Questions of the rules that go back to the bytes: stale values (R3), dead entries (R14), substring keys (R16)."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from mapscope._kernels import load
+from mapscope.heap.graph import Graph
 from mapscope.heap.model import Heap
+from mapscope.maps.deadentries import dead_entries
 from mapscope.maps.decode import classic_rows, swiss_rows
-from mapscope.maps.facts import StaleValues, StringKeys
+from mapscope.maps.facts import DeadEntries, StaleValues, StringKeys, SyncMap
 from mapscope.maps.find import MapSet
 from mapscope.maps.model import Map, MapTable
+from mapscope.maps.syncmaps import entry_rows, find_sync_maps
 
 
 class Queries:
     """Implements ``findings.context.HeapQueries`` over one heap."""
 
-    def __init__(self, heap: Heap, maps: MapSet) -> None:
+    def __init__(self, heap: Heap, maps: MapSet, graph: Callable[[], Graph]) -> None:
+        """``graph`` is only called where a rule asks about a ``sync.Map``."""
         self._heap = heap
         self._maps = maps
+        self._graph = graph
         self._rounded = maps.decoder.allocator.rounded()
         self._seen = np.zeros(max(heap.index.nobjects, 1), dtype=np.uint8)
         self._lay = maps.decoder.table_layout() if maps.swiss else np.zeros(7, dtype=np.uint64)
@@ -71,6 +79,23 @@ class Queries:
         lost = np.flatnonzero((self._heap.state.flags & 2 != 0) & (flags & 2 == 0))
         lost = lost[self._heap.state.obj_type[lost] != self._bucket_type(found)]  # overflow buckets belong to the array
         return StaleValues(stale, len(lost), int(index.sizes_of(lost).sum()))
+
+    @cached_property
+    def sync_maps(self) -> tuple[SyncMap, ...]:
+        """R14, R15: every ``sync.Map`` on the heap and in variables, of Go up to 1.23."""
+        return find_sync_maps(self._heap, self._maps, self._graph()) if len(entry_rows(self._maps)) else ()
+
+    @cached_property
+    def _in_sync_maps(self) -> frozenset[int]:
+        return frozenset(address for one in self.sync_maps for address in (one.read, one.dirty))
+
+    def in_sync_map(self, address: int) -> bool:
+        """R15: whether the map at an address is ``read.m`` or ``dirty`` of a ``sync.Map``."""
+        return address in self._in_sync_maps
+
+    def dead_entries(self, one: SyncMap, least_share: float) -> DeadEntries | None:
+        """R14: its deleted entries; None where fewer than ``least_share`` of the entries are."""
+        return dead_entries(self._heap, self._maps, self._graph(), one, least_share)
 
     def _bucket_type(self, found: Map) -> int:
         """Type id of the buckets of the map, -2 when its type is not known."""

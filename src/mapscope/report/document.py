@@ -15,7 +15,9 @@ from msgspec import Meta, Struct
 SCHEMA = 1
 """The number in ``schema``. It rises when a field goes or changes its meaning."""
 
-ADDRESS_FIELDS = frozenset({"address", "buckets", "oldbuckets", "extra", "dirPtr", "detached", "iterator"})
+ADDRESS_FIELDS = frozenset({
+    "address", "buckets", "oldbuckets", "extra", "dirPtr", "detached", "iterator", "sync_map", "read", "dirty",
+})  # fmt: skip
 """Names in a finding's evidence whose values are addresses: strings in the document, hex in text."""
 
 Address = Annotated[str, Meta(pattern="^0x[0-9a-f]+$", description="Virtual address in the process.")]

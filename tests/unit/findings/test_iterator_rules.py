@@ -10,10 +10,11 @@ from mapscope.findings import ITERATOR_RULES, run
 from mapscope.findings.model import Finding
 from mapscope.findings.thresholds import DEFAULT
 from mapscope.goruntime.frames import Frame
+from mapscope.maps.facts import ENTRY_MAP, SyncMap
 from mapscope.maps.itermodel import MapIterator
 from mapscope.maps.model import Confidence, Place
 from mapscope.units import Addr
-from tests.unit.report.fakes import classic, context, swiss, table
+from tests.unit.report.fakes import Queries, classic, context, swiss, table
 
 FRAME = Frame("main.work", "/src/main.go", 94, 0x401000, 0xC000030F00, 0xC000030FF0, 0x400F00, False, False)
 MAP = 0xC000010000
@@ -84,6 +85,37 @@ def test_a_short_wait_is_only_possibly_a_leak() -> None:
     assert (found.rule, found.confidence) == ("R6", Confidence.POSSIBLE)
     (found,) = judge(replace(ALONE, wait_seconds=None))
     assert found.confidence == Confidence.POSSIBLE
+
+
+RANGE = replace(FRAME, function="sync.(*Map).Range", file="/go/src/sync/map.go")
+IN_RANGE = replace(ALONE, frame=RANGE, type_name=ENTRY_MAP)
+
+
+def test_a_read_map_that_only_a_range_keeps() -> None:
+    """R15, not R6; other rules on that map are a part of it."""
+    other = SyncMap(Addr(0xC000050000), Addr(0xC000060000), Addr(0xC000060030), True)
+    row = classic(100, 14, overflow_count=900, noverflow=900, overflow_bytes=900 * 144, needed_bytes=2_000)
+    asked = replace(context(table(row), queries=Queries(sync_maps=(other,))), iterators=(IN_RANGE,))
+    found = {one.rule: one for one in run(asked)}
+    assert found.keys() == {"R15", "R9"}
+    assert (found["R15"].bytes, found["R15"].subject) == (IN_RANGE.pinned_bytes, MAP)
+    assert found["R15"].confidence == Confidence.EXACT
+    assert (found["R15"].part_of, found["R9"].part_of) == ("", "R15")
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_a_range_over_what_a_sync_map_still_has_is_none_of_r15(read: bool) -> None:
+    one = SyncMap(Addr(0xC000050000), Addr(MAP if read else 8), Addr(8 if read else MAP), False)
+    asked = context(table(classic(100_000, 14)), queries=Queries(sync_maps=(one,)))
+    assert {each.rule for each in run(replace(asked, iterators=(IN_RANGE,)))} == {"R6"}
+    assert run(replace(asked, iterators=(replace(IN_RANGE, sole_owner=False),))) == ()
+
+
+def test_a_range_that_waits_shortly_or_runs() -> None:
+    (found,) = judge(replace(IN_RANGE, wait_seconds=0.5))
+    assert (found.rule, found.confidence) == ("R15", Confidence.POSSIBLE)
+    assert judge(replace(IN_RANGE, status="running")) == ()
+    assert judge(replace(IN_RANGE, pinned_bytes=DEFAULT.iterator_min_bytes - 1)) == ()
 
 
 def test_bytes_of_an_abandoned_map_count_once() -> None:

@@ -17,7 +17,8 @@ FIRST = 0xC000010000
 
 def test_rules_are_those_of_the_catalogue():
     assert [rule.RULE for rule in RULES] == [
-        "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9", "R10", "R11", "R12", "R13", "R16", "R17",
+        "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15",
+        "R16", "R17",
     ]  # fmt: skip
     assert all(rule.TITLE and rule.__doc__ for rule in RULES)
 

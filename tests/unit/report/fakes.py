@@ -9,7 +9,7 @@ import numpy as np
 
 from mapscope.errors import UsageError
 from mapscope.findings import run
-from mapscope.findings.context import Context, StaleValues, StringKeys
+from mapscope.findings.context import Context, DeadEntries, StaleValues, StringKeys, SyncMap
 from mapscope.findings.model import Finding
 from mapscope.heap.chains import AllChains, ChainTable, ChainTree
 from mapscope.heap.holding import Dominator, Held, HeldTable
@@ -100,6 +100,8 @@ class Queries:
 
     stale: dict[int, StaleValues] = field(default_factory=dict)
     keys: dict[int, StringKeys] = field(default_factory=dict)
+    dead: dict[int, DeadEntries] = field(default_factory=dict)
+    sync_maps: tuple[SyncMap, ...] = ()
     asked: list[int] = field(default_factory=list)
     marked: list[int] = field(default_factory=list)
 
@@ -111,6 +113,14 @@ class Queries:
         addresses = maps.columns["address"][rows].tolist()
         self.asked += addresses
         return [self.keys.get(address) for address in addresses]
+
+    def in_sync_map(self, address: int) -> bool:
+        return any(address in (one.read, one.dirty) for one in self.sync_maps)
+
+    def dead_entries(self, one: SyncMap, least_share: float) -> DeadEntries | None:
+        self.marked.append(one.read)
+        found = self.dead.get(one.read)
+        return found if found is not None and found.dead >= least_share * found.entries else None
 
 
 def context(maps: MapTable, release: tuple[int, int] = (1, 23), queries: Queries | None = None) -> Context:
