@@ -16,6 +16,7 @@ from mapscope.findings.context import Context
 from mapscope.findings.model import Advice, Finding
 from mapscope.findings.selection import Selection, emit
 from mapscope.findings.sketch import go_key
+from mapscope.maps.facts import ENTRY_MAP
 from mapscope.maps.model import FLAG_HASH_WRITING, FLAG_SAME_SIZE_GROW, Confidence, Map
 from mapscope.units import Addr
 
@@ -69,6 +70,11 @@ def growth_evidence(found: Map) -> dict[str, int | str]:
 
 def finish_advice(found: Map) -> Advice:
     """How to end the growth of ``found``."""
+    if found.type_name == ENTRY_MAP:
+        return Advice(
+            "It is a map inside a sync.Map, which the program cannot write to itself. A read map goes when dirty is "
+            "promoted; rebuild the sync.Map, or build with Go 1.24 or later."
+        )
     left = found.noldbuckets - found.nevacuate
     if found.count == 0:
         return Advice("It is empty, so delete and clear return at once and end nothing: put a new map in its place.")

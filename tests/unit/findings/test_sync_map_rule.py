@@ -56,6 +56,8 @@ def test_a_frozen_read_map_counts_its_old_array_once():
     assert found["R14"].confidence == Confidence.EXACT, "nothing writes to a read map"
     assert found["R14"].title == "read map of a sync.Map is frozen in mid growth"
     assert found["R14"].evidence["nevacuate"] == 7
+    assert "delete" not in found["R1"].advice.text, "nobody can delete from a read map"
+    assert found["R1"].advice.code == ""
 
 
 def test_both_add_up():
