@@ -151,6 +151,29 @@ cdef inline void plain_word(Trace *t, uint64_t before, bint before_is_scalar, ui
     visit(t, v, -1, COVER_NONE)
 
 
+cdef inline void warm(const Trace *t, const uint8_t *p, uint64_t m) noexcept nogil:
+    # Fetches ahead what visits of the words in mask m from p on will look at: the misses of one object overlap then.
+    cdef int64_t place[64]
+    cdef uint64_t value[64]
+    cdef int64_t n = 0, k, i, oid
+    cdef const Span *sp
+    while m:
+        value[n] = ld64(p + 8 * <uint64_t>ctz64(m))
+        m &= m - 1
+        place[n] = find_span(&t.ix, value[n])
+        if place[n] >= 0:
+            prefetch(&t.ix.spans[place[n]])
+            n += 1
+    for k in range(n):
+        sp = &t.ix.spans[place[k]]
+        i = slot_of(sp, value[k])
+        if i >= 0:
+            oid = sp.first + i
+            prefetch(&t.flags[oid])
+            prefetch(&t.obj_type[oid])
+            prefetch(&t.cover[oid])
+
+
 cdef void scan_object(Trace *t, uint64_t entry, bint typed) noexcept nogil:
     cdef const Span *sp = &t.ix.spans[entry >> 32]
     cdef uint64_t i = entry & <uint64_t>0xFFFFFFFF
@@ -189,6 +212,8 @@ cdef void scan_object(Trace *t, uint64_t entry, bint typed) noexcept nogil:
         m = maskword(&t.ix, bit0 + k)
         if nwords - k < 64:
             m &= (<uint64_t>1 << (nwords - k)) - 1
+        if p != NULL and m & (m - 1):
+            warm(t, p + 8 * k, m)
         while m:
             w = k + <uint64_t>ctz64(m)
             m &= m - 1
