@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mapscope.goruntime.typerecord import Op, descriptor
 from mapscope.goruntime.typehash import fill_hash
+from mapscope.goruntime.typerecord import Op, descriptor
 from mapscope.heap.trace import COVER_ELEM, COVER_FILL, COVER_HEADER, TraceState
 from tests.unit.kernels.heaps import (
     ALLOCATED,
