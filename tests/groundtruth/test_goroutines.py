@@ -253,8 +253,7 @@ def test_all_that_is_allocated_is_alive(seen: Seen, variant: Variant) -> None:
     live = np.flatnonzero(seen.heap.live)
     difference = figures.heap_alloc_bytes - int(seen.heap.index.sizes_of(live).sum())
     assert 0 <= difference <= _NEAR
-    # a word of a frame stopped at any instruction may point to what was freed; no other word may
-    assert seen.heap.state.dangling <= int((~seen.stacks.scan.words.certain).sum())
+    assert seen.heap.state.dangling == 0
 
 
 def test_headers_of_maps_in_frames(seen: Seen, variant: Variant) -> None:

@@ -52,13 +52,13 @@ def test_goroutines_of_an_arm64_program(series: str, tmp_path: Path) -> None:
     """Frames by machine and by source, and what the stacks keep alive."""
     heap, truth, crash = run(series, tmp_path)
     told = parse(crash)
-    # one that runs is stopped at any instruction, where its link register may not be on the stack yet
-    moving = {goid for goid, one in told.items() if one.status in MOVES}
-    assert [(one.id, one.problem) for one in heap.frames if one.problem and one.id not in moving] == []
-    assert sum(bool(one.problem) for one in heap.frames) <= 1
+    assert [(one.id, one.problem) for one in heap.frames if one.problem] == []
     compared = 0
     for row, one in enumerate(heap.frames):
-        if one.id in told and told[one.id].machine and told[one.id].status not in MOVES:
+        if one.id not in told or not told[one.id].machine:
+            continue
+        # one whose thread the signal stopped stays where the signal handler says it is
+        if told[one.id].status not in MOVES or told[one.id].status == one.status == "running":
             assert machine_frames(heap.frames, row) == list(dict.fromkeys(told[one.id].machine)), one.id
             compared += 1
     assert compared >= 30

@@ -10,7 +10,15 @@ import numpy.typing as npt
 
 from mapscope.evidence.memory import PageTable
 from mapscope.goruntime.code import Code, read_code
-from mapscope.goruntime.goroutines import G_LEAKED, G_WAITING, STACKLESS, GoroutineTable, StackRoots
+from mapscope.goruntime.goroutines import (
+    G_COPYSTACK,
+    G_DEAD,
+    G_LEAKED,
+    G_WAITING,
+    STACKLESS,
+    GoroutineTable,
+    StackRoots,
+)
 from mapscope.goruntime.index import HeapIndex
 from mapscope.goruntime.process import Process
 from mapscope.goruntime.stackmaps import StackMaps
@@ -20,6 +28,9 @@ from mapscope.goruntime.unwind import CONSERVATIVE, EXACT, REASONS, Frames, unwi
 from mapscope.goruntime.waitreasons import STATUS, newest_time, wait_reasons
 
 _PANICS = frozenset({"runtime.gopanic", "runtime.sigpanic", "runtime.panicwrap"})
+_COPIED = "its stack is being copied to another place: pointers into the stack may still mean the old one"
+_ENDING = "it is ending: its thread is about to give back its stack"
+"""Reasons for a goroutine in the middle of copystack (runtime/stack.go) or of gdestroy (runtime/proc.go)."""
 _MAX_FRAMES = 1 << 16
 """Frames of one goroutine that a record lists; the columns have all."""
 
@@ -204,10 +215,15 @@ def read_stacks(process: Process, pages: PageTable, index: HeapIndex, table: Gor
     walked = np.flatnonzero(found.starts.walk & ~frames.complete)
     states = frames.state[walked].tolist()
     problems.update({row: REASONS[state] for row, state in zip(walked.tolist(), states, strict=True)})
+    moving = table.status == G_COPYSTACK
+    problems.update({row: _COPIED for row in np.flatnonzero(moving).tolist() if row not in problems})
+    # gdestroy sets the status first and lets go of the thread next; the g of a foreign thread (cgo) keeps its own
+    ending = (table.status == G_DEAD) & (table.m != 0) & (table.locked == 0)
+    problems.update(dict.fromkeys(np.flatnonzero(ending).tolist(), _ENDING))
     stackless = np.isin(table.status, STACKLESS)
     low, high = table.stack_lo, table.stack_hi
     readable = ~stackless & (low != 0) & (low < high) & (high - low <= np.uint64(1 << 31)) & (high < np.uint64(1 << 48))
-    whole = np.flatnonzero(readable & ~frames.complete)
+    whole = np.flatnonzero(readable & (~frames.complete | moving))
     maps = StackMaps(code)
     scanner = Scanner(index, layouts, table, frames, maps)
     scan = scanner.scan(whole, found.starts.sp, found.registers)

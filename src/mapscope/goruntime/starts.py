@@ -24,8 +24,10 @@ from mapscope.goruntime.unwind import CONSERVATIVE, EXACT, IGNORE_SP_WRITE, Star
 
 _MAX_RUNNING = 1 << 16
 _MAX_SIGNAL_STACK = 1 << 20
-_CONTEXT_WORDS = {"amd64": 15, "arm64": 31}
-"""Registers that lie before the stack pointer in the kernel's signal context (struct sigcontext)."""
+_CONTEXT_WORDS = {"amd64": (3, 15), "arm64": (21, 31)}
+"""Words from ``uc_stack`` of the kernel's ucontext to the first register of its sigcontext, and registers before the
+stack pointer, which the program counter follows (runtime/defs_linux_amd64.go, defs_linux_arm64.go: ucontext,
+sigcontext)."""
 
 
 @dataclass(slots=True)
@@ -137,8 +139,10 @@ class _Running:
     def signal_context(self, sp: int) -> tuple[list[int], int, int] | None:
         """The interrupted registers, stack pointer and program counter, when the thread handles a signal.
 
-        The kernel pushes them at the top of the signal stack, with the stack pointer right before the program counter
-        on amd64 and arm64 alike (asm/sigcontext.h).
+        The kernel pushes a ucontext onto the signal stack and notes in it where that stack lies (``uc_stack``), which
+        the runtime knows too (runtime/signal_unix.go: minitSignalStack). Nothing else tells registers from words that
+        look like them: on arm64 the kernel pushes frame pointer and link register once more, above the ucontext
+        (arch/arm64/kernel/signal.c: setup_return).
         """
         signal = self.field("gsignal")
         bounds = self.memory.words(signal + self.stack, 2) if signal else None
@@ -150,9 +154,10 @@ class _Running:
         words = self.memory.words(sp - sp % 8, (high - sp + 7) // 8)
         if words is None:
             return None
-        count = _CONTEXT_WORDS[self.code.arch]
-        inside: npt.NDArray[np.bool_] = (words[:-1] >= np.uint64(self.low)) & (words[:-1] < np.uint64(self.high))
-        for at in np.flatnonzero(inside)[::-1].tolist():
-            if at >= count and self.code.find(int(words[at + 1])) is not None:
-                return words[at - count : at].tolist(), int(words[at]), int(words[at + 1])
+        skip, count = _CONTEXT_WORDS[self.code.arch]
+        notes: npt.NDArray[np.bool_] = (words[:-2] == np.uint64(low)) & (words[2:] == np.uint64(high - low))
+        for at in (np.flatnonzero(notes)[::-1] + skip).tolist():
+            registers = words[at : at + count + 2].tolist()
+            if len(registers) == count + 2 and self.inside(registers[-2]) and self.code.find(registers[-1]) is not None:
+                return registers[:-2], registers[-2], registers[-1]
         return None

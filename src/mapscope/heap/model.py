@@ -139,9 +139,10 @@ def _traced(
 
     run_trace(index, state, types, regions, roots.mask, roots.loose[: roots.certain], progress=marked)
     uncertain = np.zeros(0, dtype=np.int64)
-    if len(roots.loose) > roots.certain:
+    maybe = _allocated(index, state.flags, roots.loose[roots.certain :])
+    if len(maybe):
         before = state.flags & MARKED
-        run_trace(index, state, types, regions[:0], roots.mask, roots.loose[roots.certain :], progress=marked)
+        run_trace(index, state, types, regions[:0], roots.mask, maybe, progress=marked)
         uncertain = np.flatnonzero((state.flags & MARKED) != before)
     return state, uncertain
 
@@ -179,6 +180,17 @@ def _read_slots(process: Process, saved: SavedHeap | None = None) -> _Slots:
             f"the pointer bits of {words.unreadable} spans or slots are not in this core: what they hold may be missed"
         )
     return _Slots(arenas, pages, table, index, flags, words, notes)
+
+
+def _allocated(
+    index: HeapIndex, flags: npt.NDArray[np.uint8], values: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.uint64]:
+    """The values without those into free slots, which a conservative scan passes over (runtime: scanConservative)."""
+    ids, _ = index.find(values)
+    keep = ids < 0
+    keep[~keep] = flags[ids[~keep]] & ALLOCATED != 0
+    kept: npt.NDArray[np.uint64] = values[keep]
+    return kept
 
 
 def _mask_of(process: Process) -> Callable[[int], npt.NDArray[np.bool_] | None]:

@@ -169,16 +169,70 @@ def test_a_record_that_is_not_there(subject: Subject, tmp_path: Path) -> None:
     assert [one.id for one in heap.frames] == [one.id for at, one in enumerate(subject.clean.frames) if at != row]
 
 
-@pytest.mark.parametrize("status", [8, 77, 0x1004])
-def test_odd_states(subject: Subject, tmp_path: Path, status: int) -> None:
-    """In the middle of a stack copy, unheard of, while it is scanned: the frames come all the same."""
-    row = subject.row(VICTIM)
+def in_state(subject: Subject, row: int, status: int) -> dict[int, int]:
+    """The goroutine's status is another."""
     address = subject.field(row, "atomicstatus")
     word = subject.clean.process.memory.word(address)
     assert word is not None
-    one = subject.read({address: word >> 32 << 32 | status}, tmp_path).frames.goroutine(row)
-    assert one.status == {8: "copystack", 77: "status 77", 0x1004: "waiting"}[status]
+    return {address: word >> 32 << 32 | status}
+
+
+@pytest.mark.parametrize("status", [8, 77, 0x1004, 0x1008])
+def test_odd_states(subject: Subject, tmp_path: Path, status: int) -> None:
+    """In the middle of a stack copy, unheard of, while it is scanned: the frames come all the same."""
+    row = subject.row(VICTIM)
+    heap = subject.read(in_state(subject, row, status), tmp_path)
+    one = heap.frames.goroutine(row)
+    assert one.status == {8: "copystack", 77: "status 77", 0x1004: "waiting", 0x1008: "copystack"}[status]
     assert one.frames == subject.clean.frames.goroutine(row).frames
+    copied = status & 0xFFF == 8
+    assert (one.problem or "").startswith("its stack is being copied") == copied
+    assert held(subject, heap) == (True, copied)
+    assert others(heap, row) == others(subject.clean, row)
+
+
+def test_a_copy_that_has_changed_the_bounds_only(subject: Subject, tmp_path: Path) -> None:
+    """The record has the new stack, and still the old stack pointer (copystack sets one after the other)."""
+    row = subject.row(VICTIM)
+    other = subject.row("receive")
+    table = subject.clean.frames.table
+    bounds = {subject.field(row, f"stack.{end}"): int(getattr(table, f"stack_{end}")[other]) for end in ("lo", "hi")}
+    heap = subject.read(in_state(subject, row, 8) | bounds, tmp_path)
+    one = heap.frames.goroutine(row)
+    assert (one.status, one.problem, one.frames) == ("copystack", "its stack pointer lies outside its stack", ())
+    assert others(heap, row) == others(subject.clean, row)
+
+
+def test_a_goroutine_in_the_middle_of_its_end(subject: Subject, tmp_path: Path) -> None:
+    """The status says dead, the thread is still noted; nothing on its stack counts."""
+    row = subject.row(VICTIM)
+    thread = {subject.field(row, "m"): int(subject.clean.frames.table.m[0])}
+    heap = subject.read(in_state(subject, row, 6) | thread, tmp_path)
+    one = heap.frames.goroutine(row)
+    assert (one.status, one.frames) == ("dead", ())
+    assert one.problem is not None
+    assert one.problem.startswith("it is ending")
+    assert held(subject, heap) == (False, False)
+    assert others(heap, row) == others(subject.clean, row)
+    # dead for good, or the spare goroutine of a thread that C made, which keeps its thread (runtime: oneNewExtraM)
+    spare = thread | {subject.field(row, "lockedm"): int(subject.clean.frames.table.m[0])}
+    for change in ({}, spare):
+        heap = subject.read(in_state(subject, row, 6) | change, tmp_path)
+        assert heap.frames.goroutine(row).problem is None
+
+
+def test_frames_that_repeat_for_ever(subject: Subject, tmp_path: Path) -> None:
+    """Every word above a frame is its own program counter: it returns into itself until the stack is at its end."""
+    row, frames = subject.row(VICTIM), subject.clean.frames.frames
+    at = frame(subject, row, 2)
+    pc, low, high = int(frames.pc[at]), int(frames.fp[at]) - 8, int(subject.clean.frames.table.stack_hi[row])
+    heap = subject.read(dict.fromkeys(range(low, high, 8), pc), tmp_path)
+    one = heap.frames.goroutine(row)
+    assert one.problem == "a frame of its stack lies outside the stack"
+    size = int(frames.fp[at] - frames.sp[at])
+    first = heap.frames.frames.first
+    assert int(first[row + 1] - first[row]) == 3 + (high - low - 8) // size
+    assert others(heap, row) == others(subject.clean, row)
 
 
 @dataclass
@@ -197,9 +251,13 @@ class Place:
 
     def with_registers(self, folder: Path, **registers: int) -> Goroutine:
         """The goroutine, when its thread has these registers."""
+        return self.heap(folder, **registers).frames.goroutine(self.row)
+
+    def heap(self, folder: Path, **registers: int) -> Heap:
+        """The heap, when its thread has these registers."""
         thread = Thread(self.thread.tid, {**dict.fromkeys(self.thread.registers, 0), **registers})
         rest = tuple(one for one in self.subject.clean.process.core.threads if one.tid != thread.tid)
-        return self.subject.read(self.change, folder, (*rest, thread)).frames.goroutine(self.row)
+        return self.subject.read(self.change, folder, (*rest, thread))
 
 
 @pytest.fixture
@@ -231,6 +289,21 @@ def test_a_thread_on_the_stack_of_its_goroutine(subject: Subject, place: Place, 
     assert [frame.conservative for frame in one.frames] == [True, False]
 
 
+def test_a_register_that_points_to_a_free_slot(subject: Subject, place: Place, tmp_path: Path) -> None:
+    """A conservative scan passes over it (runtime: scanConservative); an allocated one it keeps, without certainty."""
+    frames, clean = subject.clean.frames.frames, subject.clean
+    at = frame(subject, place.row, 3)
+    free = int(np.flatnonzero(clean.state.flags == 0)[0])
+    address = next(one["address"] for one in subject.truth["objects"] if one["name"] == OBJECT)
+    heap = place.heap(
+        tmp_path, rsp=int(frames.sp[at]), rip=int(frames.pc[at]), rax=address,
+        rbx=int(clean.index.address_of(np.array([free]))[0]),
+    )  # fmt: skip
+    assert heap.state.flags[free] == 0
+    assert heap.state.dangling == 0
+    assert held(subject, heap)[0]
+
+
 def test_a_thread_on_its_system_stack(subject: Subject, place: Place, tmp_path: Path) -> None:
     """The goroutine's own record tells where it went over."""
     g0 = subject.clean.process.memory.word(place.field("g0"))
@@ -252,18 +325,21 @@ def test_a_thread_in_the_vdso(subject: Subject, place: Place, tmp_path: Path) ->
 
 
 def test_a_thread_in_a_signal_handler(subject: Subject, place: Place, tmp_path: Path) -> None:
-    """The kernel has put the interrupted registers onto the signal stack, the highest such pair is theirs."""
+    """The kernel has put the interrupted registers onto the signal stack; other words look like them."""
     memory, g = subject.clean.process.memory, subject.clean.process.layouts.struct("g")
     signal = memory.word(place.field("gsignal"))
     assert signal
-    high = memory.word(signal + g.offset("stack.hi"))
-    assert high
+    bounds = memory.words(signal + g.offset("stack.lo"), 2)
+    assert bounds is not None
+    low, high = (int(word) for word in bounds)
     frames = subject.clean.frames.frames
     at, copy = frame(subject, place.row, 3), frame(subject, place.row, 1)
     context = high - 0x400
     place.change |= {
         context - 0x300: int(frames.sp[copy]), context - 0x2F8: int(frames.pc[copy]),
-        context: int(frames.sp[at]), context + 8: int(frames.pc[at]),
+        context + 16: low, context + 24: 0, context + 32: high - low,
+        context + 160: int(frames.sp[at]), context + 168: int(frames.pc[at]),
+        context + 0x300: int(frames.sp[copy]), context + 0x308: int(frames.pc[copy]),
     }  # fmt: skip
     one = place.with_registers(tmp_path, rsp=high - 0x800, rip=0x10)
     assert names(one) == ["main.inFrame", "main.role.func1"]
