@@ -160,6 +160,20 @@ def test_controls_give_no_finding(mode: str, variant: Variant) -> None:
         assert exact == [] or mode == "running"
 
 
+@pytest.mark.parametrize(("mode", "variant"), cases(["running-grown"]))
+def test_a_loop_that_merely_runs_gives_no_finding(mode: str, variant: Variant) -> None:
+    """It keeps the array that its map has left behind, but only while it works."""
+    seen = observe(mode, variant)
+    (one,) = [each for each in seen.iterators if each.liveness == "exact"]
+    assert (one.goroutine, one.state) == (seen.truth["goroutine"], "running")
+    assert one.status in ("running", "runnable", "preempted")
+    assert one.detached
+    assert one.pinned_bytes > 50_000
+    # no less; more where the words of the interrupted frame keep another old table from the collector
+    assert seen.freed >= one.pinned_bytes * (1 - TOLERANCE), short(seen)
+    assert seen.findings == (), short(seen)
+
+
 @pytest.mark.parametrize("variant", [Variant(series) for series in SERIES], ids=str)
 def test_an_ended_loop_in_an_interrupted_frame_is_never_certain(variant: Variant) -> None:
     """What its words seem to keep depends on where the goroutine was stopped; the finding says so."""

@@ -1,6 +1,6 @@
 // Command iterators has one goroutine with an iterator over a map that has changed since, and waits. When its input ends,
-// it lets the loop come to its end and prints how much HeapAlloc fell. Other modes are controls: their loops have ended,
-// or merely run.
+// it lets the loop come to its end and prints how much HeapAlloc fell. Mode "matrix" has many of them. Other modes are
+// controls: their loops have ended, or merely run.
 package main
 
 import (
@@ -45,13 +45,16 @@ func settledLive() uint64 {
 // gate is what a loop waits at.
 type gate struct {
 	ready, pass, done chan struct{}
+	never             chan struct{}
 	id                uint64
 	begun             bool
 	stop              int32 // for loops that must not call anything
 }
 
 func newGate() *gate {
-	return &gate{ready: make(chan struct{}), pass: make(chan struct{}), done: make(chan struct{})}
+	return &gate{
+		ready: make(chan struct{}), pass: make(chan struct{}), done: make(chan struct{}), never: make(chan struct{}),
+	}
 }
 
 // wait lets the maker know that the loop is under way, and blocks until the gate opens.
@@ -118,6 +121,11 @@ func main() {
 	mode := "receive"
 	if len(os.Args) > 1 {
 		mode = os.Args[1]
+	}
+	if mode == "matrix" {
+		threads()
+		runMatrix()
+		return
 	}
 	make, known := modes()[mode]
 	if !known {

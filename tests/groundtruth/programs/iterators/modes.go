@@ -243,6 +243,20 @@ func modes() map[string]state {
 		"running": func(g *gate) uintptr {
 			return held(g, numbers(), func(m map[uint64]wide) { runs(m, g) }, func(map[uint64]wide) {})
 		},
+		// a loop that has let its map grow, and goes on with its work
+		"running-grown": func(g *gate) uintptr {
+			m := numbers()
+			go loopsIn(&box[wide]{m}, g, func(g *gate) {
+				if g.first() {
+					enlarged(m)
+					close(g.ready)
+					works(g)
+				}
+			})
+			<-g.ready
+			keep = append(keep, m)
+			return probe.Word(&m)
+		},
 		// a loop that has ended, in a goroutine that is stopped at any instruction
 		"spinning": func(g *gate) uintptr {
 			return held(g, numbers(), func(m map[uint64]wide) { spin(m, g) }, grown)
@@ -280,6 +294,15 @@ func spin(m map[uint64]wide, g *gate) {
 	g.begun, g.id = true, goid()
 	close(g.ready)
 	for atomic.LoadInt32(&g.stop) == 0 { // no call, so no stack map, wherever it is stopped
+		atomic.AddInt64(&spins, 1)
+	}
+}
+
+// works is busy until the gate opens.
+//
+//go:noinline
+func works(g *gate) {
+	for atomic.LoadInt32(&g.stop) == 0 {
 		atomic.AddInt64(&spins, 1)
 	}
 }

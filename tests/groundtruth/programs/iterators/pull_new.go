@@ -29,3 +29,25 @@ func pullOver() uintptr {
 	runtime.KeepAlive(next)
 	return address
 }
+
+// pulls takes one key of a map and goes no further until the gate opens. Its id is of the one who pulls; the loop has a
+// goroutine of its own.
+func pulls(g *gate) func(*box[wide], *box[*payload]) {
+	return func(n *box[wide], p *box[*payload]) {
+		if n != nil {
+			pullsFrom(n.take(), g)
+		} else {
+			pullsFrom(p.take(), g)
+		}
+	}
+}
+
+func pullsFrom[V any](m map[uint64]V, g *gate) {
+	next, stop := iter.Pull(maps.Keys(m))
+	next()
+	go func() {
+		g.wait()
+		stop()
+		close(g.done)
+	}()
+}
