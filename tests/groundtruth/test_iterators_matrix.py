@@ -122,7 +122,7 @@ def test_every_case_of_the_program_is_asked_about() -> None:
 
 @each(["syncmap"], old=True)
 def test_range_of_a_sync_map(variant: Variant, kind: str, fate: str) -> None:
-    """Up to 1.23 it loops over read.m, which nobody else keeps once another has taken its place (sync/map.go: Range)."""
+    """Up to 1.23 it loops over read.m, which nobody else keeps once another took its place (sync/map.go: Range)."""
     case = f"{kind}-{fate}"
     seen = observe(variant)
     (one,) = seen.of(case)
