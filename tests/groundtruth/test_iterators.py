@@ -160,6 +160,21 @@ def test_controls_give_no_finding(mode: str, variant: Variant) -> None:
         assert exact == [] or mode == "running"
 
 
+@pytest.mark.parametrize(("mode", "variant"), cases(["bystanders"]))
+def test_loops_that_were_left_keep_nothing(mode: str, variant: Variant) -> None:
+    """An ended loop and one left by ``break`` have the words of a living one, and its array is still there."""
+    seen = observe(mode, variant)
+    (one,) = [each for each in seen.iterators if each.liveness == "exact"]
+    assert (one.goroutine, one.together) == (seen.truth["goroutine"], 1), short(seen)
+    assert one.pinned_bytes == pytest.approx(seen.freed, rel=TOLERANCE), short(seen)
+    assert seen.freed > 50_000
+    (finding,) = seen.findings
+    assert finding.bytes == one.pinned_bytes
+    assert "iterators" not in finding.evidence
+    left = [each for each in seen.iterators if each is not one]
+    assert [(each.liveness, each.detached, each.pinned_bytes) for each in left] == [("possible", one.detached, 0)]
+
+
 @pytest.mark.parametrize(("mode", "variant"), cases(["running-grown"]))
 def test_a_loop_that_merely_runs_gives_no_finding(mode: str, variant: Variant) -> None:
     """It keeps the array that its map has left behind, but only while it works."""

@@ -16,9 +16,11 @@ type wide [15]uint64
 
 type payload struct{ words [16]uint64 }
 
-func numbers() map[uint64]wide {
+func numbers() map[uint64]wide { return numbersTo(entries) }
+
+func numbersTo(last uint64) map[uint64]wide {
 	m := make(map[uint64]wide)
-	for i := uint64(1); i <= entries; i++ {
+	for i := uint64(1); i <= last; i++ {
 		m[i] = wide{i}
 	}
 	return settled(m)
@@ -217,6 +219,18 @@ func modes() map[string]state {
 		},
 		"crowd-dropped": crowdAlone,
 
+		// one goroutine is blocked in its loop, and two that have left theirs still have its words in their frames. The
+		// map is so small that a Swiss one has a single table: all three are over the same.
+		"bystanders": func(g *gate) uintptr {
+			m := numbersTo(800)
+			for _, leaves := range []func(map[uint64]wide, *gate){leavesAtEnd, leavesByBreak} {
+				one := &gate{ready: make(chan struct{}), pass: g.pass}
+				go leaves(m, one)
+				<-one.ready
+			}
+			return held(g, m, func(m map[uint64]wide) { rangeNumbers(m, g) }, enlarged)
+		},
+
 		// controls
 		"ended": func(g *gate) uintptr {
 			return held(g, numbers(), func(m map[uint64]wide) {
@@ -262,6 +276,25 @@ func modes() map[string]state {
 			return held(g, numbers(), func(m map[uint64]wide) { spin(m, g) }, grown)
 		},
 	}
+}
+
+//go:noinline
+func leavesAtEnd(m map[uint64]wide, g *gate) {
+	n := uint64(0)
+	for k := range m {
+		n += k
+	}
+	g.wait()
+}
+
+//go:noinline
+func leavesByBreak(m map[uint64]wide, g *gate) {
+	for k := range m {
+		if k > 5 {
+			break
+		}
+	}
+	g.wait()
 }
 
 // runs goes on in its loop, over a map that nobody else changes.
