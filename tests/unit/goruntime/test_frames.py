@@ -315,6 +315,26 @@ def test_a_thread_on_its_system_stack(subject: Subject, place: Place, tmp_path: 
     assert one.frames == subject.clean.frames.goroutine(place.row).frames
 
 
+def test_a_thread_that_ends_its_goroutine(subject: Subject, place: Place, tmp_path: Path) -> None:
+    """It still runs by its status, but its function has returned: goexit1 has gone over to the system stack."""
+    g0 = subject.clean.process.memory.word(place.field("g0"))
+    assert g0
+    top = subject.clean.process.memory.word(g0 + subject.clean.process.layouts.struct("g").offset("stack.hi"))
+    assert top
+    frames = subject.clean.frames.frames
+    last = int(frames.first[place.row + 1]) - 1
+    assert subject.clean.frames.code.name(int(frames.pc[last])) == "runtime.goexit"
+    place.change |= {
+        subject.field(place.row, "sched.pc"): int(frames.pc[last]),
+        subject.field(place.row, "sched.sp"): int(frames.sp[last]),
+    }
+    heap = place.heap(tmp_path, rsp=top - 256, rip=0x10)
+    one = heap.frames.goroutine(place.row)
+    assert (one.status, one.problem, one.frames) == ("running", None, ())
+    assert held(subject, heap) == (False, False)
+    assert others(heap, place.row).keys() == others(subject.clean, place.row).keys()
+
+
 def test_a_thread_in_the_vdso(subject: Subject, place: Place, tmp_path: Path) -> None:
     """The runtime notes where the goroutine left its code."""
     frames = subject.clean.frames.frames
