@@ -111,7 +111,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> NoReturn:
     """The console script."""
-    sys.exit(main())
+    status = main()
+    if status == EXIT_INTERRUPTED:
+        sys.stderr.flush()
+        os._exit(status)  # what the other thread has begun may take seconds more, and nobody wants it
+    sys.exit(status)
 
 
 def _failed(message: str, hint: str, status: int = EXIT_USAGE) -> int:
