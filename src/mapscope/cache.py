@@ -91,7 +91,7 @@ def path_of(core: Path) -> Path:
 def load(process: Process) -> Saved | None:
     """What an earlier command has left; None where there is nothing that fits."""
     try:
-        with path_of(process.core.path).open("rb") as stream:
+        with path_of(process.evidence.path).open("rb") as stream:
             if not _own(os.fstat(stream.fileno())):
                 return None
             data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
@@ -102,7 +102,7 @@ def load(process: Process) -> Saved | None:
 
 def store(process: Process, heap: Heap, maps: MapSet) -> None:
     """Leaves what was found out for the next command. OSError where it cannot be written; nothing is left then."""
-    target = path_of(process.core.path)
+    target = path_of(process.evidence.path)
     arrays = {name: np.ascontiguousarray(values) for name, values in _arrays(heap, maps)}
     places: dict[str, _Place] = {}
     at = 0
@@ -200,7 +200,7 @@ def _sound(saved: Saved) -> bool:
 def _key(process: Process) -> str:
     """Content of the two files, as far as sizes, times and samples tell it, and the version of mapscope."""
     found = hashlib.sha256(f"{__version__} {MAGIC!r}".encode())
-    for path in (process.core.path, process.executable.path):
+    for path in (process.evidence.path, process.executable.path):
         with open(path, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             found.update(f"{size} {os.fstat(stream.fileno()).st_mtime_ns}".encode())

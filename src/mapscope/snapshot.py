@@ -15,8 +15,10 @@ from mapscope import findings as rules
 from mapscope._kernels import compiled
 from mapscope.errors import UsageError
 from mapscope.evidence.core import Core
+from mapscope.evidence.heapdump import HeapDump, is_heap_dump
 from mapscope.findings.context import Context
 from mapscope.findings.model import Finding
+from mapscope.goruntime.dumped import open_dumped
 from mapscope.goruntime.frames import Goroutine
 from mapscope.goruntime.identity import Identity, identify
 from mapscope.goruntime.process import Process, open_process
@@ -62,16 +64,16 @@ class Snapshot:
         self.heap: HeapSummary = summarise(heap)
         exe = process.executable
         self.process = ProcessInfo(
-            process.go_version, exe.arch, process.core.pid, exe.stripped and not exe.has_dwarf, exe.has_dwarf
+            process.go_version, exe.arch, process.evidence.pid, exe.stripped and not exe.has_dwarf, exe.has_dwarf
         )
         self.evidence = EvidenceInfo(
-            path=str(process.core.path),
-            kind="core",
-            size_bytes=len(process.core.elf.mapping),
+            path=str(process.evidence.path),
+            kind=process.evidence.kind,
+            size_bytes=process.evidence.size_bytes,
             executable=str(exe.path),
             executable_found_by=process.found_by,
             build_id=exe.elf.build_id or exe.elf.go_build_id,
-            missing=tuple(process.core.missing),
+            missing=process.missing,
             warnings=tuple(self._warnings()),
         )
         self.notes: tuple[str, ...] = (*heap.notes, *maps.notes, *self._limits())
@@ -181,13 +183,13 @@ class Snapshot:
         found = self.maps.at(address)
         if found is None:
             raise UsageError(
-                f"there is no map at 0x{address:x} in this core",
+                f"there is no map at 0x{address:x} in this {self._process.evidence.kind}",
                 "list the maps with their addresses: mapscope maps CORE",
             )
         return describe_map(self._heap, self._maps, found)
 
     def _warnings(self) -> list[str]:
-        warnings = [w for w in self._process.warnings if w not in self._process.core.missing]
+        warnings = list(self._process.warnings)
         if not compiled():
             warnings.append(
                 "the compiled kernels are not installed: this runs on the reference kernels, which are slow"
@@ -227,11 +229,11 @@ def open_snapshot(
     holding: bool = False,
     keep: bool = False,
 ) -> Snapshot:
-    """Opens a core, reads the heap and finds all maps.
+    """Opens a core or a heap dump, reads the heap and finds all maps.
 
     Args:
-        path: the core.
-        executable: the program that made it; None takes it from the core.
+        path: the core, or the file of ``runtime/debug.WriteHeapDump``.
+        executable: the program that made it; None takes it from the core. A heap dump does not name it.
         progress: called on the way.
         keep: use the cache beside the core, and leave one there for the next opening (see mapscope.cache).
         holding: begin graph and dominators in another thread, for callers who will ask who holds what.
@@ -241,8 +243,10 @@ def open_snapshot(
     """
     say = progress or quiet
     say("open", 0, 0)
-    core = Core.open(path)
-    process = open_process(core, executable)
+    if is_heap_dump(path):
+        process = open_dumped(HeapDump.open(path), executable)
+    else:
+        process = open_process(Core.open(path), executable)
     saved = cache.load(process) if keep else None
     heap, maps = _read(process, say, saved)
     objects = Later(lambda: object_graph(heap.index, heap.state.flags))
@@ -274,4 +278,4 @@ def _keep(process: Process, heap: Heap, maps: MapSet) -> None:
     try:
         cache.store(process, heap, maps)
     except OSError as error:
-        heap.notes.append(f"the cache {cache.path_of(process.core.path)} could not be written: {error.strerror}")
+        heap.notes.append(f"the cache {cache.path_of(process.evidence.path)} could not be written: {error.strerror}")

@@ -156,6 +156,8 @@ def _deadline(process: subprocess.Popen[bytes], seconds: float) -> threading.Tim
 
 def take_core(program: Running, evidence: str, folder: Path) -> Path:
     """A core of the running program. A kernel core ends the program."""
+    if evidence == "dump":
+        return take_dump(program, folder)
     path = folder / "core"
     if evidence == "capture":
         capture(program.pid, path)
@@ -165,6 +167,23 @@ def take_core(program: Running, evidence: str, folder: Path) -> Path:
         kernel_core(program, path)
     size = path.stat().st_blocks * 512
     assert size < CORE_LIMIT, f"the core takes {size} bytes on disk"
+    return path
+
+
+def take_dump(program: Running, folder: Path) -> Path:
+    """A heap dump that the program writes of itself. It goes on waiting."""
+    path = folder / "dump"
+    process = program.process
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"dump {path}\n".encode())
+    process.stdin.flush()
+    watchdog = _deadline(process, CORE_SECONDS)
+    try:
+        said = process.stdout.readline()
+    finally:
+        watchdog.cancel()
+    assert said == b"DUMPED\n", f"the program wrote no heap dump: {said!r}; see its stderr"
     return path
 
 

@@ -126,6 +126,16 @@ class Core:
         resident = sum(extent.size for extent in memory.extents if extent.offset >= 0)
         return cls(Path(path), elf, memory, threads, mappings, pid, entry, resident, tuple(missing))
 
+    @property
+    def kind(self) -> str:
+        """The word for this kind of evidence."""
+        return "core"
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the file, holes included."""
+        return len(self.elf.mapping)
+
     def executable_mappings(self) -> list[FileMapping]:
         """The rows of NT_FILE that map a file from its start, by address: the executable comes first on Linux."""
         return [row for row in self.mappings if row.offset == 0]

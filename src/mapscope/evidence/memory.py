@@ -59,14 +59,20 @@ class Memory:
         self._starts: list[int] = []
         self._extents: list[Extent] = []
         self._views: list[memoryview] = []
+        self._padded: set[int] = set()
 
     @property
     def extents(self) -> tuple[Extent, ...]:
         """All extents, by address, not overlapping."""
         return tuple(self._extents)
 
-    def add_buffer(self, data: mmap.mmap | bytes) -> int:
-        """Takes a mapped file (or bytes) as a source of extents; answers its index."""
+    def add_buffer(self, data: mmap.mmap | memoryview | bytes, *, padded: bool = False) -> int:
+        """Takes a mapped file (or bytes) as a source of extents; answers its index.
+
+        ``padded``: it has whole pages around every extent of it, which kernels may read.
+        """
+        if padded:
+            self._padded.add(len(self._buffers))
         self._buffers.append(np.frombuffer(data, dtype=np.uint8))
         self._views.append(memoryview(data))
         self._keep.append(data)
@@ -145,7 +151,7 @@ class Memory:
         return None if data is None else np.frombuffer(data, dtype="<u8")
 
     def page_table(self, include: Iterable[int] = ()) -> PageTable:
-        """The table that the kernels use. Pages that an extent covers only in part are left out.
+        """The table that the kernels use. Pages that an extent covers only in part are left out, but for padded ones.
 
         ``include``: chunk numbers (address >> 26) that get a slot even if no byte of them is there (heap arenas).
         """
@@ -157,8 +163,9 @@ class Memory:
         bases = [buffer.ctypes.data for buffer in self._buffers]
         zero = zero_page.ctypes.data
         for extent in self._extents:
-            first = -(-extent.start // PAGE)
-            last = extent.end // PAGE
+            first, last = -(-extent.start // PAGE), extent.end // PAGE
+            if extent.buffer in self._padded:
+                first, last = extent.start // PAGE, -(-extent.end // PAGE)
             if extent.end > 1 << ADDRESS_BITS:
                 continue
             for lo, hi in _split(first, last):

@@ -209,7 +209,7 @@ def read_stacks(process: Process, pages: PageTable, index: HeapIndex, table: Gor
     """Unwinds all goroutines and finds the roots on their stacks. A goroutine that cannot be read has a problem."""
     memory, layouts = process.memory, process.layouts
     code = read_code(process)
-    found = find_starts(memory, layouts, code, table, process.core.threads)
+    found = find_starts(memory, layouts, code, table, process.threads)
     frames = unwind(pages, code, found.starts)
     problems = dict(found.problems)
     walked = np.flatnonzero(found.starts.walk & ~frames.complete)

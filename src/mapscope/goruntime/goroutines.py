@@ -68,8 +68,17 @@ class StackRoots:
     notes: list[str] = field(default_factory=list)
 
 
-def read_goroutines(memory: Memory, pages: PageTable, layouts: Layouts, globals_: Mapping[str, int]) -> GoroutineTable:
-    """All goroutines, dead ones too; an empty table when ``runtime.allgs`` is not known or not there."""
+def read_goroutines(
+    memory: Memory,
+    pages: PageTable,
+    layouts: Layouts,
+    globals_: Mapping[str, int],
+    listed: npt.NDArray[np.uint64] | None = None,
+) -> GoroutineTable:
+    """All goroutines, dead ones too; an empty table when ``runtime.allgs`` is not known or not there.
+
+    ``listed``: addresses of those that the evidence lists itself, which serve when ``runtime.allgs`` lacks any.
+    """
     head = globals_.get("runtime.allgs", 0)
     array, count = (memory.word(head), memory.word(head + 8)) if head else (None, None)
     if not array or not count or count > _MAX_GOROUTINES or memory.covered(array, 8 * count) < 8 * count:
@@ -78,6 +87,8 @@ def read_goroutines(memory: Memory, pages: PageTable, layouts: Layouts, globals_
         there = memory.words(array, count)
         assert there is not None
         pointers = there
+    if listed is not None and not np.isin(listed, pointers).all():
+        pointers = listed
     struct = layouts.struct("g")
     rows, ok = gather(pages, pointers, struct.size)
     rows, pointers = rows[ok], pointers[ok]

@@ -47,8 +47,9 @@ class Identity:
 def identify(process: Process) -> Identity:
     """The identity of an opened process."""
     core, exe = process.core, process.executable
+    notes = core.elf.notes if core is not None else ()
     start: tuple[tuple[int, int], ...] = ()
-    for note in core.elf.notes:
+    for note in notes:
         if note.name == "CORE" and note.type == NT_AUXV:
             words = struct.unpack_from(f"<{len(note.desc) // 8}Q", note.desc)
             pairs = list(zip(words[::2], words[1::2], strict=False))
@@ -58,7 +59,7 @@ def identify(process: Process) -> Identity:
     return Identity(
         program=exe.build_info.path,
         build=exe.elf.build_id or exe.elf.go_build_id or "",
-        pid=core.pid,
+        pid=process.evidence.pid,
         modules=tuple(address for module in process.modules for address in (module.text, module.data)),
         start=start,
         random=process.memory.read(place, _RANDOM_BYTES) or b"" if place else b"",

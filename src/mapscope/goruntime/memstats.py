@@ -31,8 +31,8 @@ class RuntimeFigures:
     other_sys_bytes: int
     """Everything the runtime took for itself: mspan, mcache, profiling, GC, other."""
     num_gc: int
-    heap_marked_bytes: int
-    """Bytes that the last collection marked (``gcController.heapMarked``)."""
+    heap_marked_bytes: int | None
+    """Bytes that the last collection marked (``gcController.heapMarked``); None where the evidence does not say."""
 
 
 _DELTAS = 3

@@ -77,7 +77,7 @@ def fill_pointer_mask(
     inline &= spans["elemsize"] >= INLINE_MARK_MIN
     bitmap = bitmap - np.where(inline, np.uint64(INLINE_MARK_BYTES), np.uint64(0))
     unreadable = kernels.mask_from_span_end(index, which, bitmap, index.ptrmask)
-    words = _type_words(index, table, scan & ~small, flags)
+    words = type_words(index, table, scan & ~small, flags)
     _tile(index, scan & ~small, words, mask_of)
     return TypeWords(words.objects, words.types, words.unreadable + unreadable)
 
@@ -125,7 +125,7 @@ def _inline_marks(
     return out
 
 
-def _type_words(
+def type_words(
     index: HeapIndex, table: SpanTable, which: npt.NDArray[np.bool_], flags: npt.NDArray[np.uint8]
 ) -> TypeWords:
     """The malloc header of every allocated slot, and largeType of every large span."""

@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from mapscope.binary.dwarf import Dwarf
 from mapscope.binary.executable import Executable
 from mapscope.binary.moduledata import ModuleData, read_modules
 from mapscope.binary.rtypes import TypeReader
 from mapscope.binary.runtimeglobals import runtime_globals
 from mapscope.errors import EvidenceError, ExecutableError, FormatError, MapscopeError
-from mapscope.evidence.core import Core, mapped_build_id
+from mapscope.evidence.core import Core, Thread, mapped_build_id
+from mapscope.evidence.heapdump import ITAB, HeapDump
 from mapscope.evidence.memory import Memory
 from mapscope.goruntime.layout import Layouts, check_against_dwarf, load
 
@@ -26,7 +30,7 @@ _MAX_CANDIDATES = 12
 class Process:
     """Everything that the floors above read. ``globals`` are run-time addresses of the runtime's variables, by name."""
 
-    core: Core
+    evidence: Core | HeapDump
     executable: Executable
     found_by: str
     """How the executable was found: ``given``, ``NT_FILE``, ``beside the core`` or ``build id``."""
@@ -40,7 +44,27 @@ class Process:
     go_version: str
     dwarf: Dwarf | None
     """None for an executable without DWARF."""
+    missing: tuple[str, ...]
+    """What the evidence should hold and does not, or never holds."""
     warnings: tuple[str, ...]
+    """What to keep in mind beside that."""
+
+    @property
+    def core(self) -> Core | None:
+        """The core, where the evidence is one."""
+        return self.evidence if isinstance(self.evidence, Core) else None
+
+    @property
+    def threads(self) -> tuple[Thread, ...]:
+        """Threads with their registers; none where the evidence has none."""
+        return self.evidence.threads
+
+    @property
+    def itabs(self) -> npt.NDArray[np.uint64]:
+        """Rows (address of an itab, address of its type) that the evidence itself lists: a heap dump does."""
+        if isinstance(self.evidence, HeapDump):
+            return self.evidence.records(ITAB)
+        return np.zeros((0, 2), dtype=np.uint64)
 
     @property
     def mheap(self) -> int:
@@ -87,9 +111,9 @@ def open_process(core: Core, executable: str | os.PathLike[str] | None = None) -
             f"{exe.path} is not the executable that made this core: its module data differ",
             "give the very file that ran (same build); `file CORE` and NT_FILE name its path",
         )
-    warnings = list(core.missing)
+    warnings: list[str] = []
     dwarf = Dwarf.from_elf(exe.elf) if exe.has_dwarf else None
-    layouts = _layouts(exe, dwarf, warnings)
+    layouts = chosen_layouts(exe, dwarf, warnings)
     types = TypeReader(memory, modules, series=exe.series, swiss_maps=exe.swiss_maps)
     globals_ = {name: address + bias for name, address in runtime_globals(exe).items()}
     if "runtime.mheap_" not in globals_:
@@ -98,11 +122,23 @@ def open_process(core: Core, executable: str | os.PathLike[str] | None = None) -
             "install the disassembler (pip install 'mapscope[asm]') or give the unstripped executable",
         )
     return Process(
-        core, exe, found_by, bias, memory, modules, layouts, types, globals_, exe.go_version, dwarf, tuple(warnings)
+        core,
+        exe,
+        found_by,
+        bias,
+        memory,
+        modules,
+        layouts,
+        types,
+        globals_,
+        exe.go_version,
+        dwarf,
+        core.missing,
+        tuple(warnings),
     )
 
 
-def _layouts(exe: Executable, dwarf: Dwarf | None, warnings: list[str]) -> Layouts:
+def chosen_layouts(exe: Executable, dwarf: Dwarf | None, warnings: list[str]) -> Layouts:
     """The layout table of the release, checked against the executable's DWARF where it has one."""
     layouts = load(exe.go_version, exe.arch)
     differences = check_against_dwarf(layouts, dwarf) if dwarf is not None else []

@@ -40,6 +40,9 @@ class Roots:
     loose: npt.NDArray[np.uint64]
     certain: int
     notes: list[str] = field(default_factory=list)
+    records: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 2), dtype=np.uint64))
+    """Records of the runtime that lie at no address that the evidence knows: the object that each is about, and what
+    it holds."""
 
 
 def special_kinds(release: tuple[int, int]) -> dict[str, int]:

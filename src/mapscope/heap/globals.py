@@ -168,3 +168,7 @@ def _add_itabs(process: Process, types: TypeTable) -> None:
         found = types.intern(concrete) if concrete else None
         if found is not None:
             types.add_key(itab, found)
+    for itab, concrete in process.itabs.tolist():
+        found = types.intern(concrete)
+        if found is not None:
+            types.add_key(itab, found)

@@ -275,7 +275,19 @@ def _static_words(heap: Heap, statics: Statics, directory: U8) -> _Words:
     kind[slot != 0], key[slot != 0] = RootKind.FINALIZER, slot[slot != 0]
     place, inside = statics.starts(address)
     kind[inside], key[inside] = RootKind.GLOBAL, place[inside]
-    return _Words(kind, key, address, target, np.full(count, -1, dtype=np.int64))
+    static = _Words(kind, key, address, target, np.full(count, -1, dtype=np.int64))
+    return _Words.join([static, _record_words(heap)])
+
+
+def _record_words(heap: Heap) -> _Words:
+    """What records of the runtime hold that lie at no known address."""
+    records = heap.roots.records
+    target, _ = heap.index.find(records[:, 1])
+    live = target >= 0
+    live[live] = heap.state.flags[target[live]] & MARKED != 0
+    key, count = records[live, 0], int(live.sum())
+    kind, frame = np.full(count, RootKind.RUNTIME, dtype=np.int64), np.full(count, -1, dtype=np.int64)
+    return _Words(kind, key, np.zeros(count, dtype=np.uint64), target[live], frame)
 
 
 def _stack_words(heap: Heap) -> _Words:

@@ -12,7 +12,9 @@ import numpy.typing as npt
 from mapscope._kernels import load
 from mapscope.binary.textscan import TextFacts
 from mapscope.errors import LayoutError
+from mapscope.evidence.heapdump import GOROUTINE, HeapDump
 from mapscope.evidence.memory import PageTable
+from mapscope.goruntime.dumpheap import dumped_figures, dumped_roots, lay_heap, other_frames
 from mapscope.goruntime.dwarftypes import DwarfTypes, Variable
 from mapscope.goruntime.frames import Stacks, read_stacks
 from mapscope.goruntime.goroutines import GoroutineTable, StackRoots, read_goroutines
@@ -90,9 +92,13 @@ def read_heap(process: Process, progress: Progress = quiet, saved: SavedHeap | N
     ``saved``: what an earlier reading of the same process left; pointer words and trace are taken from there. Raises
     ValueError where it does not fit.
     """
-    memory, layouts = process.memory, process.layouts
+    dump = process.evidence if isinstance(process.evidence, HeapDump) else None
     progress("spans", 0, 0)
-    later = Later(lambda: _read_slots(process, saved)).start()
+    if dump is None:
+        later = Later(lambda: _read_slots(process, saved)).start()
+    else:
+        later = Later(lambda: _dumped_slots(process, dump, saved))
+        later.get()  # it adds to the memory, which nobody may read meanwhile
     types = TypeTable(process.types, layouts)
     _ranges(process, types)
     known = typed_globals(process, types, saved)
@@ -100,13 +106,19 @@ def read_heap(process: Process, progress: Progress = quiet, saved: SavedHeap | N
     progress("types", 0, 0)
     slots = later.get()
     index, table, pages = slots.index, slots.table, slots.pages
-    goroutines = read_goroutines(memory, pages, layouts, process.globals)
+    listed = None if dump is None else dump.records(GOROUTINE)[:, 0]
+    goroutines = read_goroutines(process.memory, pages, process.layouts, process.globals, listed)
     frames = read_stacks(process, pages, index, goroutines)
-    roots = read_roots(memory, layouts, index, table, process.modules, frames.roots, process.globals)
+    if dump is None:
+        roots, figures = _roots_and_figures(process, slots, frames)
+    else:
+        roots, figures = dumped_roots(dump, index, frames.roots), dumped_figures(dump)
+        other = other_frames(dump, frames.frames)
+        if other:
+            slots.notes.append(f"{other} frames are listed in this heap dump otherwise than its stacks show them")
     state, uncertain = (
         _traced(slots, types, roots, known.regions, progress) if saved is None else _resumed(types, saved)
     )
-    figures = read_runtime_figures(memory, layouts, table, process.globals, process.mheap)
     notes = slots.notes + roots.notes + known.notes if saved is None else list(saved.notes)
     return Heap(
         process, index, table, slots.arenas, types, state, roots, goroutines, frames.roots, known.variables,
@@ -145,6 +157,21 @@ def _traced(
         run_trace(index, state, types, regions[:0], roots.mask, maybe, progress=marked)
         uncertain = np.flatnonzero((state.flags & MARKED) != before)
     return state, uncertain
+
+
+def _roots_and_figures(process: Process, slots: _Slots, frames: Stacks) -> tuple[Roots, RuntimeFigures | None]:
+    """From the runtime's own structures."""
+    memory, layouts, table = process.memory, process.layouts, slots.table
+    roots = read_roots(memory, layouts, slots.index, table, process.modules, frames.roots, process.globals)
+    return roots, read_runtime_figures(memory, layouts, table, process.globals, process.mheap)
+
+
+def _dumped_slots(process: Process, dump: HeapDump, saved: SavedHeap | None) -> _Slots:
+    """From the objects that a heap dump lists."""
+    laid = lay_heap(process, dump)
+    if saved is not None and (laid.index.nobjects != len(saved.flags) or len(laid.index.ptrmask) != len(saved.ptrmask)):
+        raise ValueError("another heap")
+    return _Slots(laid.arenas, laid.pages, laid.table, laid.index, laid.flags, laid.words, [])
 
 
 def _read_slots(process: Process, saved: SavedHeap | None = None) -> _Slots:

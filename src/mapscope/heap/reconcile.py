@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapscope._kernels import load
+from mapscope.evidence.core import Core
 from mapscope.evidence.memory import CHUNK_SHIFT
 from mapscope.heap.model import Heap
 from mapscope.heap.resident import Ranges, Resident, disjoint, resident_ranges
@@ -32,11 +33,11 @@ def summarise(heap: Heap) -> HeapSummary:
         int((dead * size).sum()),
         int(dead.sum()),
         heap.figures,
-        _reconcile(heap, marked * size),
+        _reconcile(heap, heap.process.core, marked * size) if heap.process.core is not None else None,
     )
 
 
-def _reconcile(heap: Heap, live: npt.NDArray[np.int64]) -> Reconciliation:
+def _reconcile(heap: Heap, core: Core, live: npt.NDArray[np.int64]) -> Reconciliation:
     """``live``: bytes of marked slots of each span."""
     arena_low = heap.arenas.number << CHUNK_SHIFT
     arenas: Ranges = (arena_low, arena_low + (1 << CHUNK_SHIFT))
@@ -50,7 +51,7 @@ def _reconcile(heap: Heap, live: npt.NDArray[np.int64]) -> Reconciliation:
     in_manual = int(resident.within(manual, manual + heap.spans.manual_bytes.astype(np.int64)).sum())
     in_arenas = int(resident.within(*arenas).sum())
     in_spans = int(in_span.sum())
-    runtime, outside = _elsewhere(heap, resident, arenas)
+    runtime, outside = _elsewhere(heap, core, resident, arenas)
     work_buffers = max(0, in_manual - in_stacks)
     return Reconciliation(
         rss_bytes=resident.bytes,
@@ -74,12 +75,11 @@ def _stacks(heap: Heap) -> Ranges:
     return disjoint(rows)
 
 
-def _elsewhere(heap: Heap, resident: Resident, arenas: Ranges) -> tuple[int, int]:
+def _elsewhere(heap: Heap, core: Core, resident: Resident, arenas: Ranges) -> tuple[int, int]:
     """Resident bytes outside the arenas: in mappings of the runtime's own structures, and outside Go.
 
     Outside Go are mapped files, the process's own code and data among them, and thread stacks.
     """
-    core = heap.process.core
     files = disjoint([(row.start, row.end) for row in core.mappings if row.end < 1 << 48])
     in_files = int((resident.within(*files)).sum())
     owned = np.sort(_runtime_addresses(heap)).astype(np.int64)

@@ -13,7 +13,7 @@ class EvidenceInfo:
 
     path: str
     kind: str
-    """``core``."""
+    """``core`` or ``heap dump``."""
     size_bytes: int
     executable: str | None
     """Path of the executable that was used, None when the core alone served."""
@@ -69,7 +69,8 @@ class HeapSummary:
     dead_objects: int
     runtime: RuntimeFigures | None
     """None when the evidence lacks them, with a sentence in the warnings."""
-    reconciliation: Reconciliation
+    reconciliation: Reconciliation | None
+    """None when the evidence does not show resident memory."""
     notes: tuple[str, ...] = field(default=())
 
 

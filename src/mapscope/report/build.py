@@ -209,14 +209,14 @@ def _evidence_value(name: str, value: int | str) -> int | str:
 
 
 def _heap(source: Source) -> doc.Heap:
-    heap = source.heap
+    heap, sums = source.heap, source.heap.reconciliation
     return doc.Heap(
         live_bytes=heap.live_bytes,
         live_objects=heap.live_objects,
         dead_bytes=heap.dead_bytes,
         dead_objects=heap.dead_objects,
         runtime=None if heap.runtime is None else doc.Runtime(**asdict(heap.runtime)),
-        reconciliation=doc.Reconciliation(**asdict(heap.reconciliation)),
+        reconciliation=None if sums is None else doc.Reconciliation(**asdict(sums)),
     )
 
 

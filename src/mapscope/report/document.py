@@ -66,7 +66,7 @@ class Runtime(Struct, frozen=True, kw_only=True):
     stack_inuse_bytes: int
     other_sys_bytes: int
     num_gc: int
-    heap_marked_bytes: int
+    heap_marked_bytes: int | None
 
 
 class Reconciliation(Struct, frozen=True, kw_only=True):
@@ -83,14 +83,18 @@ class Reconciliation(Struct, frozen=True, kw_only=True):
 
 
 class Heap(Struct, frozen=True, kw_only=True):
-    """The heap in sums. ``runtime`` is null where the evidence lacks the runtime's statistics."""
+    """The heap in sums.
+
+    ``runtime`` is null where the evidence lacks the runtime's statistics, ``reconciliation`` where it does not show
+    resident memory (a heap dump).
+    """
 
     live_bytes: Bytes
     live_objects: Count
     dead_bytes: Bytes
     dead_objects: Count
     runtime: Runtime | None
-    reconciliation: Reconciliation
+    reconciliation: Reconciliation | None
 
 
 class RuleSum(Struct, frozen=True, kw_only=True):

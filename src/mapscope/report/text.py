@@ -95,6 +95,11 @@ def _reconciliation(document: Document, style: Style) -> Iterator[str]:
     heap, sums = document.heap, document.heap.reconciliation
     yield ""
     yield style.head("WHERE THE MEMORY IS")
+    if sums is None:
+        yield f"  {'live':<13} {human_bytes(heap.live_bytes):>10}  {style.dim('objects that something reaches')}"
+        yield f"  {'dead':<13} {human_bytes(heap.dead_bytes):>10}  {style.dim('garbage')}"
+        yield from _figures(document)
+        return
     whole = sums.rss_bytes
     yield f"  {'resident':<13} {human_bytes(whole):>10}"
     for label, name, meaning in _PARTS:
@@ -108,14 +113,23 @@ def _reconciliation(document: Document, style: Style) -> Iterator[str]:
     if untouched > heap.live_bytes // 100:
         counted += f", of which {human_bytes(untouched)} were never touched and are not resident"
     yield from wrap(f"{counted}.")
-    if heap.runtime is None:
+    yield from _figures(document)
+
+
+def _figures(document: Document) -> Iterator[str]:
+    """The runtime's own sums."""
+    figures = document.heap.runtime
+    if figures is None:
         yield "  The runtime's own figures are not in this evidence."
-    else:
-        yield from wrap(
-            f"The runtime counts {human_bytes(heap.runtime.heap_alloc_bytes)} in {heap.runtime.heap_objects:,} objects "
-            f"(garbage not yet swept included); its last collection, number {heap.runtime.num_gc:,}, marked "
-            f"{human_bytes(heap.runtime.heap_marked_bytes)}."
-        )
+        return
+    last = f"it has made {figures.num_gc:,} collections"
+    if figures.heap_marked_bytes is not None:
+        marked = human_bytes(figures.heap_marked_bytes)
+        last = f"its last collection, number {figures.num_gc:,}, marked {marked}"
+    yield from wrap(
+        f"The runtime counts {human_bytes(figures.heap_alloc_bytes)} in {figures.heap_objects:,} objects (garbage not "
+        f"yet swept included); {last}."
+    )
 
 
 def _suspects(document: Document, style: Style) -> Iterator[str]:

@@ -114,7 +114,7 @@ func Settle() {
 	runtime.GC()
 }
 
-// Report reads every header and prints the document, then READY, and waits until standard input ends.
+// Report reads every header and prints the document, then READY, and waits as Wait does.
 func Report(extra func()) {
 	for _, e := range entries {
 		if e.addr == 0 {
@@ -126,10 +126,5 @@ func Report(extra func()) {
 	write(extra)
 	os.Stdout.Write(out[:fill])
 	os.Stdout.WriteString("\nREADY\n")
-	var one [1]byte
-	for {
-		if n, err := os.Stdin.Read(one[:]); n == 0 || err != nil {
-			return
-		}
-	}
+	Wait()
 }
