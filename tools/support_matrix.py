@@ -23,13 +23,13 @@ MODES = {
     "pie": "`-buildmode=pie`",
     "pie-stripped": "PIE, stripped",
 }
-EVIDENCE = {"capture": "`mapscope` capture", "gcore": "`gcore`", "kernel": "kernel core"}
+EVIDENCE = {"capture": "`mapscope` capture", "gcore": "`gcore`", "kernel": "kernel core", "dump": "heap dump"}
 HEAD = """\
 # What is supported
 
 This page is written by `tools/support_matrix.py` from the outcomes of `tests/groundtruth`: Go programs that read their
-own map headers, whose every map and header field is compared with what `mapscope analyze` says of their core. It lists
-what was tried, not what might work.
+own map headers, whose every map and header field is compared with what `mapscope analyze` says of their core or heap
+dump. It lists what was tried, not what might work.
 """
 FOOT = """
 Every cell names the kinds of evidence that were taken, with the number of tests that passed. "fails" gives how many did

@@ -59,9 +59,12 @@ def expectation(mode: str, variant: Variant) -> Expectation | None:
 
 
 def cases() -> list[Any]:
-    """(mode, variant): every release as built by default, two also stripped, one classic release of the new runtime."""
+    """(mode, variant): every release as built by default, by core and by heap dump, two also stripped, one classic
+    release of the new runtime."""
     variants = [Variant(series) for series in SERIES]
     variants += [Variant("1.23", "stripped"), Variant("1.26", "stripped"), Variant("1.24", "default", "noswissmap")]
+    variants += [Variant(series, evidence="dump") for series in SERIES]
+    variants += [Variant(series, "stripped", evidence="dump") for series in ("1.23", "1.26")]
     modes = ("stalled", "same-size", "stale", "sparse", "hinted", "overflow", "churn", "inline", "substrings")
     return [
         pytest.param(mode, variant, id=f"{variant}-{mode}")
@@ -75,6 +78,7 @@ def healthy_cases() -> list[Any]:
     """Every release, and stripped builds."""
     variants = [Variant(series) for series in SERIES]
     variants += [Variant("1.21", "stripped"), Variant("1.23", "stripped"), Variant("1.27", "stripped")]
+    variants += [Variant(series, evidence="dump") for series in SERIES]
     return [pytest.param(variant, id=str(variant)) for variant in variants]
 
 

@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 
 from mapscope.evidence.core import Core
+from mapscope.evidence.heapdump import HeapDump
+from mapscope.goruntime.dumped import open_dumped
 from mapscope.goruntime.frames import Goroutine, Stacks
 from mapscope.goruntime.process import open_process
 from mapscope.heap.model import Heap, read_heap
@@ -72,6 +74,8 @@ def variants() -> list[Any]:
     runs = [Variant(series, mode) for series in SERIES for mode in ("default", "stripped")]
     runs += [Variant(series, "pie", evidence="gcore") for series in ("1.19", "1.23", "1.26", "1.27")]
     runs += [Variant(series, "default", evidence="kernel") for series in ("1.19", "1.21", "1.24", "1.27")]
+    runs += [Variant(series, evidence="dump") for series in SERIES]
+    runs += [Variant(series, "stripped", evidence="dump") for series in ("1.22", "1.26")]
     return [pytest.param(run, id=str(run), marks=pytest.mark.xdist_group(f"goroutines-{run}")) for run in runs]
 
 
@@ -85,7 +89,10 @@ def observe(variant: Variant) -> Seen:
             core = harness.take_core(program, variant.evidence, folder)
             truth = program.truth
         seconds = time.monotonic() - begin
-        process = open_process(Core.open(core), executable)
+        if variant.evidence == "dump":
+            process = open_dumped(HeapDump.open(core), executable)
+        else:
+            process = open_process(Core.open(core), executable)
         crash = (folder / "stderr").read_text(encoding="utf-8", errors="replace")
         return Seen(truth, crash, read_heap(process), seconds)
 

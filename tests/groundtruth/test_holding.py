@@ -35,8 +35,10 @@ class Seen:
 
 
 NAMED = [Variant(series) for series in SERIES]
+NAMED += [Variant(series, evidence="dump") for series in SERIES]
 NAMED += [Variant("1.26", "pie"), Variant("1.24", "default", "noswissmap"), Variant("1.27", "default", "mapsplitgroup")]
 STRIPPED = [Variant(series, "stripped") for series in SERIES]
+STRIPPED += [Variant(series, "stripped", evidence="dump") for series in ("1.23", "1.26")]
 
 
 def each(runs: list[Variant]) -> pytest.MarkDecorator:
@@ -55,7 +57,7 @@ def observe(variant: Variant) -> Seen:
     with tempfile.TemporaryDirectory(prefix="holding-") as name:
         folder = Path(name)
         with harness.running(executable, folder=folder) as program:
-            core = harness.take_core(program, "capture", folder)
+            core = harness.take_core(program, variant.evidence, folder)
             told, _ = program.process.communicate(timeout=harness.START_SECONDS)
         return Seen(program.truth["cases"], json.loads(told), open_snapshot(core, executable))
 

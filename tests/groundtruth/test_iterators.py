@@ -70,9 +70,12 @@ def observe(mode: str, variant: Variant) -> Seen:
 
 
 def variants() -> list[Variant]:
-    """Every release as built by default, some stripped, one classic release of the new runtime."""
+    """Every release as built by default, by core and by heap dump, some stripped, one classic release of the new
+    runtime."""
     runs = [Variant(series) for series in SERIES]
     runs += [Variant(series, "stripped") for series in ("1.21", "1.23", "1.24", "1.26")]
+    runs += [Variant(series, evidence="dump") for series in SERIES]
+    runs += [Variant(series, "stripped", evidence="dump") for series in ("1.23", "1.26")]
     return [*runs, Variant("1.24", "default", "noswissmap")]
 
 

@@ -22,6 +22,11 @@ def names(variant: Variant) -> frozenset[str]:
     return frozenset(STRIPPED) if variant.stripped else frozenset()
 
 
+NOT_DUMPED = {
+    "cleanup": "a heap dump lists finalizers, not cleanups (runtime/heapdump.go: dumproots)",
+}
+"""Ways to reach a map that no heap dump shows."""
+
 UNTYPED = {
     "unsafe": "an unsafe.Pointer has no type to give",
     "stack": "words of frames are taken without their types",

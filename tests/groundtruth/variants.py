@@ -23,7 +23,8 @@ class Variant:
     mode: str = "default"
     experiment: str = ""
     evidence: str = "capture"
-    """``capture`` (mapscope's own), ``gcore`` (gdb's) or ``kernel`` (SIGABRT with GOTRACEBACK=crash)."""
+    """``capture`` (mapscope's own), ``gcore`` (gdb's), ``kernel`` (SIGABRT with GOTRACEBACK=crash) or ``dump``
+    (runtime/debug.WriteHeapDump)."""
 
     @property
     def release(self) -> str:
@@ -50,7 +51,8 @@ class Variant:
 
 
 def map_variants() -> list[Variant]:
-    """Every release plain, stripped and as PIE; both experiments; each kind of evidence with each generation."""
+    """Every release plain, stripped and as PIE; both experiments; each kind of evidence with each generation, heap dumps of
+    every release too."""
     runs = [Variant(series, mode) for series in SERIES for mode in ("default", "stripped")]
     runs += [Variant(series, "pie", evidence="gcore") for series in SERIES]
     runs += [Variant(series, "pie-stripped") for series in ("1.23", "1.26")]
@@ -62,5 +64,10 @@ def map_variants() -> list[Variant]:
         Variant("1.23", "default", evidence="kernel"),
         Variant("1.26", "stripped", evidence="kernel"),
     ]
+    runs += [Variant(series, evidence="dump") for series in SERIES]
+    runs += [Variant(series, "stripped", evidence="dump") for series in ("1.19", "1.22", "1.24", "1.26", "1.27")]
+    runs += [Variant(series, "pie", evidence="dump") for series in ("1.21", "1.23", "1.26", "1.27")]
+    runs += [Variant(series, "pie-stripped", evidence="dump") for series in ("1.23", "1.26")]
+    runs += [Variant("1.25", "default", "noswissmap", "dump"), Variant("1.27", "default", "mapsplitgroup", "dump")]
     # in the order of releases: the twin of a stripped build was run just before it
     return sorted(runs, key=lambda run: (SERIES.index(run.series), run.experiment, list(MODES).index(run.mode)))

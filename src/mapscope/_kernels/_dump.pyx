@@ -186,7 +186,6 @@ def scan(
                     spans[row, 2] = record
                     spans[row, 3] = 0
                     spans[row, 4] = 0
-                    spans[row, 5] = (address - <uint64_t>base) // size
                     state[1] += 1
                 spans[row, 3] += 1
                 if pointers:

@@ -178,7 +178,7 @@ def _mapped(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
 
 def _walk(path: str | os.PathLike[str], data: npt.NDArray[np.uint8], state: I8) -> tuple[I8, I8]:
     """All spans and the places of all other records that are looked at."""
-    spans, others = np.zeros((_FIRST_ROWS, 6), dtype=np.int64), np.zeros((_FIRST_ROWS, 2), dtype=np.int64)
+    spans, others = np.zeros((_FIRST_ROWS, 5), dtype=np.int64), np.zeros((_FIRST_ROWS, 2), dtype=np.int64)
     pages, scan = class_pages(), load("dump").scan
     while (answer := scan(data, SHAPES, _KEPT, pages, state, spans, others)) == FULL:
         if state[SPANS] >= len(spans):

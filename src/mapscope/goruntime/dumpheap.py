@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapscope._kernels import load
-from mapscope._kernels.reference.dump import BASE, COUNT, FIRST, PAGE, POINTERS, SIZE
+from mapscope._kernels.reference.dump import BASE, PAGE, POINTERS, SIZE
 from mapscope.binary.buildinfo import go_experiments
 from mapscope.errors import EvidenceError, LayoutError
 from mapscope.evidence.heapdump import BSS, DATA, FINALIZER, FRAME, OTHER_ROOT, QUEUED, HeapDump, class_pages
@@ -91,6 +91,7 @@ def _spans(dump: HeapDump, release: tuple[int, int]) -> tuple[npt.NDArray[np.int
     chunks = len(np.unique(base >> CHUNK_SHIFT))
     if int(total.sum()) > _BLOWN_UP * dump.size_bytes + _ROOM or chunks > _CHUNKS + (dump.size_bytes >> 18):
         raise EvidenceError(f"{dump.path}: the objects of the heap dump lie too far apart", _DAMAGED)
+    # a span in use has an object, and one for objects with pointers has none without (mcentral.go, mbitmap.go)
     scan = rows[:, POINTERS] != 0
     slots = total // size
     if release >= (1, 22):
@@ -98,9 +99,6 @@ def _spans(dump: HeapDump, release: tuple[int, int]) -> tuple[npt.NDArray[np.int
         bits = size <= MIN_SIZE_FOR_HEADER
         marks = np.where(inline & bits, INLINE_MARK_BYTES, 0)
         with_bitmap = (total - np.where(bits, total // 64, 0) - marks) // size
-        # a span that lists just its own bitmap and marks has no object, so none with pointers
-        empty = bits & ~scan & (rows[:, FIRST] >= with_bitmap) & (rows[:, COUNT] == slots - with_bitmap)
-        scan |= empty
         slots = np.where(scan, with_bitmap, (total - marks) // size)
     spans = np.zeros(len(rows), dtype=SPAN_DTYPE)
     spans["base"], spans["elemsize"], spans["bytes"], spans["nelems"] = base, size, total, slots

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 DONE, FULL, CUT, SPOILED = range(4)
 """What ``scan`` answers: the end was read; an output is full; the data end in a record; a record makes no sense."""
-BASE, SIZE, AT, COUNT, POINTERS, FIRST = range(6)
+BASE, SIZE, AT, COUNT, POINTERS = range(5)
 """Columns of a span as the dump shows it: address, bytes of a slot, offset of its first record in the data, number of
-records, whether any of them has pointers, and the slot of the first of them."""
+records, and whether any of them has pointers."""
 POSITION, SPANS, OTHERS, LAST, NEXT = range(5)
 """State of a scan: where it stands; rows that are filled; address of the last object, and where its record ended."""
 
@@ -158,7 +158,7 @@ def _object(
         or state[LAST] >= address
     ):
         row += 1
-        spans[row] = base, size, record, 0, 0, (address - base) // size
+        spans[row] = base, size, record, 0, 0
         state[SPANS] += 1
     spans[row, COUNT] += 1
     spans[row, POINTERS] |= pointers

@@ -1,6 +1,6 @@
 // Command goroutines has goroutines in every state and prints what the runtime itself says of them: the text of
 // runtime.Stack. Some of them hold, or seem to hold, large objects; finalizers tell which of those the collector has freed.
-// It waits until its standard input ends.
+// It waits as probe.Wait does.
 package main
 
 import (
@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"unsafe"
+
+	"truth/probe"
 )
 
 // big is an object so large that nobody overlooks it.
@@ -165,10 +167,5 @@ func main() {
 		runtime.GC()
 	}
 	os.Stdout.WriteString("READY\n")
-	var one [1]byte
-	for {
-		if _, err := os.Stdin.Read(one[:]); err != nil {
-			return
-		}
-	}
+	probe.Wait()
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"runtime"
 	"unsafe"
+
+	"truth/probe"
 )
 
 // rec is a value without pointers.
@@ -206,12 +208,7 @@ func main() {
 	}
 	fmt.Fprint(out, "}}\nREADY\n")
 	out.Flush()
-	var b [1]byte
-	for {
-		if n, err := os.Stdin.Read(b[:]); n == 0 || err != nil {
-			break
-		}
-	}
+	probe.Wait()
 	fmt.Fprint(out, "{")
 	for i := range cases {
 		before := live()
