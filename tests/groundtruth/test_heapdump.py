@@ -126,7 +126,7 @@ def test_every_goroutine_but_the_first_is_the_same(seen: Seen) -> None:
 
 
 def test_false_objects_are_dropped(seen: Seen, variant: Variant) -> None:
-    """All that is left is what the runtime counts, to the last object and byte; from 1.22 there is something to drop."""
+    """What is left is what the runtime counts, to the last object and byte; from 1.22 there is something to drop."""
     heap = seen.by_dump.heap
     assert heap.runtime is not None
     assert heap.live_objects + heap.dead_objects == heap.runtime.heap_objects

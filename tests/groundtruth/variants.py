@@ -51,8 +51,8 @@ class Variant:
 
 
 def map_variants() -> list[Variant]:
-    """Every release plain, stripped and as PIE; both experiments; each kind of evidence with each generation, heap dumps of
-    every release too."""
+    """Every release plain, stripped and as PIE, and by heap dump; both experiments; each other kind of evidence with
+    each generation."""
     runs = [Variant(series, mode) for series in SERIES for mode in ("default", "stripped")]
     runs += [Variant(series, "pie", evidence="gcore") for series in SERIES]
     runs += [Variant(series, "pie-stripped") for series in ("1.23", "1.26")]

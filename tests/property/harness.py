@@ -37,6 +37,8 @@ class Sample:
     program: Path
     core: Path
     maps: tuple[int, ...]
+    dump: Path
+    """The heap dump that it writes of itself at its end."""
 
     @cached_property
     def loads(self) -> list[tuple[int, int, int]]:
@@ -121,16 +123,17 @@ def make_sample(release: str, folder: Path) -> Sample:
     """Builds the program with a Go release, runs it, and takes its core."""
     toolchain = toolchains.install(release)
     program = toolchain.build(HERE / "small", folder / f"small-{release}")
-    core = folder / f"small-{release}.core"
-    with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    core, dump = folder / f"small-{release}.core", folder / f"small-{release}.dump"
+    with subprocess.Popen([program, dump], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             words = process.stdout.readline().split()
             assert words[0] == "ready"
             capture(process.pid, core)
+            process.communicate(timeout=SECONDS)
         finally:
             process.kill()
-    return Sample(release, program, core, tuple(int(word) for word in words[2:]))
+    return Sample(release, program, core, tuple(int(word) for word in words[2:]), dump)
 
 
 @dataclass(frozen=True)

@@ -148,12 +148,13 @@ class HeapDump:
 
 
 def is_heap_dump(path: str | os.PathLike[str]) -> bool:
-    """Whether the file begins as a heap dump does; False also when it cannot be read."""
+    """Whether the file begins as a heap dump of any release does; False also when it cannot be read."""
     try:
         with open(path, "rb") as stream:
-            return stream.read(8) == HEADER[:8] and stream.read(8)[-5:] == HEADER[-5:]
+            head = stream.read(32).partition(b"\n")
     except OSError:
         return False
+    return head[0].startswith(b"go1.") and head[0].endswith(b" heap dump") and head[1] == b"\n"
 
 
 def class_pages() -> npt.NDArray[np.uint8]:

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"unsafe"
 )
 
@@ -61,5 +62,12 @@ func main() {
 	fmt.Println("ready", os.Getpid(), header(steady), header(growing), header(sparse), header(small), header(nested),
 		header(large), header(windows))
 	io.Copy(io.Discard, os.Stdin)
+	if len(os.Args) > 1 { // a file for a heap dump
+		file, err := os.Create(os.Args[1])
+		if err != nil {
+			panic(err)
+		}
+		debug.WriteHeapDump(file.Fd())
+	}
 	fmt.Println(len(onStack), list.name)
 }

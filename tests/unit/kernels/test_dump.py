@@ -252,9 +252,23 @@ def test_spoiled_dumps_are_read_the_same_by_both(seed: int, changes: int) -> Non
         Thing(ARENA, bytes(48), [1 << 62]).record,
         number(1) + number(ARENA) + run(bytes(8)) + number(2) + number(0) + number(0),
     ],
-    ids="tag,large tag,long number,address,odd size,no class,empty,nil,too high,border,large,behind,odd,far,kind".split(
-        ","
-    ),
+    ids=[
+        "tag",
+        "large tag",
+        "long number",
+        "address",
+        "odd size",
+        "no class",
+        "empty",
+        "nil",
+        "too high",
+        "border",
+        "large",
+        "behind",
+        "odd",
+        "far",
+        "kind",
+    ],
 )
 def test_what_no_writer_writes_is_spoiled(side: str, record: bytes) -> None:
     good = Thing(ARENA + (1 << 20), bytes(48), [0]).record
@@ -295,7 +309,7 @@ def test_no_object_fits_two_spans(size: int) -> None:
         fits = [
             page
             for page in range(address // GO_PAGE - pages, address // GO_PAGE + 1)
-            if 0 <= (within := address - page * GO_PAGE) and within % size == 0 and within + size <= pages * GO_PAGE
+            if (within := address - page * GO_PAGE) >= 0 and within % size == 0 and within + size <= pages * GO_PAGE
         ]
         assert fits == [64]
 
