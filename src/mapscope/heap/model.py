@@ -99,7 +99,7 @@ def read_heap(process: Process, progress: Progress = quiet, saved: SavedHeap | N
     else:
         later = Later(lambda: _dumped_slots(process, dump, saved))
         later.get()  # it adds to the memory, which nobody may read meanwhile
-    types = TypeTable(process.types, layouts)
+    types = TypeTable(process.types, process.layouts)
     _ranges(process, types)
     known = typed_globals(process, types, saved)
     journal_start = len(types.journal)
