@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mapscope.cache import path_of
 from mapscope.evidence.heapdump import FRAME, GOROUTINE, HeapDump
 from mapscope.goruntime.dumped import open_dumped
 from mapscope.goruntime.dumpheap import lay_heap, other_frames
@@ -39,6 +40,7 @@ class Seen:
     truth: dict[str, Any]
     executable: Path
     dump: Path
+    core: Path
     by_dump: Snapshot
     by_core: Snapshot
 
@@ -47,6 +49,8 @@ def variants() -> list[Any]:
     """Every release, one stripped of each generation, PIE."""
     runs = [Variant(series) for series in SERIES]
     runs += [Variant("1.22", "stripped"), Variant("1.26", "stripped"), Variant("1.27", "pie")]
+    # the collector that leaves room for its mark bits in every span, where it is not the default, and the other
+    runs += [Variant("1.25", "default", "greenteagc"), Variant("1.26", "default", "nogreenteagc")]
     return [pytest.param(run, id=str(run), marks=pytest.mark.xdist_group(f"heapdump-{run}")) for run in runs]
 
 
@@ -64,7 +68,9 @@ def seen(variant: Variant) -> Iterator[Seen]:
         with harness.running(executable, folder=folder) as program:
             dump = harness.take_dump(program, folder)
             core = harness.take_core(program, "capture", folder)
-        yield Seen(program.truth, executable, dump, open_snapshot(dump, executable), open_snapshot(core, executable))
+        yield Seen(
+            program.truth, executable, dump, core, open_snapshot(dump, executable), open_snapshot(core, executable)
+        )
 
 
 def columns(snapshot: Snapshot, reaches: dict[int, str]) -> dict[int, dict[str, Any]]:
@@ -195,6 +201,30 @@ def test_every_command_reads_it(seen: Seen) -> None:
     assert "heap dump" in done.stdout.splitlines()[0]
     assert "resident memory cannot be told" in " ".join(done.stdout.split())
     assert done.stderr == ""
+
+
+@pytest.mark.applies_to(lambda variant: variant in (Variant("1.23"), Variant("1.26")))
+def test_a_dump_and_a_core_show_one_process(seen: Seen, tmp_path: Path) -> None:
+    done = mapscope("diff", seen.dump, seen.core, "-e", seen.executable, "-f", "json", "--exit-zero")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["same_process"]
+    assert document["grown"]["maps"] == []
+    assert {one["status"] for one in document["findings"]} <= {"unchanged"}
+
+
+@pytest.mark.applies_to(lambda variant: variant in (Variant("1.23"), Variant("1.26")))
+def test_what_was_found_out_can_be_kept(seen: Seen) -> None:
+    """The second opening takes types and trace from the cache beside the dump, and says the same."""
+    first = open_snapshot(seen.dump, seen.executable, keep=True)
+    kept = path_of(seen.dump)
+    assert kept.exists()
+    again = open_snapshot(seen.dump, seen.executable, keep=True)
+    for snapshot in (first, again):
+        assert snapshot.heap == seen.by_dump.heap
+        assert [str(one) for one in snapshot.findings] == [str(one) for one in seen.by_dump.findings]
+        assert columns(snapshot, {}) == columns(seen.by_dump, {})
+    kept.unlink()
 
 
 @pytest.mark.applies_to(lambda variant: variant in (Variant("1.23"), Variant("1.26")))

@@ -19,6 +19,7 @@ _EPILOG = """\b
 Examples:
   mapscope analyze core.4242
   mapscope analyze core.4242 ./service
+  mapscope analyze heap.dump ./service
   mapscope analyze core.4242 -f json -o report.json
   mapscope analyze core.4242 --fail-on R1,R9 > report.txt
   mapscope analyze core.4242 --no-chains -f json -o maps.json
@@ -52,8 +53,9 @@ def command(
 ) -> int:
     """Report every map of CORE that holds memory for nothing.
 
-    CORE is a core dump (gcore PID, or the kernel's). EXECUTABLE is the program that made it; left out, it is found
-    from the core. The report opens with the verdict and says where the resident memory went.
+    CORE is a core dump (gcore PID, or the kernel's), or a file of runtime/debug.WriteHeapDump. EXECUTABLE is the
+    program that made it; left out, it is found from the core (a heap dump does not name it). The report opens with the
+    verdict and says where the resident memory went.
     """
     check_target(output, force)
     rules = parse_rules(fail_on)

@@ -25,7 +25,8 @@ class Identity:
     modules: tuple[int, ...]
     """Where the text and the data of each module lie in the process."""
     start: tuple[tuple[int, int], ...]
-    """The auxiliary vector: where the kernel put stack, vdso and program when it started the process."""
+    """The auxiliary vector: where the kernel put stack, vdso and program when it started the process. Empty where it is
+    missing: in a heap dump."""
     random: bytes
     """What AT_RANDOM points to. The runtime clears it before ``main`` from Go 1.22 on; empty where it is missing."""
 
@@ -39,7 +40,7 @@ class Identity:
             self.same_build(other)
             and self.pid == other.pid
             and self.modules == other.modules
-            and self.start == other.start
+            and (not self.start or not other.start or self.start == other.start)
             and (not self.random or not other.random or self.random == other.random)
         )
 
