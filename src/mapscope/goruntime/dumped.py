@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 import numpy as np
+import numpy.typing as npt
 
 from mapscope._kernels import load
 from mapscope.binary.dwarf import Dwarf
@@ -111,9 +112,28 @@ def _lay(dump: HeapDump, memory: Memory) -> None:
     address, at, size = (runs[:, column].astype(np.int64) for column in range(3))
     if int(((size + 8191) // 4096 * 4096).sum()) > _LARGEST * dump.size_bytes + _ROOM:
         raise EvidenceError(f"{dump.path}: the frames of the heap dump lie too far apart", _AGAIN)
-    paged = Paged(address, size)
+    between, links = _saved_links(frames)
+    paged = Paged(np.concatenate([address, between]), np.concatenate([size, np.full(len(between), 8, dtype=np.int64)]))
     load("dump").copy(dump.data, at, size, paged.bytes, paged.places(address))
+    load("dump").copy(
+        links.view(np.uint8), 8 * np.arange(len(links)), np.full(len(links), 8, dtype=np.int64), paged.bytes,
+        paged.places(between),
+    )  # fmt: skip
     paged.lay(memory)
+
+
+def _saved_links(frames: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
+    """On arm64: words between two frames, where a signal handler has saved the link register, and what they hold.
+
+    The handler makes room of 16 bytes below the frame that it interrupted (runtime/signal_arm64.go: pushCall). No
+    record has the word, but where the interrupted function needs it, it is where the frame after that one returns to.
+    """
+    if len(frames) < 3:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint64)
+    end, depth = frames[:, 0] + frames[:, 4], frames[:, 1]
+    apart = (frames[1:-1, 0] == end[:-2] + np.uint64(16)) & (depth[2:] == depth[:-2] + np.uint64(2))
+    where = np.flatnonzero(apart & (depth[1:-1] == depth[:-2] + np.uint64(1)))
+    return end[where].astype(np.int64), np.ascontiguousarray(frames[where + 2, 6])
 
 
 def _lay_constants(exe: Executable, bias: int, memory: Memory) -> None:
