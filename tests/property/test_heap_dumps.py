@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from mapscope._kernels.reference.dump import _Reader
-from mapscope.evidence.heapdump import HEADER, SHAPES, HeapDump
+from mapscope.evidence.heapdump import FRAME, HEADER, SHAPES, HeapDump
 from mapscope.lab import toolchains
 from tests.property.harness import HERE, Runner, Sample, judge, make_sample
 
@@ -90,6 +90,24 @@ def test_the_executable_of_another_build(sample: Sample, runner: Runner, tmp_pat
     for name, options in (("pie", {"buildmode": "pie"}), ("plain", {"gcflags": "-N -l"})):
         twin = toolchain.build(HERE / "small", tmp_path / name, **options)
         assert "is not the executable that wrote this heap dump" in refused(runner, sample.dump, twin)
+
+
+def test_frames_of_another_module_are_said(sample: Sample, runner: Runner, tmp_path: Path) -> None:
+    """The entry of one frame's function is moved out of the program, as if a plugin had it."""
+    dump, data = HeapDump.open(sample.dump), bytearray(sample.dump.read_bytes())
+    frame = dump.records(FRAME)[0].tolist()
+    behind = frame[3] + frame[4]  # the entry follows the contents
+    reader = _Reader(data, behind)
+    assert reader.number() == frame[5]
+    entry = (1 << 7 * (reader.at - behind)) - 1
+    data[behind : reader.at] = bytes(entry >> 7 * at & 0x7F | 0x80 for at in range(reader.at - behind))
+    data[reader.at - 1] &= 0x7F
+    path = tmp_path / "dump"
+    path.write_bytes(data)
+    assert HeapDump.open(path).records(FRAME)[0, 5] == entry
+    document = judge(runner.run("analyze", path, sample.program, "-f", "json"))
+    assert document is not None
+    assert any(said.startswith("1 frames lie in code of other modules") for said in document["evidence"]["warnings"])
 
 
 def test_a_dump_in_place_of_the_executable(sample: Sample, runner: Runner) -> None:

@@ -69,7 +69,12 @@ def open_dumped(dump: HeapDump, executable: str | os.PathLike[str] | None) -> Pr
     dwarf = Dwarf.from_elf(exe.elf) if exe.has_dwarf else None
     layouts = chosen_layouts(exe, dwarf, warnings)
     types = TypeReader(memory, (module,), series=exe.series, swiss_maps=exe.swiss_maps)
-    _check_functions(dump, exe, exe.functions_at(bias), module)
+    foreign = _check_functions(dump, exe, exe.functions_at(bias), module)
+    if foreign:
+        warnings.append(
+            f"{foreign} frames lie in code of other modules (plugins): their variables are not in this dump, and what "
+            "only they hold counts as dead"
+        )
     _check_types(dump, exe, types)
     globals_ = {name: address + bias for name, address in runtime_globals(exe).items()}
     return Process(
@@ -148,8 +153,8 @@ def _lay_constants(exe: Executable, bias: int, memory: Memory) -> None:
             memory.add(section[0], len(section[1]), memory.add_buffer(section[1]), 0)
 
 
-def _check_functions(dump: HeapDump, exe: Executable, table: FunctionTable, module: ModuleData) -> None:
-    """The functions of the frames, by entry and name, against pclntab."""
+def _check_functions(dump: HeapDump, exe: Executable, table: FunctionTable, module: ModuleData) -> int:
+    """The functions of the frames, by entry and name, against pclntab; how many frames are of other modules."""
     frames = dump.records(FRAME)
     inside = (frames[:, 5] >= np.uint64(module.text)) & (frames[:, 5] < np.uint64(module.etext))
     _, first = np.unique(frames[:, 5], return_index=True)
@@ -165,6 +170,7 @@ def _check_functions(dump: HeapDump, exe: Executable, table: FunctionTable, modu
             f"{exe.path} is not the executable that wrote this heap dump: the functions of its frames lie elsewhere",
             _GIVE,
         )
+    return int((~inside).sum())
 
 
 def _check_types(dump: HeapDump, exe: Executable, types: TypeReader) -> None:
