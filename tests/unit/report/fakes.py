@@ -165,11 +165,12 @@ class FakeSnapshot:
     suspects: tuple[Dominator, ...] = ()
     iterators: tuple[MapIterator, ...] = ()
     resident_live: int = RECONCILIATION.live_bytes
+    kind: str = "core"
 
     @property
     def evidence(self) -> EvidenceInfo:
         return EvidenceInfo(
-            path=self.path, kind="core", size_bytes=310_000_000, executable=self.executable,
+            path=self.path, kind=self.kind, size_bytes=310_000_000, executable=self.executable,
             executable_found_by=self.found_by, build_id="ab" * 20, missing=self.missing, warnings=self.warnings,
         )  # fmt: skip
 
@@ -185,7 +186,7 @@ class FakeSnapshot:
         return HeapSummary(
             live_bytes=220_000_000, live_objects=1_190_000, dead_bytes=30_000_000, dead_objects=90_000,
             runtime=self.runtime,
-            reconciliation=replace(RECONCILIATION, live_bytes=self.resident_live),
+            reconciliation=replace(RECONCILIATION, live_bytes=self.resident_live) if self.kind == "core" else None,
         )  # fmt: skip
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from mapscope.report.map_view import render as render_map
 from mapscope.report.rows import map_rows
 from mapscope.report.style import Style, bar, listed, percent, wrap
 from tests.unit.report.fakes import (
+    FIGURES,
     FakeSnapshot,
     Queries,
     classic,
@@ -50,6 +52,24 @@ def test_report_opens_with_the_verdict_then_reconciles_then_lists():
         assert part in report
     assert "unexplained" in report
     assert "mapscope map /tmp/core.4242 0xc000010100" in report
+
+
+def test_a_heap_dump_shows_no_resident_memory():
+    snapshot = sample()
+    snapshot.kind, snapshot.path = "heap dump", "/tmp/heap.dump"
+    snapshot.runtime = replace(FIGURES, heap_marked_bytes=None)
+    report = rendered(snapshot)
+    assert report.splitlines()[0].endswith("heap dump heap.dump (310.0 MB)")
+    assert "resident" not in report
+    where = report.partition("WHERE THE MEMORY IS")[2].partition("FINDINGS")[0]
+    assert re.search(r"live +220\.0 MB", where)
+    assert re.search(r"dead +30\.0 MB", where)
+    assert "it has made 17 collections" in " ".join(where.split())
+    assert "marked" not in where
+    said = build(snapshot, [])
+    assert said.heap.reconciliation is None
+    assert said.heap.runtime is not None
+    assert said.heap.runtime.heap_marked_bytes is None
 
 
 def test_finding_shows_rule_bytes_subject_proof_advice_and_code():
