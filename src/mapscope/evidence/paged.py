@@ -21,13 +21,16 @@ class Paged:
     """
 
     def __init__(self, starts: I8, sizes: I8) -> None:
-        """Ranges of at least one byte each, below 2^48, in any order."""
+        """Ranges of at least one byte each, below 2^48, in any order. MemoryError when there is no room for them."""
         self.starts, self.ends = joined(starts, starts + sizes)
         first, last = self.starts >> _SHIFT, (self.ends + PAGE - 1) >> _SHIFT
         self._first, self._last = joined(first, last)
         pages = self._last - self._first
         self._before = np.cumsum(pages) - pages
-        self.room = mmap.mmap(-1, max(int(pages.sum()), 1) * PAGE)
+        try:
+            self.room = mmap.mmap(-1, max(int(pages.sum()), 1) * PAGE)
+        except (OSError, OverflowError) as error:
+            raise MemoryError(str(error)) from error
         self.bytes: npt.NDArray[np.uint8] = np.frombuffer(self.room, dtype=np.uint8)
 
     def places(self, addresses: I8) -> I8:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,3 +50,8 @@ def test_joined_ranges_cover_the_same(ranges: list[tuple[int, int]]) -> None:
     covered = [at for start, end in zip(low.tolist(), high.tolist(), strict=True) for at in range(start, end)]
     assert covered == sorted({at for start, size in ranges for at in range(start, start + size)})
     assert (low[1:] > high[:-1]).all()
+
+
+def test_more_than_there_is_room_for() -> None:
+    with pytest.raises(MemoryError):
+        Paged(np.array([0], dtype=np.int64), np.array([1 << 47], dtype=np.int64))
