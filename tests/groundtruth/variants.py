@@ -65,8 +65,8 @@ def map_variants() -> list[Variant]:
         Variant("1.26", "stripped", evidence="kernel"),
     ]
     runs += [Variant(series, evidence="dump") for series in SERIES]
-    runs += [Variant(series, "stripped", evidence="dump") for series in ("1.19", "1.22", "1.24", "1.26", "1.27")]
-    runs += [Variant(series, "pie", evidence="dump") for series in ("1.21", "1.23", "1.26", "1.27")]
+    runs += [Variant(series, "stripped", evidence="dump") for series in ("1.22", "1.24", "1.27")]
+    runs += [Variant(series, "pie", evidence="dump") for series in ("1.21", "1.27")]
     runs += [Variant(series, "pie-stripped", evidence="dump") for series in ("1.23", "1.26")]
     runs += [Variant("1.25", "default", "noswissmap", "dump"), Variant("1.27", "default", "mapsplitgroup", "dump")]
     # in the order of releases: the twin of a stripped build was run just before it
