@@ -64,7 +64,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 "mapscope-variant",
                 {
                     "release": variant.release,
-                    "arch": harness.ARCH,
+                    "arch": variant.arch or harness.ARCH,
                     "mode": variant.mode,
                     "evidence": variant.evidence,
                     "test": getattr(item, "originalname", item.name),

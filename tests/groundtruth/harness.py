@@ -40,6 +40,8 @@ CORE_LIMIT = 1 << 30
 START_SECONDS = 60
 CORE_SECONDS = 120
 ANALYZE_SECONDS = 240
+EMULATION = 5
+"""How many times as long an emulated program may take."""
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/", "GOTRACEBACK": "crash", "GOMAXPROCS": "2"}
 """All that a program sees: the maps of the standard library (syscall.env) are then the same in every run."""
 
@@ -73,17 +75,32 @@ def build(program: str, variant: Variant) -> Path:
     """The executable of ``program``, built now or before."""
     compiler = toolchain(variant.series)
     ldflags, buildmode = MODES[variant.mode]
-    recipe = hashlib.sha256(json.dumps([compiler.version, ldflags, buildmode, variant.experiment]).encode())
+    flags = [
+        compiler.version,
+        ldflags,
+        buildmode,
+        variant.experiment,
+        *filter(None, [variant.arch, variant.cgo and "cgo"]),
+    ]
+    recipe = hashlib.sha256(json.dumps(flags).encode())
     for source in sorted(PROGRAMS.rglob("*")):
         if source.is_file() and source.relative_to(PROGRAMS).parts[0] in (program, "probe", "go.mod"):
             recipe.update(str(source.relative_to(PROGRAMS)).encode())
             recipe.update(source.read_bytes())
     folder = toolchains.cache_folder() / "groundtruth" / recipe.hexdigest()[:24]
     target = folder / program
+    if variant.cgo and shutil.which("gcc") is None:
+        absent("no gcc: install gcc")
     with locked(folder / ".lock"):
         if not target.exists():
             compiler.build(
-                PROGRAMS / program, target, ldflags=ldflags, buildmode=buildmode, experiment=variant.experiment
+                PROGRAMS / program,
+                target,
+                ldflags=ldflags,
+                buildmode=buildmode,
+                goarch=variant.arch,
+                experiment=variant.experiment,
+                cgo=variant.cgo,
             )
     os.utime(folder)
     return target
@@ -111,11 +128,22 @@ class Running:
         return self.process.pid
 
 
+def emulator(arch: str) -> list[str]:
+    """What runs programs for ``arch`` on this machine."""
+    if arch in ("", ARCH):
+        return []
+    name = {"arm64": "qemu-aarch64"}[arch]
+    found = shutil.which(f"{name}-static") or shutil.which(name)
+    if found is None:
+        absent(f"no {name}: install qemu-user-static")
+    return [str(found)]
+
+
 @contextlib.contextmanager
-def running(executable: Path, *arguments: str, folder: Path) -> Iterator[Running]:
+def running(executable: Path, *arguments: str, folder: Path, arch: str = "") -> Iterator[Running]:
     """Start the program, read its document and READY, hand it out, and end it."""
     process = subprocess.Popen(
-        [executable, *arguments],
+        [*emulator(arch), executable, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=(stderr := open(folder / "stderr", "w+b")),  # noqa: SIM115  # closed below
@@ -125,16 +153,16 @@ def running(executable: Path, *arguments: str, folder: Path) -> Iterator[Running
     try:
         hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
         resource.prlimit(process.pid, resource.RLIMIT_CORE, (hard, hard))
-        yield Running(process, _read_truth(process))
+        yield Running(process, _read_truth(process, START_SECONDS * (EMULATION if arch else 1)))
     finally:
         process.kill()
         process.communicate()
         stderr.close()
 
 
-def _read_truth(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+def _read_truth(process: subprocess.Popen[bytes], seconds: float) -> dict[str, Any]:
     assert process.stdout is not None
-    watchdog = _deadline(process, START_SECONDS)
+    watchdog = _deadline(process, seconds)
     try:
         lines = []
         for line in process.stdout:
@@ -155,7 +183,7 @@ def _deadline(process: subprocess.Popen[bytes], seconds: float) -> threading.Tim
 
 
 def take_core(program: Running, evidence: str, folder: Path) -> Path:
-    """A core of the running program. A kernel core ends the program."""
+    """A core of the running program. One of the kernel or of qemu ends the program."""
     if evidence == "dump":
         return take_dump(program, folder)
     path = folder / "core"
@@ -163,6 +191,8 @@ def take_core(program: Running, evidence: str, folder: Path) -> Path:
         capture(program.pid, path)
     elif evidence == "gcore":
         gcore(program.pid, path)
+    elif evidence == "qemu":
+        emulated_core(program, path)
     else:
         kernel_core(program, path)
     size = path.stat().st_blocks * 512
@@ -213,6 +243,18 @@ def kernel_core(program: Running, path: Path) -> None:
     written = [one for one in path.parent.iterdir() if one.name == pattern or one.name.startswith(f"{pattern}.")]
     if not written:
         absent(f"the kernel wrote no core (status {program.process.returncode})", required=False)
+    written[0].rename(path)
+
+
+def emulated_core(program: Running, path: Path) -> None:
+    """The core of the emulated process, as qemu writes it when a signal ends that."""
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] != resource.RLIM_INFINITY:
+        absent("the hard limit of core size is not unlimited", required=False)
+    program.process.send_signal(signal.SIGABRT)
+    program.process.wait(CORE_SECONDS * EMULATION)
+    written = list(path.parent.glob("qemu_*.core"))
+    if not written:
+        absent(f"qemu wrote no core (status {program.process.returncode})", required=False)
     written[0].rename(path)
 
 

@@ -1,14 +1,16 @@
 """An oracle for the maps that a program does not make itself: those of the runtime and the standard library.
 
-Reads DWARF with pyelftools and the memory of the live process through /proc, and shares no line with mapscope: every
-package variable outside ``main`` is walked through structs, arrays, slices, pointers, sync.Map and atomic.Pointer until
-it ends in maps. A report may hold these maps and those that the program tells of, and no other.
+Reads DWARF with pyelftools and the memory of the live process through /proc (of an emulated one in its core), and
+shares no line with mapscope: every package variable outside ``main`` is walked through structs, arrays, slices,
+pointers, sync.Map and atomic.Pointer until it ends in maps. A report may hold these maps and those that the program
+tells of, and no other.
 """
 
 from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,17 +35,15 @@ class ForeignMap:
 
 @dataclass(slots=True)
 class _Walk:
-    memory: int
+    read: Callable[[int], bytes]
+    """Eight bytes at an address; fewer where nothing is mapped."""
     bias: int
     found: dict[int, ForeignMap] = field(default_factory=dict)
     seen: set[tuple[int, int]] = field(default_factory=set)
 
     def word(self, address: int) -> int:
         """One word of the process; 0 where nothing is mapped."""
-        try:
-            data = os.pread(self.memory, 8, address)
-        except (OSError, OverflowError):
-            return 0
+        data = self.read(address)
         return int(struct.unpack("<Q", data)[0]) if len(data) == 8 else 0
 
     def visit(self, variable: str, start: DIE, at: int) -> None:
@@ -93,24 +93,50 @@ class _Walk:
 def foreign_maps(executable: Path, pid: int) -> list[ForeignMap]:
     """The maps that package variables outside ``main`` reach, in the live process ``pid`` of ``executable``."""
     memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
+
+    def read(address: int) -> bytes:
+        try:
+            return os.pread(memory, 8, address)
+        except (OSError, OverflowError):
+            return b""
+
     try:
         with open(executable, "rb") as stream:
             elf = ELFFile(stream)
-            walk = _Walk(memory, _bias(elf, executable, pid))
-            for unit in elf.get_dwarf_info().iter_CUs():
-                if unit.get_top_DIE().attributes["DW_AT_name"].value == b"main":
-                    continue
-                for die in unit.iter_DIEs():
-                    location = die.attributes.get("DW_AT_location")
-                    if die.tag != "DW_TAG_variable" or location is None or "DW_AT_type" not in die.attributes:
-                        continue
-                    expression: Any = location.value
-                    if isinstance(expression, list) and len(expression) == 9 and expression[0] == _OP_ADDR:
-                        address = int.from_bytes(bytes(expression[1:]), "little") + walk.bias
-                        walk.visit(_name(die), die.get_DIE_from_attribute("DW_AT_type"), address)
-            return sorted(walk.found.values(), key=lambda one: one.variable)
+            return _foreign(elf, _Walk(read, _bias(elf, executable, pid)))
     finally:
         os.close(memory)
+
+
+def foreign_maps_in_core(executable: Path, core: Path) -> list[ForeignMap]:
+    """The same in the core of a process whose executable is loaded where it was linked."""
+    with open(executable, "rb") as stream, open(core, "rb") as dump:
+        rows = [segment.header for segment in ELFFile(dump).iter_segments() if segment["p_type"] == "PT_LOAD"]
+
+        def read(address: int) -> bytes:
+            for row in rows:
+                at = address - row["p_vaddr"]
+                if 0 <= at <= row["p_filesz"] - 8:
+                    dump.seek(row["p_offset"] + at)
+                    return dump.read(8)
+            return b""
+
+        return _foreign(ELFFile(stream), _Walk(read, 0))
+
+
+def _foreign(elf: ELFFile, walk: _Walk) -> list[ForeignMap]:
+    for unit in elf.get_dwarf_info().iter_CUs():
+        if unit.get_top_DIE().attributes["DW_AT_name"].value == b"main":
+            continue
+        for die in unit.iter_DIEs():
+            location = die.attributes.get("DW_AT_location")
+            if die.tag != "DW_TAG_variable" or location is None or "DW_AT_type" not in die.attributes:
+                continue
+            expression: Any = location.value
+            if isinstance(expression, list) and len(expression) == 9 and expression[0] == _OP_ADDR:
+                address = int.from_bytes(bytes(expression[1:]), "little") + walk.bias
+                walk.visit(_name(die), die.get_DIE_from_attribute("DW_AT_type"), address)
+    return sorted(walk.found.values(), key=lambda one: one.variable)
 
 
 def _bias(elf: ELFFile, executable: Path, pid: int) -> int:

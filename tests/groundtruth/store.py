@@ -56,14 +56,15 @@ class Store:
         folder = Path(tempfile.mkdtemp(prefix="core-", dir=self.folder))
         try:
             executable = harness.build(program, variant)
-            with harness.running(executable, *arguments, folder=folder) as process:
+            asked = program in ASK_ORACLE and not variant.stripped
+            foreign = []
+            with harness.running(executable, *arguments, folder=folder, arch=variant.arch) as process:
                 truth = process.truth
-                foreign = (
-                    []
-                    if variant.stripped or program not in ASK_ORACLE
-                    else oracle.foreign_maps(executable, process.pid)
-                )
+                if asked and not variant.arch:
+                    foreign = oracle.foreign_maps(executable, process.pid)
                 core = harness.take_core(process, variant.evidence, folder)
+            if asked and variant.arch:
+                foreign = oracle.foreign_maps_in_core(executable, core)
             said = harness.analyze(core, executable, folder)
         except pytest.skip.Exception as reason:
             return {"skipped": str(reason)}

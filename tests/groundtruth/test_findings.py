@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.groundtruth.store import Run, Store
-from tests.groundtruth.variants import SERIES, Variant
+from tests.groundtruth.variants import SERIES, Variant, arm64
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.slow, pytest.mark.timeout(900)]
 TOLERANCE = 0.02
@@ -59,12 +59,13 @@ def expectation(mode: str, variant: Variant) -> Expectation | None:
 
 
 def cases() -> list[Any]:
-    """(mode, variant): every release as built by default, by core and by heap dump, two also stripped, one classic
-    release of the new runtime."""
+    """(mode, variant): every release as built by default, by core and by heap dump, some stripped, one classic
+    release of the new runtime, some for arm64."""
     variants = [Variant(series) for series in SERIES]
     variants += [Variant("1.23", "stripped"), Variant("1.26", "stripped"), Variant("1.24", "default", "noswissmap")]
     variants += [Variant(series, evidence="dump") for series in SERIES]
     variants += [Variant(series, "stripped", evidence="dump") for series in ("1.23", "1.26")]
+    variants += [*arm64("1.21", "1.23", "1.24", "1.27"), *arm64("1.22", "1.26", mode="stripped")]
     modes = ("stalled", "same-size", "stale", "sparse", "hinted", "overflow", "churn", "inline", "substrings")
     return [
         pytest.param(mode, variant, id=f"{variant}-{mode}")
@@ -79,6 +80,7 @@ def healthy_cases() -> list[Any]:
     variants = [Variant(series) for series in SERIES]
     variants += [Variant("1.21", "stripped"), Variant("1.23", "stripped"), Variant("1.27", "stripped")]
     variants += [Variant(series, evidence="dump") for series in SERIES]
+    variants += [*arm64("1.23", "1.26"), *arm64("1.21", "1.27", mode="stripped")]
     return [pytest.param(variant, id=str(variant)) for variant in variants]
 
 

@@ -12,7 +12,14 @@ MODES = {
     "stripped": ("-s -w", ""),
     "pie": ("", "pie"),
     "pie-stripped": ("-s -w", "pie"),
+    "pie-external": ("-linkmode=external", "pie"),
+    "pie-external-stripped": ("-s -w -linkmode=external", "pie"),
+    "cgo": ("", ""),
+    "cgo-stripped": ("-s -w", ""),
+    "cgo-pie": ("-linkmode=external", "pie"),
+    "cgo-pie-stripped": ("-s -w -linkmode=external", "pie"),
 }
+"""With external linking the C compiler's linker makes the file; ``cgo`` programs call C."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,8 +30,10 @@ class Variant:
     mode: str = "default"
     experiment: str = ""
     evidence: str = "capture"
-    """``capture`` (mapscope's own), ``gcore`` (gdb's), ``kernel`` (SIGABRT with GOTRACEBACK=crash) or ``dump``
-    (runtime/debug.WriteHeapDump)."""
+    """``capture`` (mapscope's own), ``gcore`` (gdb's), ``kernel`` (SIGABRT with GOTRACEBACK=crash), ``qemu`` (the same
+    under user-mode emulation, which writes the core itself) or ``dump`` (runtime/debug.WriteHeapDump)."""
+    arch: str = ""
+    """GOARCH; empty for that of the machine."""
 
     @property
     def release(self) -> str:
@@ -34,7 +43,12 @@ class Variant:
     @property
     def stripped(self) -> bool:
         """Neither symbols nor DWARF."""
-        return MODES[self.mode][0] != ""
+        return "-s" in MODES[self.mode][0].split()
+
+    @property
+    def cgo(self) -> bool:
+        """Whether a C compiler takes part."""
+        return self.mode.startswith("cgo") or "external" in MODES[self.mode][0]
 
     @property
     def swiss(self) -> bool:
@@ -44,10 +58,16 @@ class Variant:
     @property
     def twin(self) -> Variant:
         """The same sources and release with DWARF, whose package variables an oracle can name."""
-        return Variant(self.series, "default", self.experiment)
+        evidence = "qemu" if self.arch else "capture"
+        return Variant(self.series, "default", self.experiment, evidence, self.arch)
 
     def __str__(self) -> str:
-        return f"{self.release}-{self.mode}-{self.evidence}"
+        return "-".join(filter(None, (self.release, self.arch, self.mode, self.evidence)))
+
+
+def arm64(*series: str, mode: str = "default") -> list[Variant]:
+    """Programs for arm64, run by emulation."""
+    return [Variant(one, mode, evidence="qemu", arch="arm64") for one in series]
 
 
 def map_variants() -> list[Variant]:
@@ -56,6 +76,7 @@ def map_variants() -> list[Variant]:
     runs = [Variant(series, mode) for series in SERIES for mode in ("default", "stripped")]
     runs += [Variant(series, "pie", evidence="gcore") for series in SERIES]
     runs += [Variant(series, "pie-stripped") for series in ("1.23", "1.26")]
+    runs += [Variant(series, f"pie-external{end}") for series in ("1.22", "1.23", "1.26") for end in ("", "-stripped")]
     runs += [Variant("1.24", mode, "noswissmap") for mode in ("default", "stripped")]
     runs += [Variant("1.25", "default", "noswissmap")]
     runs += [Variant("1.27", mode, "mapsplitgroup") for mode in ("default", "stripped")]
@@ -69,5 +90,8 @@ def map_variants() -> list[Variant]:
     runs += [Variant(series, "pie", evidence="dump") for series in ("1.21", "1.27")]
     runs += [Variant(series, "pie-stripped", evidence="dump") for series in ("1.23", "1.26")]
     runs += [Variant("1.25", "default", "noswissmap", "dump"), Variant("1.27", "default", "mapsplitgroup", "dump")]
+    runs += [*arm64(*SERIES), *arm64(*SERIES, mode="stripped")]
     # in the order of releases: the twin of a stripped build was run just before it
-    return sorted(runs, key=lambda run: (SERIES.index(run.series), run.experiment, list(MODES).index(run.mode)))
+    return sorted(
+        runs, key=lambda run: (SERIES.index(run.series), run.experiment, run.arch, list(MODES).index(run.mode))
+    )
