@@ -17,6 +17,8 @@ from mapscope.heap.resident import Ranges, Resident, disjoint, resident_ranges
 from mapscope.heap.summary import HeapSummary, Reconciliation
 
 _MAX_STACK = 1 << 31
+_FROM_C = "crosscall2"
+"""C enters Go here (runtime/cgo/asm_*.s): linked into every program that uses cgo, and no other."""
 
 
 def summarise(heap: Heap) -> HeapSummary:
@@ -78,8 +80,10 @@ def _stacks(heap: Heap) -> Ranges:
 def _elsewhere(heap: Heap, core: Core, resident: Resident, arenas: Ranges) -> tuple[int, int]:
     """Resident bytes outside the arenas: in mappings of the runtime's own structures, and outside Go.
 
-    Outside Go are mapped files, the process's own code and data among them, and thread stacks.
+    Outside Go are mapped files, the process's own code and data among them, and thread stacks; in a program with C code
+    also every mapping that holds nothing of the runtime's: malloc and thread libraries map as they like.
     """
+    c_code = any(table.index_of(_FROM_C) >= 0 for _, table in heap.frames.code.tables)
     files = disjoint([(row.start, row.end) for row in core.mappings if row.end < 1 << 48])
     in_files = int((resident.within(*files)).sum())
     owned = np.sort(_runtime_addresses(heap)).astype(np.int64)
@@ -95,7 +99,7 @@ def _elsewhere(heap: Heap, core: Core, resident: Resident, arenas: Ranges) -> tu
             continue
         if _any_in(owned, low, high):
             runtime += bytes_here
-        elif _any_in(threads, low, high):
+        elif c_code or _any_in(threads, low, high):
             outside += bytes_here
     return runtime, outside
 
