@@ -198,9 +198,9 @@ def _sound(saved: Saved) -> bool:
 
 
 def _key(process: Process) -> str:
-    """Content of the two files, as far as sizes, times and samples tell it, and the version of mapscope."""
+    """Content of core, executable and plugins, as far as sizes, times and samples tell it, and mapscope's version."""
     found = hashlib.sha256(f"{__version__} {MAGIC!r}".encode())
-    for path in (process.evidence.path, process.executable.path):
+    for path in (process.evidence.path, process.executable.path, *(one.elf.path for one in process.plugins)):
         with open(path, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             found.update(f"{size} {os.fstat(stream.fileno()).st_mtime_ns}".encode())

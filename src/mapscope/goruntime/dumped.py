@@ -23,7 +23,8 @@ from mapscope.errors import EvidenceError, ExecutableError
 from mapscope.evidence.heapdump import BSS, DATA, FRAME, TYPE, HeapDump
 from mapscope.evidence.memory import Memory
 from mapscope.evidence.paged import Paged
-from mapscope.goruntime.process import PF_W, Process, chosen_layouts
+from mapscope.goruntime.modulefiles import PF_W
+from mapscope.goruntime.process import Process, chosen_layouts
 
 _CONSTANT_SECTIONS = (".data.rel.ro", ".go.", ".gopclntab", ".typelink", ".itablink", ".rodata")
 """Beginnings of the names of sections that nobody writes to once the program has been loaded, though they may lie in

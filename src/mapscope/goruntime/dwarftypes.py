@@ -78,7 +78,7 @@ class DwarfTypes:
             return -1
         type_id = self.table.add(TypeRecord(kind.name, kind.kind, kind.size, 0))
         self._known[offset] = type_id
-        self.table.dwarf_offsets[type_id] = offset
+        self.table.dwarf_entries[type_id] = self.dwarf, offset
         self._work.append(lambda: self.table.set_words(type_id, self._flatten(kind)))
         return type_id
 

@@ -20,10 +20,12 @@ from mapscope.evidence.core import Core, Thread, mapped_build_id
 from mapscope.evidence.heapdump import ITAB, HeapDump
 from mapscope.evidence.memory import Memory
 from mapscope.goruntime.layout import Layouts, check_against_dwarf, load
+from mapscope.goruntime.modulefiles import ModuleFile, attach, differs, lay_file, load_bias
 
-PF_W = 2
-_MAX_NOTE_BYTES = 1 << 16
 _MAX_CANDIDATES = 12
+_MAX_LIBRARIES = 256
+_NO_PROGRAM = ("plugin", "shared")
+"""Build modes whose files hold a part of a program, without the runtime that runs it or without a beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Process:
     """What the evidence should hold and does not, or never holds."""
     warnings: tuple[str, ...]
     """What to keep in mind beside that."""
+    plugins: tuple[ModuleFile, ...] = ()
+    """Files of the modules after the first, as far as they were found."""
 
     @property
     def core(self) -> Core | None:
@@ -89,13 +93,11 @@ def open_process(core: Core, executable: str | os.PathLike[str] | None = None) -
             f"{exe.path} is a program for {exe.arch}, the core is of a process on {core.elf.machine}",
             "give the executable that made this core",
         )
+    _check_mode(exe)
     bias = _bias(core, exe)
     _check_build(core, exe, bias)
     memory = core.memory
-    buffer = memory.add_buffer(exe.elf.mapping)
-    for segment in exe.elf.segments:
-        if not segment.flags & PF_W:
-            memory.add(segment.vaddr + bias, min(segment.filesz, segment.memsz), buffer, segment.offset)
+    lay_file(memory, exe.elf, bias)
     static = exe.module
     modules = read_modules(memory, static.address + bias, exe.module_layout)
     if not modules:
@@ -112,6 +114,7 @@ def open_process(core: Core, executable: str | os.PathLike[str] | None = None) -
             "give the very file that ran (same build); `file CORE` and NT_FILE name its path",
         )
     warnings: list[str] = []
+    plugins = attach(core, modules[1:], warnings)
     dwarf = Dwarf.from_elf(exe.elf) if exe.has_dwarf else None
     layouts = chosen_layouts(exe, dwarf, warnings)
     types = TypeReader(memory, modules, series=exe.series, swiss_maps=exe.swiss_maps)
@@ -135,6 +138,7 @@ def open_process(core: Core, executable: str | os.PathLike[str] | None = None) -
         dwarf,
         core.missing,
         tuple(warnings),
+        plugins,
     )
 
 
@@ -157,7 +161,10 @@ def chosen_layouts(exe: Executable, dwarf: Dwarf | None, warnings: list[str]) ->
 
 
 def _find_executable(core: Core) -> tuple[Executable, str]:
-    """The program among the mapped files (NT_FILE lists it first), else a file of its name or of its build id."""
+    """The program among the mapped files (NT_FILE lists it first), else a file of its name or of its build id.
+
+    Where that is no Go program, one of the libraries that are mapped: C programs can load Go (-buildmode=c-shared).
+    """
     tried: list[str] = []
     failure: MapscopeError | None = None
     for path, found_by in _candidates(core):
@@ -170,6 +177,9 @@ def _find_executable(core: Core) -> tuple[Executable, str]:
             return Executable.open(path), found_by
         except MapscopeError as error:
             failure = failure or error
+    library = _find_library(core) if tried and Path(tried[0]).is_file() else None
+    if library is not None:
+        return library, "NT_FILE"
     if not tried:
         cut = " (it is cut short)" if any("cut short" in sentence for sentence in core.missing) else ""
         raise ExecutableError(
@@ -179,6 +189,18 @@ def _find_executable(core: Core) -> tuple[Executable, str]:
         f"the executable of this core, {tried[0]}, cannot be used: {failure}",
         "give it: mapscope analyze CORE EXECUTABLE",
     )
+
+
+def _find_library(core: Core) -> Executable | None:
+    """The first Go library among the mapped files."""
+    for row in [row for row in core.executable_mappings() if ".so" in Path(row.path).name][:_MAX_LIBRARIES]:
+        try:
+            exe = Executable.open(row.path)
+        except MapscopeError:
+            continue
+        if exe.build_settings.get("-buildmode") == "c-shared":
+            return exe
+    return None
 
 
 def _candidates(core: Core) -> Iterator[tuple[str, str]]:
@@ -201,16 +223,34 @@ def _candidates(core: Core) -> Iterator[tuple[str, str]]:
                 yield str(debug), "build id"
 
 
+def _check_mode(exe: Executable) -> None:
+    """Refuses what is only a part of a program. How a file was built is in its build information (from Go 1.18)."""
+    mode = exe.build_settings.get("-buildmode", "")
+    if mode in _NO_PROGRAM:
+        raise ExecutableError(
+            f"{exe.path} is no program but a part of one (-buildmode={mode})",
+            "give the executable that loaded it; the files of its plugins are found from the core",
+        )
+    if exe.functions.index_of("runtime.mallocinit") < 0:
+        raise ExecutableError(
+            f"{exe.path} does not hold the Go runtime: it was linked with -linkshared against another file",
+            "mapscope cannot read such programs; build it without -linkshared",
+        )
+
+
 def _bias(core: Core, exe: Executable) -> int:
-    """Run-time minus static address: from the process's entry point (AT_ENTRY), else from the mapping of the file."""
+    """Run-time minus static address: from the process's entry point (AT_ENTRY), else from the mapping of the file.
+
+    A Go library in a program of another language (-buildmode=c-shared) has only the mapping.
+    """
     if exe.elf.kind == "EXEC":
         return 0
-    if core.entry:
+    own = [row for row in core.executable_mappings() if Path(row.path).name == exe.path.name]
+    entered = next((row for row in core.mappings if row.start <= core.entry < row.end), None)
+    if core.entry and (not own or entered is None or Path(entered.path).name == exe.path.name):
         return core.entry - exe.elf.entry
-    first = min((s.vaddr - s.offset for s in exe.elf.segments), default=0)
-    for row in core.executable_mappings():
-        if Path(row.path).name == exe.path.name:
-            return row.start - first
+    if own:
+        return load_bias(exe.elf, own[0].start)
     raise ExecutableError(
         f"where {exe.path} was loaded is not in this core (no auxiliary vector and no NT_FILE row)",
         "take the core again with gcore",
@@ -219,16 +259,11 @@ def _bias(core: Core, exe: Executable) -> int:
 
 def _check_build(core: Core, exe: Executable, bias: int) -> None:
     """Compares the build ids in the core's own image of the file with the file's, where the core has them."""
-    for note in exe.elf.note_ranges:
-        address, size = note
-        if not 0 < size <= _MAX_NOTE_BYTES:
-            continue
-        there, here = core.memory.read(address + bias, size), exe.elf.read(address, size)
-        if there is not None and here is not None and there != here:
-            raise ExecutableError(
-                f"{exe.path} is not the executable that made this core: the build ids differ",
-                "give the very file that ran (same build); NT_FILE names its path",
-            )
+    if differs(core, exe.elf, bias):
+        raise ExecutableError(
+            f"{exe.path} is not the executable that made this core: the build ids differ",
+            "give the very file that ran (same build); NT_FILE names its path",
+        )
 
 
 __all__ = ["FormatError", "Process", "open_process"]

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 
+from mapscope.binary.dwarf import Dwarf
 from mapscope.binary.rtype import Kind, MapTypeFields, RType
 from mapscope.binary.rtypes import TypeReader
 from mapscope.goruntime.layout import Layouts
@@ -54,8 +55,8 @@ class TypeTable:
         """By type id of the map type."""
         self.hmap_ids: dict[int, int] = {}
         """Pseudo type of the header (hmap, maps.Map) → type id of the map type."""
-        self.dwarf_offsets: dict[int, int] = {}
-        """Of types that only DWARF names: their entries."""
+        self.dwarf_entries: dict[int, tuple[Dwarf, int]] = {}
+        """Of types that only DWARF names: their entries, and whose."""
         self._by_name: dict[str, int] = {}
         self._map_types: list[int] = []
         self._running = False
@@ -152,7 +153,12 @@ class TypeTable:
             rtype = self.reader.at(address)
             if rtype is not None and rtype.map is not None:
                 self._map_types.append(address)
-            if rtype is not None and self._by_name.setdefault(rtype.name, address) != address:
+            if rtype is None:
+                continue
+            known = self._by_name.setdefault(rtype.name, address)
+            other = self.reader.at(known) if known != address else None
+            # a plugin has its own descriptors of types that the program has too (runtime/type.go: typelinksinit)
+            if known != address and (other is None or other.hash != rtype.hash):
                 self._by_name[rtype.name] = 0  # two packages with one last part: the name decides nothing
 
     def addresses_of_maps(self) -> list[int]:

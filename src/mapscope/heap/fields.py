@@ -29,12 +29,11 @@ _WHOLE = ("atomic.", "sync/atomic.", "internal/runtime/atomic.")
 class FieldNames:
     """Names of fields by type id and offset in bytes."""
 
-    def __init__(self, types: TypeTable, reader: TypeReader, layouts: Layouts, dwarf: Dwarf | None) -> None:
-        """``types`` after the trace; ``reader`` and ``dwarf`` of the same process."""
+    def __init__(self, types: TypeTable, reader: TypeReader, layouts: Layouts) -> None:
+        """``types`` after the trace; ``reader`` of the same process."""
         self._types = types
         self._reader = reader
         self._layouts = layouts
-        self._dwarf = dwarf
         self._cache: dict[tuple[int, int], str] = {}
 
     def type_name(self, type_id: int) -> str | None:
@@ -73,9 +72,9 @@ class FieldNames:
         if record.address:
             path = self._descend(record.address, offset)
             return _SLOT.sub(r"[\1 slot]", path) if _is_array_of_slots(record.name) else path
-        entry = self._types.dwarf_offsets.get(type_id)
-        if entry is not None and self._dwarf is not None:
-            return self._descend_dwarf(self._dwarf, entry, offset)
+        entry = self._types.dwarf_entries.get(type_id)
+        if entry is not None:
+            return self._descend_dwarf(*entry, offset)
         return f"+0x{offset:x}"
 
     def layout_path(self, struct: str, offset: int) -> str:

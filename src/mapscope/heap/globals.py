@@ -59,17 +59,20 @@ def _text_facts(process: Process, notes: list[str]) -> TextFacts | None:
 
 def _from_dwarf(process: Process, types: TypeTable, rows: dict[int, tuple[int, int, int, int, int]]) -> list[Variable]:
     """Variables that DWARF names; they replace what the code said about the same address."""
-    dwarf = process.dwarf
-    if dwarf is None:
-        return []
-    reader = DwarfTypes(dwarf, types, types_base=process.modules[0].types)
     out = []
-    static = process.executable.module
-    for item in reader.variables([(static.data, static.edata), (static.bss, static.ebss)]):
-        address = item.address + process.bias
-        out.append(Variable(item.name, address, item.type_id, item.type_name, item.size))
-        if item.type_id >= 0 and item.size >= 8 and address % 8 == 0:
-            rows[address] = (address, item.size // 8, item.type_id, -1, 0)
+    files = [(process.dwarf, process.modules[0], process.bias)]
+    files += [(one.dwarf, one.module, one.bias) for one in process.plugins]
+    for dwarf, module, bias in files:
+        if dwarf is None:
+            continue
+        reader = DwarfTypes(dwarf, types, types_base=module.types)
+        for item in reader.variables(
+            [(module.data - bias, module.edata - bias), (module.bss - bias, module.ebss - bias)]
+        ):
+            address = item.address + bias
+            out.append(Variable(item.name, address, item.type_id, item.type_name, item.size))
+            if item.type_id >= 0 and item.size >= 8 and address % 8 == 0:
+                rows[address] = (address, item.size // 8, item.type_id, -1, 0)
     return out
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mapscope.binary.symbols import SymbolTable
 from mapscope.goruntime.dwarftypes import Variable
 from mapscope.goruntime.process import Process
 
@@ -27,7 +28,7 @@ class Static:
     type_name: str | None
     type_id: int
     section: str
-    """``data``, ``bss``, ``noptrdata`` or ``noptrbss``."""
+    """``data``, ``bss``, ``noptrdata`` or ``noptrbss``; in a plugin with the name of its file before it."""
     section_offset: int
 
 
@@ -37,8 +38,9 @@ class Statics:
     def __init__(self, process: Process, variables: list[Variable]) -> None:
         """``variables``: those that DWARF names."""
         self._variables = variables
+        files = {one.module.address: f"{one.name}:" for one in process.plugins}
         self._sections = [
-            (name, low, high)
+            (files.get(module.address, "") + name, low, high)
             for module in process.modules
             for name, low, high in (
                 ("noptrdata", module.noptrdata, module.enoptrdata),
@@ -48,12 +50,20 @@ class Statics:
             )
             if low < high
         ]
-        self._symbols = process.executable.elf.symbols
-        symbols, places = self._symbol_places(process.bias)
-        start = np.concatenate([np.array([v.address for v in variables], dtype=np.uint64), places])
-        size = np.concatenate([_sizes([v.size for v in variables]), self._symbols.size[symbols]])
-        # number of the variable, or -1 - number of the symbol
-        which = np.concatenate([np.arange(len(variables), dtype=np.int64), -1 - symbols])
+        self._symbols = [(process.executable.elf.symbols, process.bias)]
+        self._symbols += [(one.elf.symbols, one.bias) for one in process.plugins]
+        starts = [np.array([v.address for v in variables], dtype=np.uint64)]
+        sizes = [_sizes([v.size for v in variables])]
+        # number of the variable, or -1 - number of the symbol, those of all tables counted through
+        whiches = [np.arange(len(variables), dtype=np.int64)]
+        before = 0
+        for table, bias in self._symbols:
+            symbols, places = self._symbol_places(table, bias)
+            starts.append(places)
+            sizes.append(table.size[symbols])
+            whiches.append(-1 - before - symbols)
+            before += len(table)
+        start, size, which = np.concatenate(starts), np.concatenate(sizes), np.concatenate(whiches)
         order = np.lexsort((which < 0, start))
         first = np.ones(len(order), dtype=np.bool_)
         first[1:] = start[order][1:] != start[order][:-1]
@@ -61,9 +71,8 @@ class Statics:
         self._start, self._which = start[order], which[order]
         self._end = self._start + np.minimum(size[order], np.uint64(_MAX_SIZE))
 
-    def _symbol_places(self, bias: int) -> tuple[npt.NDArray[np.int64], U8]:
+    def _symbol_places(self, table: SymbolTable, bias: int) -> tuple[npt.NDArray[np.int64], U8]:
         """Symbols of data in the sections of variables, and their addresses in the process."""
-        table = self._symbols
         address = table.value + np.uint64(bias & (1 << 64) - 1)
         inside = np.zeros(len(table), dtype=np.bool_)
         for _, low, high in self._sections:
@@ -97,8 +106,16 @@ class Statics:
                 variable = self._variables[which]
                 name, type_name, type_id = variable.name, variable.type_name, variable.type_id
             else:
-                name = self._symbols.name(-1 - which)
+                name = self._symbol_name(-1 - which)
         return Static(start, address - start, name or None, type_name, type_id, section[0], start - section[1])
+
+    def _symbol_name(self, number: int) -> str:
+        """Name of a symbol, counted through all tables."""
+        for table, _ in self._symbols:
+            if number < len(table):
+                return table.name(number)
+            number -= len(table)
+        return ""
 
 
 def _sizes(sizes: list[int]) -> U8:

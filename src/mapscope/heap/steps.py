@@ -90,7 +90,7 @@ class Steps:
         """``map_types``: type of each map whose header lies on a stack, and of that of each iterator, by address."""
         process = heap.process
         self._heap, self._graph, self._statics, self._map_types = heap, graph, statics, map_types
-        self.fields = FieldNames(heap.types, process.types, process.layouts, process.dwarf)
+        self.fields = FieldNames(heap.types, process.types, process.layouts)
         self._references = TextReferences(process)
         self._header = "swissmap" if process.types.swiss_maps else "hmap"
         self._labels: dict[tuple[int, bool], str | None] = {}

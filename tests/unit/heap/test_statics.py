@@ -16,7 +16,7 @@ from mapscope.heap.statics import Statics
 BIAS = 0x10000
 DATA, BSS, END = 0x500000 + BIAS, 0x510000 + BIAS, 0x520000 + BIAS
 MODULE = SimpleNamespace(
-    noptrdata=0, enoptrdata=0, data=DATA, edata=BSS, bss=BSS, ebss=END, noptrbss=END, enoptrbss=END + 64
+    address=DATA, noptrdata=0, enoptrdata=0, data=DATA, edata=BSS, bss=BSS, ebss=END, noptrbss=END, enoptrbss=END + 64
 )
 
 
@@ -31,7 +31,8 @@ def symbols(*rows: tuple[str, int, int]) -> SymbolTable:
 
 def statics(variables: list[Variable], *rows: tuple[str, int, int]) -> Statics:
     elf = SimpleNamespace(symbols=symbols(*rows))
-    return Statics(SimpleNamespace(modules=[MODULE], bias=BIAS, executable=SimpleNamespace(elf=elf)), variables)
+    process = SimpleNamespace(modules=[MODULE], plugins=[], bias=BIAS, executable=SimpleNamespace(elf=elf))
+    return Statics(process, variables)
 
 
 def test_dwarf_comes_before_symbols_and_both_before_words():
