@@ -71,10 +71,13 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def build(program: str, variant: Variant) -> Path:
-    """The executable of ``program``, built now or before."""
+def build(program: str, variant: Variant, part: str = "", buildmode: str = "") -> Path:
+    """The executable of ``program``, built now or before.
+
+    ``part``: the folder in that of the program which is built instead, in its own ``buildmode``; the file is beside it.
+    """
     compiler = toolchain(variant.series)
-    ldflags, buildmode = MODES[variant.mode]
+    ldflags, mode = MODES[variant.mode]
     flags = [
         compiler.version,
         ldflags,
@@ -88,16 +91,16 @@ def build(program: str, variant: Variant) -> Path:
             recipe.update(str(source.relative_to(PROGRAMS)).encode())
             recipe.update(source.read_bytes())
     folder = toolchains.cache_folder() / "groundtruth" / recipe.hexdigest()[:24]
-    target = folder / program
+    target = folder / (f"{part}.so" if part else program)
     if variant.cgo and shutil.which("gcc") is None:
         absent("no gcc: install gcc")
     with locked(folder / ".lock"):
         if not target.exists():
             compiler.build(
-                PROGRAMS / program,
+                PROGRAMS / program / part,
                 target,
                 ldflags=ldflags,
-                buildmode=buildmode,
+                buildmode=buildmode or mode,
                 goarch=variant.arch,
                 experiment=variant.experiment,
                 cgo=variant.cgo,

@@ -18,8 +18,11 @@ MODES = {
     "cgo-stripped": ("-s -w", ""),
     "cgo-pie": ("-linkmode=external", "pie"),
     "cgo-pie-stripped": ("-s -w -linkmode=external", "pie"),
+    "plugin": ("", ""),
+    "plugin-stripped": ("-s -w", ""),
 }
-"""With external linking the C compiler's linker makes the file; ``cgo`` programs call C."""
+"""With external linking the C compiler's linker makes the file; ``cgo`` programs call C; ``plugin`` is a program that
+loads a plugin, with that plugin."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -48,7 +51,7 @@ class Variant:
     @property
     def cgo(self) -> bool:
         """Whether a C compiler takes part."""
-        return self.mode.startswith("cgo") or "external" in MODES[self.mode][0]
+        return self.mode.startswith(("cgo", "plugin")) or "external" in MODES[self.mode][0]
 
     @property
     def swiss(self) -> bool:

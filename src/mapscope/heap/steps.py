@@ -91,7 +91,7 @@ class Steps:
         process = heap.process
         self._heap, self._graph, self._statics, self._map_types = heap, graph, statics, map_types
         self.fields = FieldNames(heap.types, process.types, process.layouts)
-        self._references = TextReferences(process)
+        self._references = TextReferences(process, heap.frames.code)
         self._header = "swissmap" if process.types.swiss_maps else "hmap"
         self._labels: dict[tuple[int, bool], str | None] = {}
         self._words: dict[tuple[int, bool, int, int, int], Step] = {}

@@ -16,7 +16,7 @@ import (
 	"truth/probe"
 )
 
-// CBytes is what C holds.
+// cBytes is what C holds.
 const cBytes = 48 << 20
 
 type rec struct {
@@ -52,24 +52,10 @@ func recs(name string, n int) map[string]*rec {
 	return probe.Add(name, "stack", m)
 }
 
-// goid is the number in the first line of runtime.Stack.
-func goid() uint64 {
-	var text [64]byte
-	n := runtime.Stack(text[:], false)
-	id := uint64(0)
-	for _, c := range text[len("goroutine "):n] {
-		if c == ' ' {
-			break
-		}
-		id = id*10 + uint64(c-'0')
-	}
-	return id
-}
-
 //go:noinline
 func inC() {
 	m := recs("in-c", 300)
-	ids[0] = goid()
+	ids[0] = probe.Goid()
 	arrived <- struct{}{}
 	C.block()
 	runtime.KeepAlive(m)
@@ -85,7 +71,7 @@ func inCallback() {
 //export comeBack
 func comeBack(n C.int) {
 	m := recs("in-callback-"+strconv.Itoa(int(n)), 320+int(n))
-	ids[n] = goid()
+	ids[n] = probe.Goid()
 	arrived <- struct{}{}
 	<-never
 	runtime.KeepAlive(m)
