@@ -91,7 +91,8 @@ def build(program: str, variant: Variant, part: str = "", buildmode: str = "") -
             recipe.update(str(source.relative_to(PROGRAMS)).encode())
             recipe.update(source.read_bytes())
     folder = toolchains.cache_folder() / "groundtruth" / recipe.hexdigest()[:24]
-    target = folder / (f"{part}.so" if part else program)
+    names = {"plugin": f"{part}.so", "c-shared": f"lib{program}.so", "c-archive": f"lib{program}.a"}
+    target = folder / names.get(buildmode or mode, program)
     if variant.cgo and shutil.which("gcc") is None:
         absent("no gcc: install gcc")
     with locked(folder / ".lock"):
@@ -105,6 +106,8 @@ def build(program: str, variant: Variant, part: str = "", buildmode: str = "") -
                 experiment=variant.experiment,
                 cgo=variant.cgo,
             )
+            for header in folder.glob(".*.h"):  # of the file's name while it was being made
+                header.unlink()
     os.utime(folder)
     return target
 

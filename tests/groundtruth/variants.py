@@ -20,9 +20,12 @@ MODES = {
     "cgo-pie-stripped": ("-s -w -linkmode=external", "pie"),
     "plugin": ("", ""),
     "plugin-stripped": ("-s -w", ""),
+    "c-shared": ("", "c-shared"),
+    "c-shared-stripped": ("-s -w", "c-shared"),
+    "c-archive": ("", "c-archive"),
 }
 """With external linking the C compiler's linker makes the file; ``cgo`` programs call C; ``plugin`` is a program that
-loads a plugin, with that plugin."""
+loads a plugin, with that plugin; the last are libraries for C programs."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,7 +54,7 @@ class Variant:
     @property
     def cgo(self) -> bool:
         """Whether a C compiler takes part."""
-        return self.mode.startswith(("cgo", "plugin")) or "external" in MODES[self.mode][0]
+        return self.mode.startswith(("cgo", "plugin", "c-")) or "external" in MODES[self.mode][0]
 
     @property
     def swiss(self) -> bool:

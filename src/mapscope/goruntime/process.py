@@ -24,8 +24,8 @@ from mapscope.goruntime.modulefiles import ModuleFile, attach, differs, lay_file
 
 _MAX_CANDIDATES = 12
 _MAX_LIBRARIES = 256
-_NO_PROGRAM = ("plugin", "shared")
-"""Build modes whose files hold a part of a program, without the runtime that runs it or without a beginning."""
+_RUNTIME = "runtime.mallocinit"
+"""A function of every Go runtime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def open_process(core: Core, executable: str | os.PathLike[str] | None = None) -
             f"{exe.path} is a program for {exe.arch}, the core is of a process on {core.elf.machine}",
             "give the executable that made this core",
         )
-    _check_mode(exe)
+    exe, found_by = _with_runtime(core, exe, found_by)
     bias = _bias(core, exe)
     _check_build(core, exe, bias)
     memory = core.memory
@@ -177,9 +177,15 @@ def _find_executable(core: Core) -> tuple[Executable, str]:
             return Executable.open(path), found_by
         except MapscopeError as error:
             failure = failure or error
-    library = _find_library(core) if tried and Path(tried[0]).is_file() else None
-    if library is not None:
-        return library, "NT_FILE"
+    libraries = [*_go_libraries(core)] if tried and Path(tried[0]).is_file() else []
+    if len(libraries) > 1:
+        raise ExecutableError(
+            f"{core.path}: {len(libraries)} Go libraries are loaded, each with a heap of its own: "
+            + ", ".join(str(one.path) for one in libraries),
+            "give the one to look at: mapscope analyze CORE LIBRARY",
+        )
+    if libraries:
+        return libraries[0], "NT_FILE"
     if not tried:
         cut = " (it is cut short)" if any("cut short" in sentence for sentence in core.missing) else ""
         raise ExecutableError(
@@ -191,16 +197,15 @@ def _find_executable(core: Core) -> tuple[Executable, str]:
     )
 
 
-def _find_library(core: Core) -> Executable | None:
-    """The first Go library among the mapped files."""
+def _go_libraries(core: Core) -> Iterator[Executable]:
+    """The Go libraries among the mapped files."""
     for row in [row for row in core.executable_mappings() if ".so" in Path(row.path).name][:_MAX_LIBRARIES]:
         try:
             exe = Executable.open(row.path)
         except MapscopeError:
             continue
-        if exe.build_settings.get("-buildmode") == "c-shared":
-            return exe
-    return None
+        if exe.build_settings.get("-buildmode") != "plugin":
+            yield exe
 
 
 def _candidates(core: Core) -> Iterator[tuple[str, str]]:
@@ -223,19 +228,25 @@ def _candidates(core: Core) -> Iterator[tuple[str, str]]:
                 yield str(debug), "build id"
 
 
-def _check_mode(exe: Executable) -> None:
-    """Refuses what is only a part of a program. How a file was built is in its build information (from Go 1.18)."""
-    mode = exe.build_settings.get("-buildmode", "")
-    if mode in _NO_PROGRAM:
+def _with_runtime(core: Core, exe: Executable, found_by: str) -> tuple[Executable, str]:
+    """The file that holds the runtime, from which all modules are reached.
+
+    The program, unless it was linked against a library that holds it (-linkshared).
+    """
+    if exe.build_settings.get("-buildmode") == "plugin":
         raise ExecutableError(
-            f"{exe.path} is no program but a part of one (-buildmode={mode})",
-            "give the executable that loaded it; the files of its plugins are found from the core",
+            f"{exe.path} is no program but a part of one (-buildmode=plugin)",
+            "give the program that loaded it; the files of its plugins are found from the core",
         )
-    if exe.functions.index_of("runtime.mallocinit") < 0:
-        raise ExecutableError(
-            f"{exe.path} does not hold the Go runtime: it was linked with -linkshared against another file",
-            "mapscope cannot read such programs; build it without -linkshared",
-        )
+    if exe.functions.index_of(_RUNTIME) >= 0:
+        return exe, found_by
+    for library in _go_libraries(core):
+        if library.functions.index_of(_RUNTIME) >= 0:
+            return library, "NT_FILE"
+    raise ExecutableError(
+        f"{exe.path} does not hold the Go runtime (it was linked with -linkshared), and no library that does is found",
+        "put the library that it was linked against back in the place that NT_FILE names",
+    )
 
 
 def _bias(core: Core, exe: Executable) -> int:
@@ -246,6 +257,10 @@ def _bias(core: Core, exe: Executable) -> int:
     if exe.elf.kind == "EXEC":
         return 0
     own = [row for row in core.executable_mappings() if Path(row.path).name == exe.path.name]
+    # two files of one name: the path tells them apart, or else their build ids
+    own.sort(
+        key=lambda row: (row.path != str(exe.path.absolute()), differs(core, exe.elf, load_bias(exe.elf, row.start)))
+    )
     entered = next((row for row in core.mappings if row.start <= core.entry < row.end), None)
     if core.entry and (not own or entered is None or Path(entered.path).name == exe.path.name):
         return core.entry - exe.elf.entry
