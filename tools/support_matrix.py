@@ -23,7 +23,28 @@ MODES = {
     "pie": "`-buildmode=pie`",
     "pie-stripped": "PIE, stripped",
 }
-EVIDENCE = {"capture": "`mapscope` capture", "gcore": "`gcore`", "kernel": "kernel core", "dump": "heap dump"}
+LINKED = {
+    "pie-external": "PIE, external linking",
+    "pie-external-stripped": "the same, stripped",
+    "cgo": "cgo",
+    "cgo-stripped": "cgo, stripped",
+    "cgo-pie": "cgo, PIE, external linking",
+    "cgo-pie-stripped": "the same, stripped",
+    "plugin": "with a plugin",
+    "plugin-stripped": "with a plugin, stripped",
+    "c-shared": "`c-shared` in a C program",
+    "c-shared-stripped": "the same, stripped",
+    "c-archive": "`c-archive` in a C program",
+    "linkshared": "`-linkshared`",
+}
+"""Builds in which a C compiler or several modules take part; a table of its own, with the columns that were tried."""
+EVIDENCE = {
+    "capture": "`mapscope` capture",
+    "gcore": "`gcore`",
+    "kernel": "kernel core",
+    "qemu": "`qemu-user` core",
+    "dump": "heap dump",
+}
 HEAD = """\
 # What is supported
 
@@ -33,7 +54,8 @@ dump. It lists what was tried, not what might work.
 """
 FOOT = """
 Every cell names the kinds of evidence that were taken, with the number of tests that passed. "fails" gives how many did
-not. An empty cell was not tried. `noswissmap` and `mapsplitgroup` are values of `GOEXPERIMENT` at build time.
+not. An empty cell was not tried. `noswissmap` and `mapsplitgroup` are values of `GOEXPERIMENT` at build time. Programs
+for arm64 were built by the same toolchains and ran under `qemu-user`.
 
 Other releases: the nearest layout table is used with a warning, and refused when its self-check fails.
 """
@@ -70,6 +92,21 @@ def cell(cells: Cells, arch: str, release: str, mode: str) -> str:
     return "<br>".join(parts)
 
 
+def was_run(outcome: Outcome) -> bool:
+    """Whether the test was not skipped."""
+    return str(outcome["outcome"]) in ("passed", "failed")
+
+
+def table(cells: Cells, arch: str, modes: dict[str, str]) -> list[str]:
+    """The lines of one table: the releases that were tried in one of ``modes``."""
+    lines = ["| Go | maps | " + " | ".join(modes.values()) + " |", "|" + "---|" * (2 + len(modes))]
+    for release in sorted({key[1] for key in cells if key[0] == arch and key[2] in modes}, key=order):
+        name = release.replace("+", " `") + ("`" if "+" in release else "")
+        row = [cell(cells, arch, release, mode) for mode in modes]
+        lines.append(f"| {name} | {generation(release)} | " + " | ".join(row) + " |")
+    return [*lines, ""]
+
+
 def render(record: list[Outcome]) -> str:
     """The page."""
     cells: Cells = defaultdict(list)
@@ -77,16 +114,13 @@ def render(record: list[Outcome]) -> str:
         cells[outcome["arch"], outcome["release"], outcome["mode"]].append(outcome)
     lines = [HEAD]
     for arch in sorted({key[0] for key in cells}):
-        lines += [
-            f"## linux/{arch}\n",
-            "| Go | maps | " + " | ".join(MODES.values()) + " |",
-            "|---|---|---|---|---|---|",
-        ]
-        for release in sorted({key[1] for key in cells if key[0] == arch}, key=order):
-            name = release.replace("+", " `") + ("`" if "+" in release else "")
-            row = [cell(cells, arch, release, mode) for mode in MODES]
-            lines.append(f"| {name} | {generation(release)} | " + " | ".join(row) + " |")
-        lines.append("")
+        lines.append(f"## linux/{arch}\n")
+        lines += table(cells, arch, MODES)
+        tried = {key[2] for key, outcomes in cells.items() if key[0] == arch and any(map(was_run, outcomes))}
+        linked = {mode: label for mode, label in LINKED.items() if mode in tried}
+        if linked:
+            lines.append("With C, plugins and other ways to link:\n")
+            lines += table(cells, arch, linked)
     return "\n".join(lines).rstrip("\n") + "\n" + FOOT
 
 

@@ -28,7 +28,8 @@ class Need:
 
 NEEDS = (
     Need("gdb", "gdb", "captures are not opened by gdb, and no core of gcore is read"),
-    Need("gcc", "gcc", "no core of a C program, no cgo"),
+    Need("gcc", "gcc", "no core of a C program, no cgo, no plugins"),
+    Need("/usr/include/stdlib.h", "libc6-dev", "no core of a C program, no cgo, no plugins"),
     Need("qemu-aarch64-static", "qemu-user-static", "arm64 is not tested"),
     Need("/usr/lib/go-1.19/bin/go", "golang-1.19-go", "Go 1.19 is not tested"),
 )

@@ -103,9 +103,10 @@ def linkshared(series: str, folder: Path) -> tuple[Path, Path]:
     return program, root / "pkg" / "linux_amd64_dynlink" / "libruntime.so"
 
 
-def test_a_program_that_is_linked_against_the_runtime(tmp_path: Path) -> None:
+@pytest.mark.parametrize("variant", [Variant("1.23", "linkshared"), Variant("1.26", "linkshared")], ids=str)
+def test_a_program_that_is_linked_against_the_runtime(variant: Variant, tmp_path: Path) -> None:
     """The library is found from the core, whether the program is given or not; without it one line says so."""
-    program, library = linkshared("1.23", tmp_path)
+    program, library = linkshared(variant.series, tmp_path)
     with harness.running(program, folder=tmp_path) as process:
         core = harness.take_core(process, "capture", tmp_path)
     for given in (None, program, library):
@@ -113,7 +114,7 @@ def test_a_program_that_is_linked_against_the_runtime(tmp_path: Path) -> None:
         assert Path(snapshot.evidence.executable) == library
         assert not snapshot.evidence.warnings
         # the go command gives such programs no DWARF
-        wrong = differences(snapshot, process.truth, Variant("1.23", "c-shared-stripped"))
+        wrong = differences(snapshot, process.truth, Variant(variant.series, "stripped"))
         assert not wrong, "\n".join(wrong)
         told = {one["name"]: snapshot.chain(one["address"])[0].name for one in process.truth["maps"]}
         assert told == {"words": "main.words", "recs": "main.recs", "boxed": "main.boxed"}

@@ -23,9 +23,11 @@ MODES = {
     "c-shared": ("", "c-shared"),
     "c-shared-stripped": ("-s -w", "c-shared"),
     "c-archive": ("", "c-archive"),
+    "linkshared": ("", ""),
 }
 """With external linking the C compiler's linker makes the file; ``cgo`` programs call C; ``plugin`` is a program that
-loads a plugin, with that plugin; the last are libraries for C programs."""
+loads a plugin, with that plugin; ``c-shared`` and ``c-archive`` are libraries for C programs; ``linkshared`` is linked
+against the runtime in a library of its own."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

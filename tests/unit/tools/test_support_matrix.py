@@ -12,8 +12,8 @@ from typing import Any
 TOOL = Path(__file__).resolve().parents[3] / "tools" / "support_matrix.py"
 
 
-def outcome(release: str, mode: str, evidence: str, result: str = "passed") -> dict[str, Any]:
-    return {"arch": "amd64", "release": release, "mode": mode, "evidence": evidence, "test": "t", "outcome": result}
+def outcome(release: str, mode: str, evidence: str, result: str = "passed", arch: str = "amd64") -> dict[str, Any]:
+    return {"arch": arch, "release": release, "mode": mode, "evidence": evidence, "test": "t", "outcome": result}
 
 
 RECORD = [
@@ -56,3 +56,28 @@ def test_the_page_depends_on_the_outcomes_alone(tmp_path: Path):
     assert page(tmp_path, RECORD) == page(tmp_path, shuffled)
     assert page(tmp_path, shuffled, "--check")[0] == 0
     assert page(tmp_path, RECORD[1:], "--check")[0] == 1
+
+
+def test_other_architectures_and_ways_to_link_have_tables_of_their_own(tmp_path: Path):
+    """Only with the columns and releases that were tried there."""
+    record = [
+        *RECORD,
+        outcome("1.23", "stripped", "qemu", arch="arm64"),
+        outcome("1.23", "plugin", "kernel"),
+        outcome("1.26", "cgo-pie", "capture"),
+        outcome("1.26", "cgo-pie", "capture", "failed"),
+        outcome("1.27", "c-archive", "capture", "skipped"),
+    ]
+    text = page(tmp_path, record)[1]
+    here, there = text.split("## linux/arm64\n")
+    plain, linked = here.split("With C, plugins and other ways to link:\n")
+    assert "| 1.24 | Swiss |" in plain
+    lines = [line for line in linked.splitlines() if line.startswith("|")]
+    assert lines == [
+        "| Go | maps | cgo, PIE, external linking | with a plugin |",
+        "|---|---|---|---|",
+        "| 1.23 | classic |  | kernel core: 1 |",
+        "| 1.26 | Swiss | `mapscope` capture: **1 of 2 fails** |  |",
+    ]
+    assert "| 1.23 | classic |  | `qemu-user` core: 1 |  |  |" in there
+    assert "With C" not in there
