@@ -190,6 +190,7 @@ def test_every_command_reads_it(seen: Seen) -> None:
         ["dominators", seen.dump, seen.executable, "-f", "json"],
         ["goroutines", seen.dump, seen.executable, "-f", "json"],
         ["iterators", seen.dump, seen.executable, "-f", "json"],
+        ["query", seen.dump, "select count(*) n from frames", "-e", seen.executable, "-f", "json"],
         ["diff", seen.dump, seen.dump, "-e", seen.executable, "-f", "json", "--exit-zero"],
     ]
     for command in commands:

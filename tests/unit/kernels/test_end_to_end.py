@@ -58,6 +58,17 @@ def test_both_sides_say_the_same(series: str, mode: str, tmp_path: Path):
     assert largest["address"] in json.dumps(detail)
 
 
+@pytest.mark.parametrize("series", ["1.21", "1.27"])
+def test_both_sides_read_the_same_heap_dump(series: str, tmp_path: Path):
+    kernel("compiled", "dump")
+    executable = harness.build("findings", Variant(series))
+    with harness.running(executable, "substrings", folder=tmp_path) as process:
+        dump = harness.take_dump(process, tmp_path)
+    said = both(dump, executable, "analyze")
+    assert said["evidence"]["kind"] == "heap dump"
+    assert [one["rule"] for one in said["findings"]] == ["R16"]
+
+
 def both(core: Path, executable: Path, command: str, *address: str) -> dict[str, Any]:
     """What the compiled kernels say; the reference says the same, and that it is the reference."""
     program = ["-e", str(executable)] if address else [str(executable)]
