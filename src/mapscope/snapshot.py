@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,14 @@ import numpy.typing as npt
 from mapscope import cache
 from mapscope import findings as rules
 from mapscope._kernels import compiled
+from mapscope.binary.executable import Executable
 from mapscope.errors import UsageError
+from mapscope.evidence.capture import Limits
+from mapscope.evidence.check import check_go, check_process
+from mapscope.evidence.check import program as running_program
 from mapscope.evidence.core import Core
 from mapscope.evidence.heapdump import HeapDump, is_heap_dump
+from mapscope.evidence.live import take
 from mapscope.findings.context import Context
 from mapscope.findings.model import Finding
 from mapscope.goruntime.dumped import open_dumped
@@ -75,6 +81,7 @@ class Snapshot:
             build_id=exe.elf.build_id or exe.elf.go_build_id,
             missing=process.missing,
             warnings=tuple(self._warnings()),
+            pause_seconds=process.core.live.pause_seconds if process.core and process.core.live else None,
         )
         self.notes: tuple[str, ...] = (*heap.notes, *maps.notes, *self._limits())
 
@@ -247,6 +254,43 @@ def open_snapshot(
         process = open_dumped(HeapDump.open(path), executable)
     else:
         process = open_process(Core.open(path), executable)
+    return _open(process, say, holding=holding, keep=keep)
+
+
+def open_live(
+    pid: int,
+    executable: str | os.PathLike[str] | None = None,
+    *,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+    holding: bool = False,
+) -> Snapshot:
+    """Takes a core of a live process into a temporary file that has no name, and opens that as ``open_snapshot`` does.
+
+    Args:
+        pid: the process. It stands still while its memory is copied.
+        executable: its program; None takes the file that runs, wherever its mount namespace has it.
+        limits: when to give up.
+        progress: called on the way.
+        holding: as in ``open_snapshot``.
+
+    Raises:
+        MapscopeError: the process cannot be captured or is no Go process; the message says why and the hint what to do.
+    """
+    say = progress or quiet
+    check_process(pid)
+    check_go(pid)
+    program: str | os.PathLike[str] | Executable
+    if executable is None:
+        program = Executable.open(f"/proc/{pid}/exe")  # opened now: the process may be gone later
+        program.elf.path = Path(running_program(pid))
+    else:
+        program = executable
+    core = take(pid, limits=limits, progress=lambda done, total: say("copying memory", done, total))
+    return _open(open_process(core, program), say, holding=holding, keep=False)
+
+
+def _open(process: Process, say: Progress, *, holding: bool, keep: bool) -> Snapshot:
     saved = cache.load(process) if keep else None
     heap, maps = _read(process, say, saved)
     objects = Later(lambda: object_graph(heap.index, heap.state.flags))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mapscope.cli.opening import open_evidence, watched
-from mapscope.cli.options import chosen_format, format_option, output_options
+from mapscope.cli.options import EvidenceCommand, chosen_format, format_option, live_options, output_options
 from mapscope.cli.output import check_target, text_pieces, wants_colour, write
 from mapscope.errors import UsageError
 
@@ -20,6 +20,7 @@ Examples:
   mapscope analyze core.4242
   mapscope analyze core.4242 ./service
   mapscope analyze heap.dump ./service
+  mapscope analyze --pid 4242 --max-pause 0.5
   mapscope analyze core.4242 -f json -o report.json
   mapscope analyze core.4242 --fail-on R1,R9 > report.txt
   mapscope analyze core.4242 --no-chains -f json -o maps.json
@@ -28,10 +29,11 @@ Examples:
 Exit status: 0 nothing found, 1 findings, 2 usage or unusable input."""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=EvidenceCommand, epilog=_EPILOG)
 @click.argument("core")
 @click.argument("executable", required=False)
 @format_option("text", "json")
+@live_options
 @output_options
 @click.option(
     "--fail-on",
@@ -54,8 +56,9 @@ def command(
     """Report every map of CORE that holds memory for nothing.
 
     CORE is a core dump (gcore PID, or the kernel's), or a file of runtime/debug.WriteHeapDump. EXECUTABLE is the
-    program that made it; left out, it is found from the core (a heap dump does not name it). The report opens with the
-    verdict and says where the resident memory went.
+    program that made it; left out, it is found from the core (a heap dump does not name it). With --pid, CORE is left
+    out: a live process is stopped, copied to a temporary file and let go, and the copy is read. The report opens with
+    the verdict and says where the resident memory went.
     """
     check_target(output, force)
     rules = parse_rules(fail_on)

@@ -7,7 +7,14 @@ from collections.abc import Iterable
 import click
 
 from mapscope.cli.opening import open_evidence, watched
-from mapscope.cli.options import chosen_format, format_option, output_options, parse_address
+from mapscope.cli.options import (
+    EvidenceCommand,
+    chosen_format,
+    format_option,
+    live_options,
+    output_options,
+    parse_address,
+)
 from mapscope.cli.output import check_target, text_pieces, wants_colour, write
 
 _EPILOG = """\b
@@ -17,7 +24,7 @@ Examples:
   mapscope chain core.4242 0xc000012345 -e ./service -f json"""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=EvidenceCommand, epilog=_EPILOG)
 @click.argument("evidence")
 @click.argument("address")
 @click.option(
@@ -25,6 +32,7 @@ Examples:
 )
 @click.option("--all", "every", is_flag=True, help="Every way that differs, merged into a tree.")
 @format_option("text", "json")
+@live_options
 @output_options
 def command(
     evidence: str, address: str, executable: str | None, every: bool, form: str | None, output: str | None, force: bool

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import click
 
 from mapscope.cli.opening import open_evidence, watched
-from mapscope.cli.options import chosen_format, format_option, output_options
+from mapscope.cli.options import EvidenceCommand, chosen_format, format_option, live_options, output_options
 from mapscope.cli.output import check_target, text_pieces, wants_colour, write
 
 _TOP = 20
@@ -18,13 +18,14 @@ Examples:
   mapscope dominators core.4242 -f json -o dominators.json"""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=EvidenceCommand, epilog=_EPILOG)
 @click.argument("evidence")
 @click.argument("executable", required=False)
 @click.option(
     "--top", type=click.IntRange(min=1, max=100_000), default=_TOP, show_default=True, metavar="N", help="Show N."
 )
 @format_option("text", "json")
+@live_options
 @output_options
 def command(evidence: str, executable: str | None, top: int, form: str | None, output: str | None, force: bool) -> int:
     """List what retains most of the heap of EVIDENCE.

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import click
 
 from mapscope.cli.opening import open_evidence, watched
-from mapscope.cli.options import chosen_format, format_option, output_options
+from mapscope.cli.options import EvidenceCommand, chosen_format, format_option, live_options, output_options
 from mapscope.cli.output import check_target, text_pieces, wants_colour, write
 
 _EPILOG = """\b
@@ -17,11 +17,12 @@ Examples:
   mapscope goroutines core.4242 -f json -o goroutines.json"""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=EvidenceCommand, epilog=_EPILOG)
 @click.argument("evidence")
 @click.argument("executable", required=False)
 @click.option("--holding-maps", is_flag=True, help="Only those whose stack alone keeps a map alive.")
 @format_option("text", "json")
+@live_options
 @output_options
 def command(
     evidence: str, executable: str | None, holding_maps: bool, form: str | None, output: str | None, force: bool

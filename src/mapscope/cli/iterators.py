@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import click
 
 from mapscope.cli.opening import open_evidence, watched
-from mapscope.cli.options import chosen_format, format_option, output_options
+from mapscope.cli.options import EvidenceCommand, chosen_format, format_option, live_options, output_options
 from mapscope.cli.output import check_target, text_pieces, wants_colour, write
 
 _EPILOG = """\b
@@ -17,10 +17,11 @@ Examples:
   mapscope iterators core.4242 -f json -o iterators.json"""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=EvidenceCommand, epilog=_EPILOG)
 @click.argument("evidence")
 @click.argument("executable", required=False)
 @format_option("text", "json")
+@live_options
 @output_options
 def command(evidence: str, executable: str | None, form: str | None, output: str | None, force: bool) -> int:
     """List the iterators over maps in EVIDENCE: in frames of goroutines and on the heap.

@@ -35,10 +35,12 @@ _COMMANDS = {
     "goroutines": "mapscope.cli.goroutines",
     "query": "mapscope.cli.query",
     "diff": "mapscope.cli.diff",
+    "capture": "mapscope.cli.capture",
 }
 _EPILOG = """\b
 Examples:
-  gcore -o svc 4242 && mapscope analyze svc.4242
+  mapscope analyze --pid 4242
+  mapscope capture 4242 -o svc.core && mapscope analyze svc.core
   mapscope maps svc.4242 --sort waste --type 'map[string]*'
   mapscope map svc.4242 0xc000012345
   mapscope chain svc.4242 0xc000012345 --all
@@ -75,7 +77,8 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 def cli(context: click.Context) -> int | None:
     """Finds every Go map in a process's memory and says which hold memory that they should not.
 
-    Give it a core dump of a Go process; the executable is found from the core.
+    Give it a core dump of a Go process, or the process itself; the executable
+    is found from there.
     """
     if context.invoked_subcommand is not None:
         return None

@@ -7,7 +7,14 @@ from collections.abc import Iterable
 import click
 
 from mapscope.cli.opening import open_evidence, watched
-from mapscope.cli.options import chosen_format, format_option, output_options, parse_address
+from mapscope.cli.options import (
+    EvidenceCommand,
+    chosen_format,
+    format_option,
+    live_options,
+    output_options,
+    parse_address,
+)
 from mapscope.cli.output import check_target, text_pieces, wants_colour, write
 
 _EPILOG = """\b
@@ -15,11 +22,12 @@ Example:
   mapscope map core.4242 0xc000012345 -e ./service"""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=EvidenceCommand, epilog=_EPILOG)
 @click.argument("core")
 @click.argument("address")
 @click.option("-e", "--executable", metavar="FILE", help="The program that made CORE. Default: found from the core.")
 @format_option("text", "json")
+@live_options
 @output_options
 def command(core: str, address: str, executable: str | None, form: str | None, output: str | None, force: bool) -> int:
     """Show the map at ADDRESS in full: header, growth, occupancy, kinds.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mapscope.cli.opening import open_evidence, watched
-from mapscope.cli.options import chosen_format, format_option, output_options
+from mapscope.cli.options import EvidenceCommand, chosen_format, format_option, live_options, output_options
 from mapscope.cli.output import check_target, text_pieces, wants_colour, write
 
 _FORMATS = ("text", "json", "csv")
@@ -17,7 +17,7 @@ Examples:
   mapscope maps core.4242 -f csv -o maps.csv"""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=EvidenceCommand, epilog=_EPILOG)
 @click.argument("core")
 @click.argument("executable", required=False)
 @click.option(
@@ -40,6 +40,7 @@ Examples:
     help="Only types that match GLOB as a whole: * any text, ? any character, brackets as they are.",
 )
 @format_option(*_FORMATS)
+@live_options
 @output_options
 def command(
     core: str,

@@ -8,13 +8,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from mapscope.cli.options import LIVE, max_pause
+
 if TYPE_CHECKING:
     from mapscope.heap.model import Progress
     from mapscope.snapshot import Snapshot
 
 
 def open_evidence(core: str, executable: str | None, progress: Progress | None, *, holding: bool = False) -> Snapshot:
-    """The snapshot of ``core``; ``holding`` as in ``open_snapshot``. Raises the errors of :mod:`mapscope.errors`."""
+    """The snapshot of ``core``, or of the process of ``--pid``; ``holding`` as in ``open_snapshot``.
+
+    Raises the errors of :mod:`mapscope.errors`.
+    """
+    if core.startswith(LIVE):
+        from mapscope.evidence.capture import Limits
+        from mapscope.snapshot import open_live
+
+        pid = int(core.removeprefix(LIVE))
+        return open_live(pid, executable, limits=Limits(None, max_pause()), progress=progress, holding=holding)
     from mapscope.snapshot import open_snapshot
 
     return open_snapshot(core, executable, progress=progress, holding=holding)

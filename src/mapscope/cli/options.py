@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
 import click
 
 from mapscope.errors import UsageError
+
+LIVE = "\0pid:"
+"""What stands for the evidence where ``--pid`` was given; no file has such a name."""
+_MAX_PAUSE = "mapscope.max_pause"
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -52,3 +57,65 @@ def parse_address(text: str) -> int:
     if not 0 <= address < 1 << 64:
         raise UsageError(f"{text!r} is no address", "give it as the report does: 0xc000012345")
     return address
+
+
+class EvidenceCommand(click.Command):
+    """A command whose first argument is the evidence: a core, or the process of ``--pid`` in its place."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Puts the process where the core would stand, so that the arguments behind it keep their meaning."""
+        end = args.index("--") if "--" in args else len(args)
+        for at, word in enumerate(args[:end]):
+            if word.startswith("--pid="):
+                return super().parse_args(ctx, [LIVE + _pid(word[6:]), *args[:at], *args[at + 1 :]])
+            if word == "--pid" and at + 1 < len(args):
+                return super().parse_args(ctx, [LIVE + _pid(args[at + 1]), *args[:at], *args[at + 2 :]])
+        return super().parse_args(ctx, args)
+
+
+def _pid(text: str) -> str:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 1 << 31:
+        raise click.UsageError(f"--pid {text}: that is no process id")
+    return text
+
+
+def live_options(command: F) -> F:
+    """``--pid`` (see EvidenceCommand) and what goes with it; ``max_pause`` reads the latter."""
+    command = max_pause_option(command)
+    return click.option(
+        "--pid", metavar="PID", expose_value=False, help="Read the live process PID in place of a core."
+    )(command)
+
+
+def max_pause_option(command: F) -> F:
+    """``--max-pause``, kept in the context."""
+
+    def keep(ctx: click.Context, _: click.Parameter, value: float | None) -> None:
+        ctx.meta[_MAX_PAUSE] = value
+
+    return click.option(
+        "--max-pause",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        callback=keep,
+        expose_value=False,
+        help="Give up when the process has stood still so long. Default: no limit.",
+    )(command)
+
+
+def max_pause() -> float | None:
+    """What ``--max-pause`` of the running command says, seconds."""
+    value: float | None = click.get_current_context().meta.get(_MAX_PAUSE)
+    return value
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+
+
+def parse_size(text: str) -> int:
+    """``2G``, ``500 MB``, ``1GiB`` in bytes. Raises UsageError."""
+    found = _SIZE.fullmatch(text.strip())
+    if not found:
+        raise UsageError(f"{text!r} is no size", "give it in bytes or as 500MB, 2G, 1GiB")
+    step = 1024 if found[3] else 1000
+    return int(float(found[1]) * step ** " kmgt".index(found[2].lower() or " "))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mapscope.cli.opening import open_evidence, watched
-from mapscope.cli.options import chosen_format, format_option, output_options
+from mapscope.cli.options import EvidenceCommand, chosen_format, format_option, live_options, output_options
 from mapscope.cli.output import check_target, text_pieces, wants_colour, write
 
 _FORMATS = ("text", "json", "csv")
@@ -19,7 +19,7 @@ Examples:
   mapscope query core.4242 "from findings" -f csv -o findings.csv"""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=EvidenceCommand, epilog=_EPILOG)
 @click.argument("evidence")
 @click.argument("sql")
 @click.option(
@@ -42,6 +42,7 @@ Examples:
     help="Give up on a statement that takes longer.",
 )
 @format_option(*_FORMATS)
+@live_options
 @output_options
 def command(
     evidence: str,

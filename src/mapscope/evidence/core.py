@@ -68,6 +68,17 @@ class FileMapping:
 
 
 @dataclass(frozen=True, slots=True)
+class Live:
+    """Where a core comes from that was taken of a live process for this run alone."""
+
+    pid: int
+    pause_seconds: float
+    """How long the process stood still."""
+    program: str
+    """Path of its program, as the process itself sees it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Core:
     """An opened core."""
 
@@ -84,6 +95,8 @@ class Core:
     out)."""
     missing: tuple[str, ...]
     """One sentence for each thing that should be there and is not."""
+    live: Live | None = None
+    """None for a core that lies in a file."""
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Core:
@@ -129,7 +142,7 @@ class Core:
     @property
     def kind(self) -> str:
         """The word for this kind of evidence."""
-        return "core"
+        return "core" if self.live is None else "live process"
 
     @property
     def size_bytes(self) -> int:

@@ -191,3 +191,39 @@ class Pagemap:
                 pending = run
         if pending:
             yield pending
+
+
+def status_fields(pid: int) -> dict[str, str]:
+    """The lines of ``/proc/PID/status`` as they are, by name."""
+    text = (task_folder(pid) / "status").read_text(errors="replace")
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {key: value.strip() for key, _, value in pairs}
+
+
+def cgroup_memory_left(pid: int) -> int | None:
+    """Bytes until the tightest memory limit of the cgroups of ``pid``; None without a limit, or where none can be seen.
+
+    Version 2 (``memory.max``) and version 1 (``memory.limit_in_bytes``); Documentation/admin-guide/cgroup-v2.rst.
+    """
+    try:
+        lines = (task_folder(pid) / "cgroup").read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+    least: int | None = None
+    for line in lines:
+        _, controllers, path = (*line.split(":", 2), "", "")[:3]
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        base, limit, usage = ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes")
+        if not controllers:
+            base, limit, usage = ("/sys/fs/cgroup", "memory.max", "memory.current")
+        folder = Path(base + path)
+        for each in (folder, *folder.parents):
+            try:
+                top = (each / limit).read_text(encoding="ascii").strip()
+                if top != "max" and int(top) < 1 << 62:
+                    left = int(top) - int((each / usage).read_text(encoding="ascii"))
+                    least = left if least is None else min(least, left)
+            except (OSError, ValueError):
+                continue
+    return None if least is None else max(least, 0)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 
 from mapscope.errors import EvidenceError
 from mapscope.evidence import procfs
+from mapscope.evidence.pausing import Pause
 
 _DETACH = 17
 _GETREGSET = 0x4204
@@ -29,6 +30,8 @@ NT_PRFPREG = 2
 STOP_SECONDS = 10.0
 """How long a thread may take to stop: one in an uninterruptible wait of the kernel does not before it ends."""
 _POLL_SECONDS = 0.0002
+_BUSY_POLLS = 50
+"""A thread that runs or sleeps stops within microseconds: so often is it asked before the asker sleeps."""
 _REGSET_LIMIT = 4096
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -42,7 +45,8 @@ class IoVec(ctypes.Structure):
     _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
 
 
-def _ptrace(request: int, tid: int, address: int = 0, data: int = 0) -> None:
+def ptrace(request: int, tid: int, address: int = 0, data: int = 0) -> None:
+    """Makes one request. OSError with its errno when it fails."""
     ctypes.set_errno(0)
     if _libc.ptrace(request, tid, address, data) < 0:
         number = ctypes.get_errno()
@@ -52,26 +56,37 @@ def _ptrace(request: int, tid: int, address: int = 0, data: int = 0) -> None:
 class Stopped:
     """A process whose threads all stand still. Belongs to the thread that made it, as ptrace wants it."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, pause: Pause | None = None) -> None:
         self.pid = pid
+        self.pause = pause or Pause(None)
         self.threads: list[int] = []
         """Stopped threads, the first thread of the process first."""
         self._running: set[int] = set()
         self._signals: dict[int, int] = {}
+        self.lost = False
+        """A thread was gone when it should have been let go: the process was killed meanwhile."""
 
     def stop(self) -> None:
-        """Stops all threads, those too that start meanwhile. OSError when we may not, EvidenceError on a timeout."""
+        """Stops all threads, those too that start meanwhile.
+
+        OSError when we may not. EvidenceError on a timeout or when the pause has reached its limit.
+        """
         gone: set[int] = set()
+        first = True
         while True:
             known = {*self.threads, *gone}
             new = [tid for tid in procfs.threads(self.pid) if tid not in known]
             if not new:
                 break
             for tid in new:
-                if self._seize(tid):
+                if self._ask(_SEIZE, tid, gone):  # stops nothing yet, but may be refused
                     self._running.add(tid)
-                else:
-                    gone.add(tid)
+            if first:
+                self.pause.begin()
+                first = False
+            for tid in sorted(self._running):
+                if not self._ask(_INTERRUPT, tid, gone):
+                    self._running.discard(tid)
             for tid in sorted(self._running):
                 self._wait(tid, gone)
         self.threads.sort(key=lambda tid: (tid != self.pid, tid))
@@ -80,13 +95,13 @@ class Stopped:
                 f"process {self.pid} ended while it was being stopped", "start it again and give the new PID"
             )
 
-    def _seize(self, tid: int) -> bool:
+    def _ask(self, request: int, tid: int, gone: set[int]) -> bool:
         """False when the thread has ended, which can happen at any time."""
         try:
-            _ptrace(_SEIZE, tid)
-            _ptrace(_INTERRUPT, tid)
+            ptrace(request, tid)
         except OSError as error:
             if error.errno == errno.ESRCH or self._ended(tid):
+                gone.add(tid)
                 return False
             raise
         return True
@@ -97,19 +112,26 @@ class Stopped:
         except (FileNotFoundError, ProcessLookupError):
             return True
 
-    def _wait(self, tid: int, gone: set[int]) -> None:
+    def _wait(self, tid: int, gone: set[int], *, releasing: bool = False) -> None:
         """Until ``tid`` stands still or has ended."""
         deadline = time.monotonic() + STOP_SECONDS
+        polls = 0
         while True:
             found, code = os.waitpid(tid, os.WNOHANG | _WALL)
             if found:
                 break
+            if not releasing:
+                self.pause.check()
             if time.monotonic() > deadline:
                 raise EvidenceError(
                     f"thread {tid} of process {self.pid} does not stop: it waits inside the kernel",
                     f"look at /proc/{self.pid}/task/{tid}/wchan and try again when that wait is over",
                 )
-            time.sleep(_POLL_SECONDS)
+            polls += 1
+            if polls < _BUSY_POLLS:
+                os.sched_yield()
+            else:
+                time.sleep(_POLL_SECONDS)
         self._running.discard(tid)
         if not os.WIFSTOPPED(code):
             gone.add(tid)
@@ -122,7 +144,7 @@ class Stopped:
         """One register set of a stopped thread in the kernel's layout (``struct user_regs_struct`` for NT_PRSTATUS)."""
         buffer = ctypes.create_string_buffer(_REGSET_LIMIT)
         vector = IoVec(ctypes.addressof(buffer), _REGSET_LIMIT)
-        _ptrace(_GETREGSET, tid, kind, ctypes.addressof(vector))
+        ptrace(_GETREGSET, tid, kind, ctypes.addressof(vector))
         return buffer.raw[: vector.length]
 
     def signal(self, tid: int) -> int:
@@ -134,25 +156,28 @@ class Stopped:
         self._detach()
         for tid in sorted(self._running):
             try:
-                self._wait(tid, set())
+                self._ask(_INTERRUPT, tid, set())  # only a thread that stands still can be let go
+                self._wait(tid, set(), releasing=True)
             except ChildProcessError:  # killed meanwhile: nothing to release
                 self._running.discard(tid)
             self._detach()
+        self.pause.end()
 
     def _detach(self) -> None:
         while self.threads:
             tid = self.threads.pop()
             try:
-                _ptrace(_DETACH, tid, 0, self._signals.get(tid, 0))
+                ptrace(_DETACH, tid, 0, self._signals.get(tid, 0))
             except OSError as error:
                 if error.errno != errno.ESRCH:  # killed meanwhile: nothing to release
                     raise
+                self.lost = True
 
 
 @contextmanager
-def stopped(pid: int) -> Iterator[Stopped]:
+def stopped(pid: int, pause: Pause | None = None) -> Iterator[Stopped]:
     """The process stands still inside the ``with`` block and goes on behind it, whatever happened in between."""
-    process = Stopped(pid)
+    process = Stopped(pid, pause)
     try:
         process.stop()
         yield process

@@ -35,7 +35,7 @@ class Process:
     evidence: Core | HeapDump
     executable: Executable
     found_by: str
-    """How the executable was found: ``given``, ``NT_FILE``, ``beside the core`` or ``build id``."""
+    """How the executable was found: ``given``, ``NT_FILE``, ``beside the core``, ``build id``, ``running process``."""
     bias: int
     """Run-time address minus static address."""
     memory: Memory
@@ -76,15 +76,17 @@ class Process:
         return self.globals["runtime.mheap_"]
 
 
-def open_process(core: Core, executable: str | os.PathLike[str] | None = None) -> Process:
-    """Puts core and executable together.
+def open_process(core: Core, executable: str | os.PathLike[str] | Executable | None = None) -> Process:
+    """Puts core and executable together. ``executable``: its path, or the program of a live process, opened already.
 
     Raises:
         ExecutableError: no executable was found, it is not a Go program, or it is not the one that made the core.
         LayoutError: no layout table fits.
         EvidenceError: the core lacks what nothing can do without (moduledata, ``runtime.mheap_``).
     """
-    if executable is not None:
+    if isinstance(executable, Executable):
+        exe, found_by = executable, "running process"
+    elif executable is not None:
         exe, found_by = Executable.open(executable), "given"
     else:
         exe, found_by = _find_executable(core)

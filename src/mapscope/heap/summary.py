@@ -13,7 +13,7 @@ class EvidenceInfo:
 
     path: str
     kind: str
-    """``core`` or ``heap dump``."""
+    """``core``, ``live process`` or ``heap dump``."""
     size_bytes: int
     executable: str | None
     """Path of the executable that was used, None when the core alone served."""
@@ -25,6 +25,8 @@ class EvidenceInfo:
     core")."""
     warnings: tuple[str, ...] = ()
     """One sentence each: nearest layout used, figures that disagree, optional parts not installed."""
+    pause_seconds: float | None = None
+    """How long a live process stood still for this; None for a core."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,7 @@ def evidence(source: Source) -> doc.Evidence:
         build_id=None if info.build_id is None else valid(info.build_id),
         missing=[valid(text) for text in info.missing],
         warnings=[valid(text) for text in info.warnings],
+        pause_seconds=info.pause_seconds,
     )
 
 
@@ -296,4 +297,6 @@ def _paths(source: Source) -> tuple[str, str]:
     """Core and executable, quoted for a shell; the executable is empty where mapscope finds it by itself."""
     info = source.evidence
     given = info.executable is not None and info.executable_found_by == "given"
-    return shlex.quote(valid(info.path)), shlex.quote(valid(info.executable or "")) if given else ""
+    live = info.pause_seconds is not None
+    core = f"--pid {source.process.pid}" if live else shlex.quote(valid(info.path))
+    return core, shlex.quote(valid(info.executable or "")) if given else ""

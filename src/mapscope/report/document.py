@@ -43,6 +43,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     build_id: str | None
     missing: list[str]
     warnings: list[str]
+    pause_seconds: float | None
 
 
 class Process(Struct, frozen=True, kw_only=True):

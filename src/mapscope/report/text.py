@@ -47,6 +47,8 @@ def _opening(document: Document, style: Style) -> Iterator[str]:
     pid = "" if process.pid is None else f", pid {process.pid}"
     build = "stripped" if process.stripped else "with DWARF" if process.has_dwarf else "with symbols"
     yield f"mapscope {document.tool.version}: {evidence.kind} {name} ({human_bytes(evidence.size_bytes)})"
+    if evidence.pause_seconds is not None:
+        yield f"  stood still for {evidence.pause_seconds:.3f} s"
     yield f"  {clean(process.go_version, 40)} {clean(process.arch, 12)}{pid}, {build}"
     if evidence.executable is not None:
         yield from wrap(f"executable {clean(evidence.executable)} ({clean(evidence.executable_found_by, 40)})")

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from mapscope.cli import analyze, main, output
 from mapscope.cli.main import cli
-from mapscope.cli.options import parse_address
+from mapscope.cli.options import parse_address, parse_size
 from mapscope.errors import EvidenceError, UsageError
 from tests.unit.report.fakes import FakeSnapshot, classic, sample, table
 
@@ -292,7 +292,8 @@ def test_every_command_has_help_with_an_example():
     for name in cli.list_commands(click.Context(cli)):
         result = runner.invoke(cli, [name, "--help"])
         assert result.exit_code == 0
-        assert f"  mapscope {name} core.4242" in result.output
+        given = "4242" if name == "capture" else "core.4242"
+        assert f"  mapscope {name} {given}" in result.output
         assert max(map(len, result.output.splitlines())) <= 80
 
 
@@ -325,3 +326,46 @@ def test_without_chains_nobody_is_asked_who_holds_what(capfd, opened, monkeypatc
     assert {row["retained_bytes"] for row in document["maps"]} == {None}
     assert any("--no-chains" in note for note in document["notes"])
     assert "--no-chains" in run(capfd, "analyze", "core", "--no-chains")[1]
+
+
+# --- live processes --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [("--pid", "42"), ("--pid=42",)], ids=["apart", "together"])
+@pytest.mark.parametrize("behind", [True, False])
+def test_a_process_stands_where_the_core_would(monkeypatch, capfd, opened, words, behind):
+    seen = []
+
+    def open_live(pid, executable=None, *, limits=None, progress=None):
+        seen.append((pid, executable, limits.max_pause))
+        return opened.snapshot
+
+    sys.modules["mapscope.snapshot"].open_live = open_live
+    for arguments, executable in (((), None), (("./service",), "./service")):
+        given = (*arguments, *words) if behind else (*words, *arguments)
+        assert run(capfd, "maps", *given, "--max-pause", "0.5")[0] == 0
+        assert seen.pop() == (42, executable, 0.5)
+    assert opened.calls == []
+
+
+@pytest.mark.parametrize("value", ["-1", "0", "four", "99999999999"])
+def test_what_is_no_process_id_is_said(capfd, opened, value):
+    status, out, err = run(capfd, "analyze", f"--pid={value}")
+    assert (status, out) == (2, "")
+    assert f"--pid {value}: that is no process id" in err
+
+
+def test_a_core_may_have_any_name(capfd, opened):
+    run(capfd, "maps", "--", "--pid")
+    assert opened.calls[0][0] == "--pid"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("12", 12), ("2k", 2000), ("1.5M", 1_500_000), ("3 GB", 3 * 10**9), ("1KiB", 1024), ("1Gi", 1 << 30)],
+)
+def test_sizes(text: str, size: int):
+    assert parse_size(text) == size
+    for bad in (f"-{text}", f"{text}x", ""):
+        with pytest.raises(UsageError, match="is no size"):
+            parse_size(bad)

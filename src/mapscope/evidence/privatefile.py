@@ -1,0 +1,97 @@
+"""A file of which nothing is left when its writer dies before it is whole.
+
+With ``O_TMPFILE`` the file has no name until it gets its final one (open(2), linkat(2)): a SIGKILL leaves nothing.
+Where a file system cannot do that, the file lies beside its place under a name of its own and is locked for as long as
+its writer lives; the next writer of the same target removes those that nobody locks any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+
+_NO_TMPFILE = {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL, errno.ENOSYS}
+"""What open(2) answers to ``O_TMPFILE`` on file systems and kernels without it."""
+_MODE = 0o600
+
+
+class PrivateFile:
+    """A file with mode 0600 that is on its way to ``target``. A context manager: left without ``keep``, it is gone."""
+
+    def __init__(self, target: Path) -> None:
+        """Opens it. OSError when nothing can be written in the folder of ``target``."""
+        self.target = target
+        self._beside: str | None = None
+        try:
+            self.fd = os.open(target.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, _MODE)
+        except OSError as error:
+            if error.errno not in _NO_TMPFILE:
+                raise
+            self._open_beside()
+
+    def _open_beside(self) -> None:
+        prefix = f".{self.target.name[:200]}."
+        _remove_abandoned(self.target.parent, prefix)
+        self.fd, self._beside = tempfile.mkstemp(prefix=prefix, suffix=".part", dir=self.target.parent)
+        fcntl.flock(self.fd, fcntl.LOCK_EX)
+
+    def __enter__(self) -> PrivateFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.fd)
+        if self._beside is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._beside)
+
+    def keep(self, *, overwrite: bool) -> None:
+        """Gives the file its final name. FileExistsError when there is one and ``overwrite`` is not set."""
+        if self._beside is None and not overwrite:
+            self._link(self.target)
+            return
+        if self._beside is None:
+            self._beside = f"{self.target.parent}/.{self.target.name[:200]}.{os.getpid()}.part"
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._beside)
+            self._link(self._beside)
+        if overwrite:
+            os.replace(self._beside, self.target)
+        elif os.path.lexists(self.target):  # without O_TMPFILE there may be no hard links either
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(self.target))
+        else:
+            os.rename(self._beside, self.target)
+        self._beside = None
+
+    def _link(self, name: str | Path) -> None:
+        # with a folder's descriptor Python calls linkat(2), which follows the link in /proc; link(2) does not
+        os.link(f"/proc/self/fd/{self.fd}", name, src_dir_fd=self.fd, follow_symlinks=True)
+
+
+def anonymous(folder: Path) -> int:
+    """A file descriptor of a file with mode 0600 in ``folder`` that never gets a name. OSError when it cannot be."""
+    try:
+        return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC | os.O_EXCL, _MODE)
+    except OSError as error:
+        if error.errno not in _NO_TMPFILE:
+            raise
+    descriptor, name = tempfile.mkstemp(prefix="mapscope-", dir=folder)
+    os.unlink(name)
+    return descriptor
+
+
+def _remove_abandoned(folder: Path, prefix: str) -> None:
+    """Files of earlier writers that were killed: the kernel dropped their locks."""
+    for path in folder.glob("*.part"):
+        if not path.name.startswith(prefix):
+            continue
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(path)
+            finally:
+                os.close(descriptor)
