@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mapscope.cli.opening import watched
-from mapscope.cli.options import max_pause, max_pause_option, parse_size
+from mapscope.cli.options import limits, parse_size, pause_options
 from mapscope.cli.output import check_target, report_line
 from mapscope.units import human_bytes
 
@@ -19,6 +19,7 @@ _EPILOG = """\b
 Examples:
   mapscope capture 4242 -o svc.core
   mapscope capture 4242 -o svc.core --max-pause 0.5 --max-bytes 8G
+  mapscope capture 4242 -o svc.core --pause fork
 
 \b
 Exit status: 0 the core is there, 2 it is not, and nothing else was left."""
@@ -34,20 +35,21 @@ Exit status: 0 the core is there, 2 it is not, and nothing else was left."""
 )
 @click.option("--force", is_flag=True, help="Replace the file of -o if it exists.")
 @click.option("--max-bytes", metavar="SIZE", help="Give up when there is more memory to copy: 500MB, 8G.")
-@max_pause_option
+@pause_options
 @click.option("--any", "anything", is_flag=True, help="Take a core of a process that is no Go process too.")
 def command(pid: int, output: str | None, force: bool, max_bytes: str | None, anything: bool) -> int:
     """Write a core of the live process PID.
 
     The process stands still while its resident memory is copied to the memory
     of mapscope, and runs on before that is written to the disk (where the
-    memory does not suffice, during it). It runs on whatever happens. The core
-    holds everything that the process has in memory, secrets too.
+    memory does not suffice, during it). It runs on whatever happens. With
+    --pause fork it stands still for a few milliseconds only, while a frozen
+    copy of it is made. The core holds everything that the process has in memory, secrets too.
     """
     limit = None if max_bytes is None else parse_size(max_bytes)
     target = output or f"core.{pid}"
     check_target(target, force)
-    from mapscope.evidence.capture import Limits, capture
+    from mapscope.evidence.capture import capture
     from mapscope.evidence.check import check_go, check_process
 
     check_process(pid)
@@ -59,7 +61,7 @@ def command(pid: int, output: str | None, force: bool, max_bytes: str | None, an
             os.path.realpath(target),
             overwrite=force,
             progress=None if progress is None else lambda done, total: progress("copying memory", done, total),
-            limits=Limits(limit, max_pause()),
+            limits=limits(limit),
         )
     _tell(pid, target, taken)
     return 0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mapscope.cli.options import LIVE, max_pause
+from mapscope.cli.options import LIVE, limits
 
 if TYPE_CHECKING:
     from mapscope.heap.model import Progress
@@ -21,11 +21,11 @@ def open_evidence(core: str, executable: str | None, progress: Progress | None, 
     Raises the errors of :mod:`mapscope.errors`.
     """
     if core.startswith(LIVE):
-        from mapscope.evidence.capture import Limits
         from mapscope.snapshot import open_live
 
+
         pid = int(core.removeprefix(LIVE))
-        return open_live(pid, executable, limits=Limits(None, max_pause()), progress=progress, holding=holding)
+        return open_live(pid, executable, limits=limits(), progress=progress, holding=holding)
     from mapscope.snapshot import open_snapshot
 
     return open_snapshot(core, executable, progress=progress, holding=holding)

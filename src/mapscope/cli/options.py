@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import click
 
 from mapscope.errors import UsageError
 
+if TYPE_CHECKING:
+    from mapscope.evidence.capture import Limits
+
 LIVE = "\0pid:"
 """What stands for the evidence where ``--pid`` was given; no file has such a name."""
-_MAX_PAUSE = "mapscope.max_pause"
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -80,20 +82,20 @@ def _pid(text: str) -> str:
 
 
 def live_options(command: F) -> F:
-    """``--pid`` (see EvidenceCommand) and what goes with it; ``max_pause`` reads the latter."""
-    command = max_pause_option(command)
+    """``--pid`` (see EvidenceCommand) and what goes with it; ``pausing`` reads the latter."""
+    command = pause_options(command)
     return click.option(
         "--pid", metavar="PID", expose_value=False, help="Read the live process PID in place of a core."
     )(command)
 
 
-def max_pause_option(command: F) -> F:
-    """``--max-pause``, kept in the context."""
+def pause_options(command: F) -> F:
+    """``--pause`` and ``--max-pause``, kept in the context."""
 
-    def keep(ctx: click.Context, _: click.Parameter, value: float | None) -> None:
-        ctx.meta[_MAX_PAUSE] = value
+    def keep(ctx: click.Context, parameter: click.Parameter, value: object) -> None:
+        ctx.meta[f"mapscope.{parameter.name}"] = value
 
-    return click.option(
+    command = click.option(
         "--max-pause",
         type=click.FloatRange(min=0, min_open=True),
         metavar="SECONDS",
@@ -101,12 +103,24 @@ def max_pause_option(command: F) -> F:
         expose_value=False,
         help="Give up when the process has stood still so long. Default: no limit.",
     )(command)
+    return click.option(
+        "--pause",
+        type=click.Choice(["stop", "fork"]),
+        default="stop",
+        callback=keep,
+        expose_value=False,
+        help="stop: the process stands still while it is copied. fork: only while it makes a copy-on-write copy of "
+        "itself. Default: stop.",
+    )(command)
 
 
-def max_pause() -> float | None:
-    """What ``--max-pause`` of the running command says, seconds."""
-    value: float | None = click.get_current_context().meta.get(_MAX_PAUSE)
-    return value
+def limits(max_bytes: int | None = None) -> Limits:
+    """What the options of the running command say of the pause."""
+    from mapscope.evidence.capture import Limits
+
+    meta = click.get_current_context().meta
+    way: Literal["stop", "fork"] = "fork" if meta.get("mapscope.pause") == "fork" else "stop"
+    return Limits(max_bytes, meta.get("mapscope.max_pause"), way)
 
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)

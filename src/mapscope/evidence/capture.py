@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from mapscope.errors import EvidenceError
-from mapscope.evidence import corewriter, plan, procfs, ptrace
+from mapscope.evidence import corewriter, forking, plan, procfs, ptrace
 from mapscope.evidence.check import check_process, check_space, explain, program
 from mapscope.evidence.copier import Buffers, Copier
 from mapscope.evidence.corewriter import CoreLayout
+from mapscope.evidence.forksafe import check_fork
 from mapscope.evidence.pausing import Interrupted, Pause, deferred_signals
 from mapscope.evidence.privatefile import PrivateFile
 from mapscope.evidence.procfs import Mapping, TaskStatus
@@ -45,12 +47,14 @@ class MissingRange:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When to give up."""
+    """How to pause the process, and when to give up."""
 
     max_bytes: int | None = None
     """Bytes of memory that the core may hold."""
     max_pause: float | None = None
     """Seconds that the process may stand still."""
+    pause: Literal["stop", "fork"] = "stop"
+    """``stop``: it stands still while its memory is copied; ``fork``: only while a copy-on-write copy is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +168,8 @@ class _Capture:
         """All of it."""
         machine = _machine()
         expected = self._look()
+        if self._limits.pause == "fork":
+            return self._from_copy(machine)
         buffers = Buffers(expected + _SLACK)
         copier = self._copier = Copier(self._pid, buffers, self._write, self._check)
         try:
@@ -179,6 +185,32 @@ class _Capture:
             copier.finish(self._show)
         finally:
             copier.close()
+        return self._complete(layout, plans, len(threads), copier)
+
+    def _from_copy(self, machine: int) -> CaptureResult:
+        """Lets the process go as soon as there is a frozen copy of it, and reads that."""
+        check_fork(self._pid)
+        code = forking.find_code(self._pid)
+        buffers = Buffers(0)
+        copy: forking.Copy | None = None
+        try:  # from here on: a signal that came meanwhile takes effect at the end of the inner block
+            with deferred_signals(self._pause), ptrace.stopped(self._pid, self._pause) as process:
+                self._pause.check()
+                threads = [self._thread(process, tid) for tid in process.threads]
+                copy = forking.fork(process, code)
+            copy.close_files()
+            maps = procfs.mappings(copy.pid)
+            plans = self._planned(copy.pid, maps)
+            layout = CoreLayout(machine, self._notes(threads, maps), [each.segment for each in plans])
+            copier = self._copier = Copier(copy.pid, buffers, self._write, self._show)
+            try:
+                copier.copy(plan.in_order(plans))
+                copier.finish(self._show)
+            finally:
+                copier.close()
+        finally:
+            if copy is not None:
+                copy.end()
         return self._complete(layout, plans, len(threads), copier)
 
     def _look(self) -> int:
@@ -216,7 +248,7 @@ class _Capture:
         pid = self._pid
         parts = []
         for thread in threads:
-            task = self._tasks.get(thread.tid) or procfs.status(pid, thread.tid)
+            task = self._tasks.get(thread.tid) or self._tasks.get(pid) or procfs.status(pid)
             status = corewriter.prstatus(thread.tid, task, thread.registers, thread.signal)
             parts.append(corewriter.note(ptrace.NT_PRSTATUS, status))
             if len(parts) == 1:

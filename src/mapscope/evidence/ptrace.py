@@ -19,7 +19,7 @@ from mapscope.evidence import procfs
 from mapscope.evidence.pausing import Pause
 
 _DETACH = 17
-_GETREGSET = 0x4204
+GETREGSET = 0x4204
 _SEIZE = 0x4206
 _INTERRUPT = 0x4207
 _EVENT_STOP = 128
@@ -32,7 +32,8 @@ STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.0002
 _BUSY_POLLS = 50
 """A thread that runs or sleeps stops within microseconds: so often is it asked before the asker sleeps."""
-_REGSET_LIMIT = 4096
+_REGSET_LIMIT = 16384
+"""AMX makes a floating-point state of 11 kB."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.restype = ctypes.c_long
@@ -61,7 +62,7 @@ class Stopped:
         self.pause = pause or Pause(None)
         self.threads: list[int] = []
         """Stopped threads, the first thread of the process first."""
-        self._running: set[int] = set()
+        self.running: set[int] = set()
         self._signals: dict[int, int] = {}
         self.lost = False
         """A thread was gone when it should have been let go: the process was killed meanwhile."""
@@ -80,14 +81,14 @@ class Stopped:
                 break
             for tid in new:
                 if self._ask(_SEIZE, tid, gone):  # stops nothing yet, but may be refused
-                    self._running.add(tid)
+                    self.running.add(tid)
             if first:
                 self.pause.begin()
                 first = False
-            for tid in sorted(self._running):
+            for tid in sorted(self.running):
                 if not self._ask(_INTERRUPT, tid, gone):
-                    self._running.discard(tid)
-            for tid in sorted(self._running):
+                    self.running.discard(tid)
+            for tid in sorted(self.running):
                 self._wait(tid, gone)
         self.threads.sort(key=lambda tid: (tid != self.pid, tid))
         if not self.threads:
@@ -117,8 +118,11 @@ class Stopped:
         deadline = time.monotonic() + STOP_SECONDS
         polls = 0
         while True:
-            found, code = os.waitpid(tid, os.WNOHANG | _WALL)
-            if found:
+            # WNOWAIT: once its stop is taken note of, a thread that was about to get a signal loses that signal when we
+            # die (wait_task_stopped in kernel/exit.c clears exit_code), and a Go thread that loses SIGURG can never be
+            # preempted again (signalPending in runtime/signal_unix.go, preemptM)
+            found = os.waitid(os.P_PID, tid, os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT | _WALL)
+            if found is not None:
                 break
             if not releasing:
                 self.pause.check()
@@ -132,19 +136,20 @@ class Stopped:
                 os.sched_yield()
             else:
                 time.sleep(_POLL_SECONDS)
-        self._running.discard(tid)
-        if not os.WIFSTOPPED(code):
+        self.running.discard(tid)
+        if found.si_code in (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED):
+            os.waitpid(tid, os.WNOHANG | _WALL)
             gone.add(tid)
             return
         self.threads.append(tid)
-        if code >> 16 != _EVENT_STOP:
-            self._signals[tid] = os.WSTOPSIG(code)  # it stopped to take a signal: hand that on when it goes on
+        if found.si_status >> 8 != _EVENT_STOP:
+            self._signals[tid] = found.si_status & 0x7F  # it stopped to take a signal: hand that on when it goes on
 
     def registers(self, tid: int, kind: int = NT_PRSTATUS) -> bytes:
         """One register set of a stopped thread in the kernel's layout (``struct user_regs_struct`` for NT_PRSTATUS)."""
         buffer = ctypes.create_string_buffer(_REGSET_LIMIT)
         vector = IoVec(ctypes.addressof(buffer), _REGSET_LIMIT)
-        ptrace(_GETREGSET, tid, kind, ctypes.addressof(vector))
+        ptrace(GETREGSET, tid, kind, ctypes.addressof(vector))
         return buffer.raw[: vector.length]
 
     def signal(self, tid: int) -> int:
@@ -154,12 +159,12 @@ class Stopped:
     def release(self) -> None:
         """Lets every thread go on; safe to call again."""
         self._detach()
-        for tid in sorted(self._running):
+        for tid in sorted(self.running):
             try:
                 self._ask(_INTERRUPT, tid, set())  # only a thread that stands still can be let go
                 self._wait(tid, set(), releasing=True)
             except ChildProcessError:  # killed meanwhile: nothing to release
-                self._running.discard(tid)
+                self.running.discard(tid)
             self._detach()
         self.pause.end()
 

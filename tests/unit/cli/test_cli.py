@@ -336,7 +336,7 @@ def test_without_chains_nobody_is_asked_who_holds_what(capfd, opened, monkeypatc
 def test_a_process_stands_where_the_core_would(monkeypatch, capfd, opened, words, behind):
     seen = []
 
-    def open_live(pid, executable=None, *, limits=None, progress=None):
+    def open_live(pid, executable=None, *, limits=None, progress=None, holding=False):
         seen.append((pid, executable, limits.max_pause))
         return opened.snapshot
 
