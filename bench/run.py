@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench import gctrace, measure
+from bench import gctrace, measure, pause
 from mapscope.errors import MapscopeError
 from mapscope.evidence.capture import capture
 from mapscope.lab import toolchains
@@ -254,6 +254,7 @@ def main() -> int:
         else [*SIZES, *([LARGE] if options.large else [])]
     )
     rows: list[Row] = []
+    pauses: list[pause.Row | None] = []
     # an installed package is byte-compiled; a checkout is where the environment does not forbid it
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
@@ -267,10 +268,11 @@ def main() -> int:
                         continue
                     print(f"Go {release}, {size} MB …", file=sys.stderr, flush=True)
                     rows.append(bench_one(release, size, program, Path(name), options.runs))
+                    pauses += [pause.bench(release, size, program, Path(name))] if size in pause.SIZES else []
     except MapscopeError as error:
         print(f"{error}\n{error.hint}", file=sys.stderr)
         return error.exit_status
-    text = f"{machine()}\n\n{table(rows)}\n\n{parts(rows)}\n\n{verdict(rows)}\n"
+    text = f"{machine()}\n\n{table(rows)}\n\n{parts(rows)}\n\n{verdict(rows)}\n\n{pause.report(pauses)}\n"
     print(text)
     if options.markdown:
         options.markdown.write_text(text, encoding="utf-8")

@@ -23,7 +23,6 @@ def open_evidence(core: str, executable: str | None, progress: Progress | None, 
     if core.startswith(LIVE):
         from mapscope.snapshot import open_live
 
-
         pid = int(core.removeprefix(LIVE))
         return open_live(pid, executable, limits=limits(), progress=progress, holding=holding)
     from mapscope.snapshot import open_snapshot

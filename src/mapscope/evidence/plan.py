@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mapscope.evidence import procfs
 from mapscope.evidence.corewriter import Segment
+from mapscope.evidence.pagemap import Pagemap
 from mapscope.evidence.procfs import PAGE, Mapping
 
 _ARENAS = range(0xC0 << 32, 0xC1 << 32)
@@ -33,7 +33,7 @@ class Plan:
 
 def make(pid: int, maps: list[Mapping]) -> list[Plan]:
     """One plan a mapping, by address. OSError when the process is gone or may not be read."""
-    pages = procfs.Pagemap(pid)
+    pages = Pagemap(pid)
     try:
         return [_plan_of(mapping, pages) for mapping in maps if mapping.path not in ("[vvar]", "[vsyscall]")]
     finally:
@@ -45,7 +45,7 @@ def in_order(plans: list[Plan]) -> list[Plan]:
     return sorted(plans, key=lambda plan: (plan.segment.mapping.start in _ARENAS, plan.size))
 
 
-def _plan_of(mapping: Mapping, pages: procfs.Pagemap) -> Plan:
+def _plan_of(mapping: Mapping, pages: Pagemap) -> Plan:
     """What to keep of one mapping."""
     whole = [(mapping.start, mapping.end)]
     if mapping.path.startswith("[vvar"):

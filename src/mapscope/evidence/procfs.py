@@ -1,25 +1,17 @@
-"""What ``/proc/PID`` says about a process: threads, mappings, auxiliary vector, and which pages are resident.
+"""What ``/proc/PID`` says about a process: threads, mappings, auxiliary vector, limits.
 
-Formats: proc_pid_maps(5), proc_pid_pagemap(5) and Documentation/admin-guide/mm/pagemap.rst of the kernel,
-proc_pid_stat(5). Errors of the file system reach the caller as OSError: only :mod:`mapscope.evidence.capture` knows
-what they mean for a user.
+Formats: proc_pid_maps(5), proc_pid_stat(5). Errors of the file system reach the caller as OSError: only
+:mod:`mapscope.evidence.capture` knows what they mean for a user.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 PAGE = mmap.PAGESIZE
-_PAGEMAP_CHUNK = 1 << 17
-"""Entries read at once: 1 MB, for 512 MB of address space."""
-_PRESENT_OR_SWAPPED = np.uint64(0b11 << 62)
-_FILE_OR_SHARED = np.uint64(1 << 61)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,43 +146,6 @@ def auxiliary_vector(pid: int) -> bytes:
 def command_line(pid: int) -> bytes:
     """Arguments joined by spaces, as ``pr_psargs`` of a core has them."""
     return (task_folder(pid) / "cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
-
-
-class Pagemap:
-    """Which pages of a process are resident: ``/proc/PID/pagemap``. Needs the right to trace the process."""
-
-    def __init__(self, pid: int) -> None:
-        self._fd = os.open(task_folder(pid) / "pagemap", os.O_RDONLY | os.O_CLOEXEC)
-
-    def close(self) -> None:
-        """Gives the file descriptor back."""
-        os.close(self._fd)
-
-    def runs(self, start: int, end: int, *, private_only: bool = False) -> Iterator[tuple[int, int]]:
-        """Address ranges within [start, end) whose pages are in memory or swapped out.
-
-        ``private_only`` leaves out pages that still are those of a file or of shared memory (bit 61): what remains was
-        written by the process itself.
-        """
-        pending: tuple[int, int] | None = None
-        for base in range(start, end, _PAGEMAP_CHUNK * PAGE):
-            stop = min(end, base + _PAGEMAP_CHUNK * PAGE)
-            raw = os.pread(self._fd, (stop - base) // PAGE * 8, base // PAGE * 8)
-            entries = np.frombuffer(raw[: len(raw) // 8 * 8], dtype="<u8")
-            here = (entries & _PRESENT_OR_SWAPPED) != 0
-            if private_only:
-                here &= (entries & _FILE_OR_SHARED) == 0
-            edges = np.flatnonzero(np.diff(here, prepend=False, append=False))
-            for first, last in edges.reshape(-1, 2).tolist():
-                run = (base + first * PAGE, base + last * PAGE)
-                if pending and pending[1] == run[0]:
-                    pending = (pending[0], run[1])
-                    continue
-                if pending:
-                    yield pending
-                pending = run
-        if pending:
-            yield pending
 
 
 def status_fields(pid: int) -> dict[str, str]:

@@ -1,0 +1,80 @@
+"""Resident pages, against a process that says which pages it touched."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from mapscope.evidence.pagemap import _SCAN, Pagemap
+from mapscope.evidence.procfs import PAGE
+
+# Writes to some pages of an area, reads one of the others (the kernel's page of zeros), and maps a file of which it
+# writes one page.
+TARGET = """
+import ctypes, mmap, sys
+PAGE = mmap.PAGESIZE
+area = mmap.mmap(-1, 4096 * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+area.madvise(mmap.MADV_NOHUGEPAGE)
+for page in (1, 2, 3, 700, 4095):
+    area[page * PAGE] = 1
+assert area[1000 * PAGE] == 0
+with open(sys.argv[1], "w+b") as file:
+    file.write(bytes(8 * PAGE))
+    file.flush()
+    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+mapped[5 * PAGE] = 1
+assert sum(mapped[page * PAGE] for page in range(8)) == 1
+print(*(ctypes.addressof(ctypes.c_char.from_buffer(each)) for each in (area, mapped)), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def places(tmp_path):
+    """PID and the addresses of the area and of the mapped file."""
+    command = [sys.executable, "-c", TARGET, str(tmp_path / "file")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        area, mapped = map(int, process.stdout.readline().split())
+        yield process.pid, area, mapped
+        process.kill()
+
+
+def pages(pagemap: Pagemap, start: int, count: int, **how: bool) -> list[tuple[int, int]]:
+    return [((a - start) // PAGE, (b - start) // PAGE) for a, b in pagemap.runs(start, start + count * PAGE, **how)]
+
+
+@pytest.mark.parametrize("scan", [True, False])
+def test_what_was_written_is_resident(places, scan: bool):
+    pid, area, mapped = places
+    pagemap = Pagemap(pid, scan=scan)
+    try:
+        found = pages(pagemap, area, 4096)
+        zero = [(1000, 1001)] if (1000, 1001) in found else []
+        assert found == sorted([(1, 4), (700, 701), *zero, (4095, 4096)])
+        assert pages(pagemap, mapped, 8, private_only=True) == [(5, 6)]
+        assert (5, 6) in [(a, b) for a, b in pages(pagemap, mapped, 8)] or pages(pagemap, mapped, 8) == [(0, 8)]
+        if pagemap._scan:  # this kernel can tell
+            assert zero == []
+    finally:
+        pagemap.close()
+
+
+def test_a_kernel_without_the_call_is_asked_page_by_page(places, monkeypatch):
+    pid, area, _ = places
+    asked = []
+
+    def unknown(fd, request, buffer):
+        asked.append(request)
+        raise OSError(25, "Inappropriate ioctl for device")
+
+    monkeypatch.setattr("fcntl.ioctl", unknown)
+    pagemap = Pagemap(pid)
+    try:
+        for _ in range(2):
+            assert {(1, 4), (700, 701), (4095, 4096)} <= set(pages(pagemap, area, 4096))
+        assert asked == [_SCAN]
+    finally:
+        pagemap.close()
