@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from mapscope.errors import EvidenceError
 from mapscope.evidence import procfs
@@ -126,6 +127,37 @@ def test_capture_says_the_pause_and_writes_a_private_file(ticker: Ticker, tmp_pa
     assert core.stat().st_ino != before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["program", "svc.core"]
     ticker.assert_goes_on()
+
+
+def test_a_compressed_core_is_read_as_it_is(ticker: Ticker, tmp_path: Path):
+    """The zstd library unpacks it to the very core that is analysed."""
+    spare = tmp_path / "spare"
+    spare.mkdir()
+    small, large = tmp_path / "svc.core.zst", tmp_path / "svc.core"
+    assert mapscope("capture", ticker.pid, "-o", small).returncode == 0
+    assert stat.S_IMODE(small.stat().st_mode) == 0o600
+    reader = zstandard.ZstdDecompressor().stream_reader(small.read_bytes(), read_across_frames=True)
+    with large.open("wb") as plain:
+        while data := reader.read(1 << 20):
+            plain.seek(len(data), os.SEEK_CUR) if not any(data) else plain.write(data)
+        plain.truncate()
+    assert small.stat().st_size < large.stat().st_blocks * 512 // 2
+    documents = [
+        json.loads(mapscope("analyze", core, "-f", "json", TMPDIR=str(spare)).stdout) for core in (small, large)
+    ]
+    assert list(spare.iterdir()) == []
+    for document in documents:
+        document["evidence"].pop("path")
+        document["heap"].pop("reconciliation")  # resident zeros are holes in the copy
+        document.pop("next")
+    assert documents[0] == documents[1]
+    found = {int(row["address"], 16): row["count"] for row in documents[0]["maps"]}
+    truth = ticker.program.truth
+    assert [found.get(one["address"]) for one in truth.values()] == [one["entries"] for one in truth.values()]
+    spoiled = bytearray(small.read_bytes())
+    spoiled[len(spoiled) // 2] ^= 0xFF
+    small.write_bytes(spoiled)
+    assert re.search(r"frame \d+ of \d+ is broken", failed(mapscope("analyze", small))[0])
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ _EPILOG = """\b
 Examples:
   mapscope capture 4242 -o svc.core
   mapscope capture 4242 -o svc.core --max-pause 0.5 --max-bytes 8G
-  mapscope capture 4242 -o svc.core --pause fork
+  mapscope capture 4242 -o svc.core.zst --pause fork
 
 \b
 Exit status: 0 the core is there, 2 it is not, and nothing else was left."""
@@ -31,7 +31,8 @@ Exit status: 0 the core is there, 2 it is not, and nothing else was left."""
     "-o",
     "--output",
     metavar="FILE",
-    help="Write to FILE, mode 0600; never over an existing one without --force. Default: core.PID.",
+    help="Write to FILE, mode 0600; never over an existing one without --force. Compressed if it ends in .zst. "
+    "Default: core.PID.",
 )
 @click.option("--force", is_flag=True, help="Replace the file of -o if it exists.")
 @click.option("--max-bytes", metavar="SIZE", help="Give up when there is more memory to copy: 500MB, 8G.")

@@ -19,10 +19,12 @@ from mapscope.errors import EvidenceError
 from mapscope.evidence import corewriter, forking, plan, procfs, ptrace
 from mapscope.evidence.check import check_process, check_space, explain, program
 from mapscope.evidence.copier import Buffers, Copier
+from mapscope.evidence.core import data_ranges
 from mapscope.evidence.corewriter import CoreLayout
 from mapscope.evidence.forksafe import check_fork
+from mapscope.evidence.packed import pack
 from mapscope.evidence.pausing import Interrupted, Pause, deferred_signals
-from mapscope.evidence.privatefile import PrivateFile
+from mapscope.evidence.privatefile import PrivateFile, anonymous
 from mapscope.evidence.procfs import Mapping, TaskStatus
 from mapscope.units import human_bytes
 
@@ -110,7 +112,10 @@ def capture(
             "name a file in a folder that exists and that you may write",
         ) from error
     with file:
-        result = capture_into(pid, file.fd, target, progress=progress, limits=limits)
+        if target.suffix == ".zst":
+            result = _capture_packed(pid, file.fd, target, progress, limits)
+        else:
+            result = capture_into(pid, file.fd, target, progress=progress, limits=limits)
         try:
             file.keep(overwrite=overwrite)
         except FileExistsError as error:
@@ -140,6 +145,31 @@ def capture_into(
         if not procfs.task_folder(pid).exists():
             raise _ended(pid) from error
         raise explain(error, pid, target) from error
+
+
+def _capture_packed(
+    pid: int, file: int, target: Path, progress: Progress | None, limits: Limits | None
+) -> CaptureResult:
+    """Captures to a file without a name in the folder of ``target``, and packs that."""
+    try:
+        plain = anonymous(target.parent)
+    except OSError as error:
+        raise explain(error, pid, target) from error
+    try:
+        result = capture_into(pid, plain, target, progress=progress, limits=limits)
+        packed = 0
+
+        def write(data: bytes) -> None:
+            nonlocal packed
+            write_at(file, data, packed)
+            packed += len(data)
+
+        pack(plain, data_ranges(f"/proc/self/fd/{plain}"), write)
+    except OSError as error:
+        raise explain(error, pid, target) from error
+    finally:
+        os.close(plain)
+    return result
 
 
 def _ended(pid: int) -> EvidenceError:

@@ -15,6 +15,7 @@ from pathlib import Path
 from mapscope.binary.elf import ElfFile
 from mapscope.errors import EvidenceError
 from mapscope.evidence.memory import PAGE, Memory
+from mapscope.evidence.packed import Unpacked, is_packed, unpack
 
 NT_PRSTATUS = 1
 NT_PRPSINFO = 3
@@ -106,7 +107,8 @@ class Core:
             EvidenceError: the file cannot be opened, or it is no core.
             FormatError: it is no ELF file that mapscope reads.
         """
-        elf = ElfFile.open(path, role="core")
+        packed = _unpacked(path)
+        elf = ElfFile.open(path, role="core") if packed is None else ElfFile(Path(path), packed.mapping)
         if elf.kind != "CORE":
             what = "an executable" if elf.kind in ("EXEC", "DYN") else f"an ELF file of kind {elf.kind}"
             raise EvidenceError(
@@ -118,7 +120,7 @@ class Core:
         buffer = memory.add_buffer(elf.mapping)
         length = len(elf.mapping)
         cut = 0
-        data = _data_ranges(Path(path), length)
+        data = data_ranges(path) if packed is None else packed.ranges
         for segment in elf.segments:
             there = max(0, min(segment.filesz, length - segment.offset, segment.memsz))
             cut += segment.filesz - there if segment.filesz <= segment.memsz else 0
@@ -154,11 +156,20 @@ class Core:
         return [row for row in self.mappings if row.offset == 0]
 
 
-def _data_ranges(path: Path, length: int) -> list[tuple[int, int]]:
+def _unpacked(path: str | os.PathLike[str]) -> Unpacked | None:
+    """A compressed core, in memory; None where the file is not compressed, or cannot be opened at all."""
+    try:
+        return unpack(path) if is_packed(path) else None
+    except OSError:
+        return None  # ElfFile says it better
+
+
+def data_ranges(path: str | os.PathLike[str]) -> list[tuple[int, int]]:
     """The parts of the file that are not holes (``SEEK_DATA``); the whole file where the file system cannot say."""
     ranges: list[tuple[int, int]] = []
-    with path.open("rb") as stream:
+    with open(path, "rb") as stream:
         at = 0
+        length = os.fstat(stream.fileno()).st_size
         while at < length:
             try:
                 start = os.lseek(stream.fileno(), at, os.SEEK_DATA)
