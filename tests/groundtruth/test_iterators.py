@@ -94,7 +94,9 @@ def cases(modes: Any) -> list[Any]:
         pytest.param(mode, variant, id=f"{variant}-{mode}")
         for variant in variants()
         for mode in modes
-        if mode != "pull" or variant.series >= "1.23"
+        if (mode != "pull" or variant.series >= "1.23")
+        # what runs is interrupted for a dump, and the words of such a frame may keep the old table just as well
+        and (mode != "running-grown" or variant.evidence != "dump")
     ]
 
 
