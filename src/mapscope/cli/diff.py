@@ -9,7 +9,7 @@ import click
 
 from mapscope.cli.analyze import parse_rules
 from mapscope.cli.opening import open_evidence, watched
-from mapscope.cli.options import chosen_format, format_option, output_options
+from mapscope.cli.options import cache_option, chosen_format, format_option, output_options
 from mapscope.cli.output import check_target, text_pieces, wants_colour, write
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ unusable input."""
 )  # fmt: skip
 @format_option("text", "json")
 @output_options
+@cache_option
 @click.option(
     "--fail-on",
     multiple=True,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mapscope.cli.options import LIVE, limits
+from mapscope.cli.options import LIVE, cached, limits
 
 if TYPE_CHECKING:
     from mapscope.heap.model import Progress
@@ -27,7 +27,7 @@ def open_evidence(core: str, executable: str | None, progress: Progress | None, 
         return open_live(pid, executable, limits=limits(), progress=progress, holding=holding)
     from mapscope.snapshot import open_snapshot
 
-    return open_snapshot(core, executable, progress=progress, holding=holding)
+    return open_snapshot(core, executable, progress=progress, holding=holding, keep=cached())
 
 
 @contextmanager

@@ -82,24 +82,41 @@ def _pid(text: str) -> str:
 
 
 def live_options(command: F) -> F:
-    """``--pid`` (see EvidenceCommand) and what goes with it; ``pausing`` reads the latter."""
-    command = pause_options(command)
+    """``--cache``, ``--pid`` (see EvidenceCommand) and what goes with it; ``limits`` reads the latter."""
+    command = pause_options(cache_option(command))
     return click.option(
         "--pid", metavar="PID", expose_value=False, help="Read the live process PID in place of a core."
     )(command)
 
 
+def _keep(ctx: click.Context, parameter: click.Parameter, value: object) -> None:
+    ctx.meta[f"mapscope.{parameter.name}"] = value
+
+
+def cache_option(command: F) -> F:
+    """``--cache``, kept in the context; ``cached`` reads it."""
+    return click.option(
+        "--cache",
+        is_flag=True,
+        envvar="MAPSCOPE_CACHE",
+        callback=_keep,
+        expose_value=False,
+        help="Leave what was found out in a file beside the core, so that the next command on it opens in a moment.",
+    )(command)
+
+
+def cached() -> bool:
+    """Whether the running command was given ``--cache``."""
+    return bool(click.get_current_context().meta.get("mapscope.cache"))
+
+
 def pause_options(command: F) -> F:
     """``--pause`` and ``--max-pause``, kept in the context."""
-
-    def keep(ctx: click.Context, parameter: click.Parameter, value: object) -> None:
-        ctx.meta[f"mapscope.{parameter.name}"] = value
-
     command = click.option(
         "--max-pause",
         type=click.FloatRange(min=0, min_open=True),
         metavar="SECONDS",
-        callback=keep,
+        callback=_keep,
         expose_value=False,
         help="Give up when the process has stood still so long. Default: no limit.",
     )(command)
@@ -107,7 +124,7 @@ def pause_options(command: F) -> F:
         "--pause",
         type=click.Choice(["stop", "fork"]),
         default="stop",
-        callback=keep,
+        callback=_keep,
         expose_value=False,
         help="stop: the process stands still while it is copied. fork: only while it makes a copy-on-write copy of "
         "itself. Default: stop.",

@@ -26,8 +26,9 @@ def opened(monkeypatch):
     """Which evidence was opened; ``opened.snapshot`` is what comes out, ``opened.error`` is raised instead."""
     state = types.SimpleNamespace(snapshot=sample(), error=None, calls=[])
 
-    def open_snapshot(path, executable=None, *, progress=None, holding=False):
+    def open_snapshot(path, executable=None, *, progress=None, holding=False, keep=False):
         state.calls.append((path, executable, progress))
+        state.kept = keep
         if state.error is not None:
             raise state.error
         return state.snapshot
@@ -336,7 +337,7 @@ def test_without_chains_nobody_is_asked_who_holds_what(capfd, opened, monkeypatc
 def test_a_process_stands_where_the_core_would(monkeypatch, capfd, opened, words, behind):
     seen = []
 
-    def open_live(pid, executable=None, *, limits=None, progress=None, holding=False):
+    def open_live(pid, executable=None, *, limits=None, progress=None, holding=False, keep=False):
         seen.append((pid, executable, limits.max_pause))
         return opened.snapshot
 
@@ -369,3 +370,10 @@ def test_sizes(text: str, size: int):
     for bad in (f"-{text}", f"{text}x", ""):
         with pytest.raises(UsageError, match="is no size"):
             parse_size(bad)
+
+
+@pytest.mark.parametrize(("options", "wanted", "kept"), [((), "", False), (("--cache",), "", True), ((), "1", True)])
+def test_a_cache_is_left_only_when_asked_for(capfd, opened, monkeypatch, options, wanted, kept):
+    monkeypatch.setenv("MAPSCOPE_CACHE", wanted)
+    run(capfd, "maps", "core", *options)
+    assert opened.kept is kept
