@@ -54,3 +54,25 @@ def unfold(table: FunctionTable, reader: Reader, i: int, pc: int) -> list[Inline
     file, line = table.file_line(i, pc)
     frames.append(InlineFrame(table.name(i), file, line, int(table.start_line[i]), False))
     return frames
+
+
+def inlined_at(table: FunctionTable, reader: Reader, i: int, pc: int) -> str:
+    """Name of the function whose inlined call is marked by the instruction at ``pc`` of function ``i``; empty if none.
+
+    The mark is what ``parentPc`` of the call's entry in the tree points to.
+    """
+    tree = table.funcdata(i, FUNCDATA_INL_TREE)
+    values = table.pcvalues(table.pcdata_offset(i, PCDATA_INL_TREE_INDEX))[1]
+    new = table.header.magic == MAGIC_120
+    size = 16 if new else 20
+    count = min(max(values, default=-1) + 1, _MAX_INDEX)
+    raw = reader.read(tree, count * size) if tree is not None and count else None
+    if raw is None:
+        return ""
+    wanted = pc - int(table.entry[i])
+    for at in range(0, len(raw), size):
+        words = [int.from_bytes(raw[at + k : at + k + 4], "little", signed=True) for k in range(0, size, 4)]
+        name, parent = (words[1], words[2]) if new else (words[3], words[4])
+        if parent == wanted:
+            return table.name_at(name)
+    return ""

@@ -1,0 +1,214 @@
+"""What the executable says about the addresses of a profile: functions, callees, types of maps. No symbols are needed.
+
+A location of a profile is a return address (runtime/pprof/proto.go). Where runtime/pprof has hidden the runtime's own
+frames (protomem.go: writeHeapProto), the call before the leaf's address leads into them: its target is the first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from mapscope._kernels.reference import pprof as wire
+from mapscope.binary.executable import Executable
+from mapscope.binary.inline import inlined_at, unfold
+from mapscope.binary.rtype import Kind, RType
+from mapscope.binary.textcode import TextCode
+from mapscope.errors import ExecutableError, FormatError
+from mapscope.goruntime.code import shown_name
+from mapscope.profiles.model import Profile
+
+_PAGE = 4096
+_VOTERS = 400
+_WINDOW = 96
+"""Bytes before a call in which the address of the map's type is looked for."""
+_TYPE_WORDS = {0x30: "key", 0x38: "elem", 0x40: "bucket"}
+"""Offsets in runtime.maptype (abi.MapType, abi.SwissMapType), the same in every release from 1.19 to 1.27."""
+
+
+class Symbols:
+    """An executable as it was loaded in the process that made a profile: every address is higher by ``bias``."""
+
+    def __init__(self, executable: Executable, bias: int) -> None:
+        self.executable = executable
+        self.bias = bias
+        self.table = executable.functions_at(bias)
+        self._image = executable.image_at(bias)
+        start = int(self.table.entry[0])
+        data = executable.image.view(start - bias, self.table.end - start)
+        if data is None:
+            raise FormatError(f"the text of {executable.path} is not in the file", "use the whole executable")
+        self._text = TextCode(data, start, executable.arch)
+        self._names: dict[int, str] = {}
+        self._types: dict[int, RType | None] = {}
+
+    def name(self, pc: int) -> str:
+        """The function of the source that return address ``pc`` stands for; empty where none is.
+
+        A stack of the runtime has an address of its own for each inlined call, so the innermost function is meant.
+        """
+        if pc not in self._names:
+            index = self.table.find(pc - 1)
+            frames = unfold(self.table, self._image, index, pc - 1) if index >= 0 else []
+            self._names[pc] = shown_name(frames[0].name) if frames else ""
+        return self._names[pc]
+
+    def line(self, pc: int) -> tuple[str, str, int]:
+        """Function, file and line of return address ``pc``."""
+        index = self.table.find(pc - 1)
+        if index < 0:
+            return "", "", 0
+        first = unfold(self.table, self._image, index, pc - 1)[0]
+        return shown_name(first.name), first.file, first.line
+
+    def targets(self, pcs: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """Index of the function that is called right before each return address; -1 where no direct call is there."""
+        data, found = self._text.data, np.full(len(pcs), -1, np.int64)
+        size = 5 if self._text.arch == "amd64" else 4
+        low, high = self._text.start + size, self._text.start + data.size
+        rows = np.flatnonzero((pcs >= np.uint64(low)) & (pcs <= np.uint64(high)))
+        at = (pcs[rows] - np.uint64(self._text.start)).astype(np.int64)
+        if self._text.arch == "amd64":
+            rows, at = (column[data[at - 5] == 0xE8] for column in (rows, at))
+            offset = _word(data, at - 4).view(np.int32).astype(np.int64)
+            target = at + offset
+        else:
+            whole = at % 4 == 0
+            rows, at = rows[whole], at[whole]
+            word = _word(data, at - 4).astype(np.int64)
+            calls = word >> 26 == 0b100101
+            rows, at, word = rows[calls], at[calls], word[calls]
+            offset = (word & 0x3FFFFFF) << 2
+            target = at - 4 + offset - ((offset >> 27 & 1) << 28)
+        inside = (target >= 0) & (target < data.size)
+        rows, target = rows[inside], target[inside].astype(np.uint64) + np.uint64(self._text.start)
+        index = np.searchsorted(self.table.entry, target).astype(np.int64)
+        index = np.minimum(index, len(self.table) - 1)
+        entry = self.table.entry[index] == target
+        found[rows[entry]] = index[entry]
+        return found
+
+    def callee(self, pc: int, target: int) -> str:
+        """The function that return address ``pc`` returns from; ``target`` is what ``targets`` says of it.
+
+        Where the hidden functions are inlined, ``pc`` follows no call but the mark that the compiler left in their
+        place (runtime/traceback.go: tracebackPCs), which the tree of inlined calls names.
+        """
+        if target >= 0:
+            return shown_name(self.table.name(target))
+        index = self.table.find(pc - 1)
+        return shown_name(inlined_at(self.table, self._image, index, pc - 1)) if index >= 0 else ""
+
+    def map_type(self, pc: int) -> RType | None:
+        """The map type whose address is put into the first argument before the call that returns to ``pc``.
+
+        None where it comes from elsewhere (a dictionary of a generic function, reflection).
+        """
+        if pc not in self._types:
+            self._types[pc] = self._find_type(pc)
+        return self._types[pc]
+
+    def _find_type(self, pc: int) -> RType | None:
+        index = self.table.find(pc - 1)
+        if index < 0:
+            return None
+        start = max(int(self.table.entry[index]), pc - _WINDOW)
+        if self._text.arch == "arm64":
+            start += -start % 4
+        begin, end = start - self._text.start, pc - self._text.start
+        code = TextCode(self._text.data[begin:end].data, start, self._text.arch)
+        calls = code.calls(anywhere=True)
+        earlier = calls.end[calls.site < np.uint64(pc - 5)]
+        after = 0
+        if len(earlier):
+            known = self.targets(earlier) >= 0
+            after = int(earlier[known].max()) if known.any() else 0
+        module = self.executable.module
+        made = code.addresses(module.types + self.bias, module.etypes + self.bias)
+        for site, target, register in reversed(
+            list(zip(made.site.tolist(), made.target.tolist(), made.register, strict=True))
+        ):
+            if register == 0 and site >= after:
+                found = self.executable.types_in_file.at(target - self.bias)
+                return found if found is not None and found.kind is Kind.MAP and found.map is not None else None
+        return None
+
+    def allocates(self, pc: int) -> str:
+        """What the call in runtime.mapassign that returns to ``pc`` allocates: ``"key"``, ``"elem"`` or ``"bucket"``.
+
+        It is the field of the map's type that is loaded into the first argument; empty where that is not seen.
+        """
+        if self._text.arch != "amd64" or not self._text.start + 32 <= pc <= self._text.end:
+            return ""
+        at = pc - self._text.start - 5
+        code = self._text.data[at - 24 : at].tolist()
+        for k in range(len(code) - 4, -1, -1):
+            # MOV RAX, [register + 8-bit offset]
+            if code[k] in (0x48, 0x49) and code[k + 1] == 0x8B and code[k + 2] >> 3 == 0b01000 and code[k + 2] & 7 != 4:
+                return _TYPE_WORDS.get(code[k + 3], "")
+        return ""
+
+
+def open_symbols(executable: Executable, profile: Profile) -> Symbols:
+    """The executable where the profile's process had it. ExecutableError when it is not the one that made it."""
+    addresses, names = _named(profile)
+    table = executable.functions
+    by_name: dict[str, list[int]] = {}
+    wanted = set(names)
+    for index, name in enumerate(table.names()):
+        if shown_name(name) in wanted:
+            by_name.setdefault(shown_name(name), []).append(index)
+    spans = []
+    for address, name in zip(addresses, names, strict=True):
+        ranges = [(address - table.end_of(i) + 1, address - int(table.entry[i])) for i in by_name.get(name, ())]
+        spans.append(ranges)
+    best = max(
+        _biases(executable, profile, spans), key=lambda bias: sum(any(a <= bias <= b for a, b in one) for one in spans)
+    )
+    agree = sum(any(a <= best <= b for a, b in one) for one in spans)
+    if len(spans) >= 4 and agree * 2 < len(spans):
+        raise ExecutableError(
+            f"{executable.path} is not the program that made {profile.origin}: {len(spans) - agree:,} of "
+            f"{len(spans):,} functions lie elsewhere in it",
+            "give the very file that ran; a rebuilt one has other addresses",
+        )
+    return Symbols(executable, best)
+
+
+def _named(profile: Profile) -> tuple[list[int], list[str]]:
+    """Addresses of some locations (of the call, not the return) and the name of the outermost function there."""
+    addresses, names = [], []
+    ends = profile.locations[:, 3]
+    rows = np.flatnonzero((np.diff(ends, prepend=0) > 0) & (profile.locations[:, 2] != 0))
+    for row in rows[:: max(1, len(rows) // _VOTERS)].tolist():
+        function = int(profile.function_of[int(ends[row]) - 1])
+        if function >= 0:
+            addresses.append(int(profile.locations[row, 2]) - 1)
+            names.append(shown_name(profile.function(function)[0]))
+    return addresses, names
+
+
+def _biases(executable: Executable, profile: Profile, spans: Sequence[Sequence[tuple[int, int]]]) -> list[int]:
+    """Where the executable may have been loaded: not moved; as its mapping says; as most functions would have it."""
+    found = [0]
+    mappings = profile.tables[wire.MAPPINGS]
+    text = executable.module.text
+    segment = next((one for one in executable.elf.segments if one.vaddr <= text < one.vaddr + one.memsz), None)
+    if len(mappings) and segment is not None:
+        found.append(int(mappings[0, 1] - mappings[0, 3]) - (segment.vaddr - segment.offset))
+    votes: Counter[int] = Counter()
+    for ranges in spans:
+        for low, high in ranges[:4]:
+            votes.update(range(-(-low // _PAGE) * _PAGE, min(high, low + 16 * _PAGE) + 1, _PAGE))
+    found.extend(bias for bias, _ in votes.most_common(3))
+    return found
+
+
+def _word(data: npt.NDArray[np.uint8], at: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
+    value = data[at].astype(np.uint32)
+    for byte in (1, 2, 3):
+        value |= data[at + byte].astype(np.uint32) << np.uint32(8 * byte)
+    return value
