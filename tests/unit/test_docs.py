@@ -12,6 +12,7 @@ import pytest
 from mapscope.cli.main import cli
 from mapscope.findings import RULES
 from mapscope.findings.thresholds import DEFAULT
+from mapscope.profiles.settings import DEFAULT as PROFILES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -44,7 +45,16 @@ def test_thresholds_are_those_in_force():
         assert float(named[name]) == getattr(DEFAULT, name), name
 
 
-@pytest.mark.parametrize("name", ["analyze", "diff", "maps", "map"])
+def test_settings_of_profiles_are_those_in_force():
+    page = (DOCS / "reference" / "indicators.md").read_text(encoding="utf-8")
+    named = dict(re.findall(r"`(\w+)`(?:,| \() ?([\d.]+)", page))
+    for field in fields(PROFILES):
+        if field.name != "article_depth":
+            assert float(named[field.name]) == getattr(PROFILES, field.name), field.name
+    assert f"of at most {PROFILES.article_depth} (`article_depth`)" in page
+
+
+@pytest.mark.parametrize("name", ["analyze", "diff", "maps", "map", "profile"])
 def test_options_exist(name: str):
     command = cli.get_command(click.Context(cli), name)
     assert command is not None

@@ -36,6 +36,7 @@ _COMMANDS = {
     "query": "mapscope.cli.query",
     "diff": "mapscope.cli.diff",
     "capture": "mapscope.cli.capture",
+    "profile": "mapscope.cli.profile",
 }
 _EPILOG = """\b
 Examples:

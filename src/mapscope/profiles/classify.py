@@ -90,6 +90,16 @@ def return_addresses(profile: Profile, symbols: Symbols | None) -> npt.NDArray[n
     return after
 
 
+def location_names(profile: Profile, symbols: Symbols | None) -> list[str]:
+    """Innermost function of each location, as the profile names it, else as the executable does; else empty."""
+    names = []
+    pcs = return_addresses(profile, symbols).tolist()
+    for row in range(len(profile.locations)):
+        lines = profile.lines(row)
+        names.append(lines[0][0] if lines else symbols.name(pcs[row]) if symbols is not None else "")
+    return names
+
+
 class _Work:
     """What is known so far."""
 
@@ -154,7 +164,7 @@ class _Work:
     def leaves(self) -> None:
         """Samples whose runtime frames are hidden: the leaf's call says which entry it was."""
         leaf = self.profile.leaves()
-        names = self.leaf_names()
+        names = location_names(self.profile, None)
         shown = np.array([name.startswith(HIDDEN) for name in names] + [False], np.bool_)[leaf]
         whole = np.flatnonzero(shown & (leaf >= 0)).tolist()
         if whole:
@@ -183,14 +193,6 @@ class _Work:
         direct = np.zeros(len(self.profile.locations), np.bool_)
         direct[used] = np.array(targets, np.int64) >= 0
         self.by_entry(rest, leaf, direct)
-
-    def leaf_names(self) -> list[str]:
-        """Innermost function of each location."""
-        found = []
-        for row in range(len(self.profile.locations)):
-            lines = self.profile.lines(row)
-            found.append(lines[0][0] if lines else "")
-        return found
 
     def by_entry(self, rest: Column, leaf: Column, direct: npt.NDArray[np.bool_]) -> None:
         assert self.symbols is not None

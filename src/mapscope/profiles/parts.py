@@ -60,8 +60,9 @@ _INLINE_LIMIT = 128
 _MAX_B = 40
 _EXTRA = 24
 """Bytes of runtime.mapextra, and of the slice header that createOverflow makes."""
-_SLICES = tuple(8 << k for k in range(13))
-"""Sizes that the list of overflow buckets grows through: append of one pointer at a time (growslice)."""
+_MAX_LIST = 1 << 32
+_DOUBLES = 256
+"""Up to this capacity slices double (runtime/slice.go: nextslicecap; the same since Go 1.18)."""
 _SWISS_TABLE_GROUPS = (2, 4, 8, 16, 32, 64, 128)
 _SWISS_TABLE = 32
 
@@ -173,8 +174,18 @@ class Sizes:
         found = [(one, FIRST), (one, OVERFLOW), *((size, GROWTH) for size in self.arrays(rtype))]
         found += [(_EXTRA, GROWTH), (_EXTRA, OVERFLOW)]
         if noscan:  # a list keeps the overflow buckets alive, which the collector does not find through them
-            found += [(self._allocator.slot(size, False), OVERFLOW) for size in _SLICES]
+            found += [(size, OVERFLOW) for size in self._lists()]
         return found + self._entries(rtype)
+
+    def _lists(self) -> list[int]:
+        """Sizes that the list of overflow buckets has, a pointer appended at a time (runtime/slice.go: growslice)."""
+        found, capacity = [], 0
+        while 8 * capacity < _MAX_LIST:
+            wanted = 2 * capacity if capacity < _DOUBLES else capacity + ((capacity + 3 * _DOUBLES) >> 2)
+            size = 8 * max(wanted, 1)
+            found.append(self._allocator.slot(size, False))
+            capacity = self._allocator.usable(size, False) // 8
+        return found
 
     def _swiss(self, rtype: RType) -> list[tuple[int, str]]:
         assert rtype.map is not None

@@ -23,6 +23,8 @@ from mapscope.profiles.model import Profile
 
 _PAGE = 4096
 _VOTERS = 400
+_MAY_DIFFER = 0.02
+"""Share of the functions of a profile that need not lie where they lie in the executable."""
 _WINDOW = 96
 """Bytes before a call in which the address of the map's type is looked for."""
 _TYPE_WORDS = {0x30: "key", 0x38: "elem", 0x40: "bucket"}
@@ -56,6 +58,19 @@ class Symbols:
             self._names[pc] = shown_name(frames[0].name) if frames else ""
         return self._names[pc]
 
+    def agrees(self, address: int, name: str, form: str) -> bool:
+        """Whether the call at ``address`` is in function ``name``; text names the inlined one, protobuf the outermost.
+
+        An inlined function of no line of its own can be named after its caller.
+        """
+        index = self.table.find(address)
+        if index < 0:
+            return False
+        if shown_name(self.table.name(index)) == name:
+            return True
+        frames = unfold(self.table, self._image, index, address) if form == "text" else []
+        return any(shown_name(frame.name) == name for frame in frames)
+
     def line(self, pc: int) -> tuple[str, str, int]:
         """Function, file and line of return address ``pc``."""
         index = self.table.find(pc - 1)
@@ -63,6 +78,14 @@ class Symbols:
             return "", "", 0
         first = unfold(self.table, self._image, index, pc - 1)[0]
         return shown_name(first.name), first.file, first.line
+
+    def place(self, name: str) -> tuple[str, int]:
+        """File and first line of the function ``name``; ("", 0) where there is none of that name."""
+        index = self.table.index_of(name)
+        if index < 0:
+            return "", 0
+        file, line = self.table.file_line(index, int(self.table.entry[index]))
+        return (file, int(self.table.start_line[index]) or line) if file != "?" else ("", 0)
 
     def targets(self, pcs: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         """Index of the function that is called right before each return address; -1 where no direct call is there."""
@@ -110,6 +133,10 @@ class Symbols:
         if pc not in self._types:
             self._types[pc] = self._find_type(pc)
         return self._types[pc]
+
+    def types(self) -> list[RType]:
+        """The map types that were found so far."""
+        return list({one.address: one for one in self._types.values() if one is not None}.values())
 
     def _find_type(self, pc: int) -> RType | None:
         index = self.table.find(pc - 1)
@@ -168,14 +195,17 @@ def open_symbols(executable: Executable, profile: Profile) -> Symbols:
     best = max(
         _biases(executable, profile, spans), key=lambda bias: sum(any(a <= bias <= b for a, b in one) for one in spans)
     )
-    agree = sum(any(a <= best <= b for a, b in one) for one in spans)
-    if len(spans) >= 4 and agree * 2 < len(spans):
+    symbols = Symbols(executable, best)
+    build_id = profile.string(int(profile.tables[wire.MAPPINGS][0, 5])) if len(profile.tables[wire.MAPPINGS]) else ""
+    own = executable.elf.build_id
+    wrong = sum(not symbols.agrees(at, name, profile.form) for at, name in zip(addresses, names, strict=True))
+    if wrong > _MAY_DIFFER * len(names) or (own and len(build_id) == len(own) and build_id != own):
         raise ExecutableError(
-            f"{executable.path} is not the program that made {profile.origin}: {len(spans) - agree:,} of "
-            f"{len(spans):,} functions lie elsewhere in it",
+            f"{executable.path} is not the program that made {profile.origin}: {wrong:,} of {len(names):,} functions "
+            "lie elsewhere in it",
             "give the very file that ran; a rebuilt one has other addresses",
         )
-    return Symbols(executable, best)
+    return symbols
 
 
 def _named(profile: Profile) -> tuple[list[int], list[str]]:

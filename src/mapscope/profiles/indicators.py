@@ -1,0 +1,217 @@
+"""What a heap profile shows of maps: sums by place, sizes, pairs of arrays, and the article's four indicators.
+
+docs/reference/indicators.md defines each. A profile suspects, a snapshot decides.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mapscope.profiles.classify import Classified, Site, location_names
+from mapscope.profiles.model import Column
+from mapscope.profiles.parts import CREATION, GROWTH, Sizes
+from mapscope.profiles.settings import Settings
+
+_CHAIN = ("runtime.makeslice", "runtime.growslice", "runtime.mapassign")
+_ARRAYS = (GROWTH, CREATION)
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Bytes and objects of a heap profile: in use, and allocated since the start."""
+
+    inuse_bytes: int = 0
+    inuse_objects: int = 0
+    alloc_bytes: int = 0
+    alloc_objects: int = 0
+
+    def __add__(self, other: Sums) -> Sums:
+        """Both together."""
+        return Sums(
+            self.inuse_bytes + other.inuse_bytes,
+            self.inuse_objects + other.inuse_objects,
+            self.alloc_bytes + other.alloc_bytes,
+            self.alloc_objects + other.alloc_objects,
+        )
+
+    @property
+    def ratio(self) -> float | None:
+        """Allocated to live bytes; None where nothing is live."""
+        return self.alloc_bytes / self.inuse_bytes if self.inuse_bytes else None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Memory of maps that one place made: which part, of which type, told how, through which entry of the runtime."""
+
+    site: Site
+    type: str | None
+    part: str
+    how: str
+    entry: str
+    sums: Sums
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two arrays in use that look like two generations of one classic map."""
+
+    site: Site
+    type: str | None
+    smaller: int
+    larger: int
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class SizeRow:
+    """Map memory by the size of one allocation."""
+
+    size: int
+    part: str
+    type: str | None
+    sums: Sums
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """The article's four indicators as it writes them, computed with the hidden frames put back; None: not to be told.
+
+    ``array_bytes``: in use below the allocators of bucket arrays. ``objects_ratio``: alloc_objects / inuse_objects of
+    the whole profile. ``depth``: most frames from mapassign_fast64 to the leaf of a growth. ``chain``: samples with
+    makeslice below growslice below mapassign.
+    """
+
+    array_bytes: int
+    objects_ratio: float | None
+    depth: int | None
+    chain: int | None
+
+
+def totals(classified: Classified) -> Sums:
+    """The whole profile."""
+    return Sums(*_values(classified).sum(axis=0).tolist())
+
+
+def by_how(classified: Classified) -> dict[str, int]:
+    """Bytes of maps in use by how they were told: exact, inferred, possible."""
+    found: dict[str, int] = defaultdict(int)
+    space = classified.profile.value("inuse_space")
+    rows = np.flatnonzero(classified.part_of >= 0)
+    for part, size in zip(classified.part_of[rows].tolist(), space[rows].tolist(), strict=True):
+        found[classified.parts[part].how] += size
+    return dict(found)
+
+
+def groups(classified: Classified) -> list[Group]:
+    """Map memory by place, type, part and entry, most bytes in use first."""
+    rows = np.flatnonzero(classified.part_of >= 0)
+    keys = classified.part_of[rows] * max(len(classified.sites), 1) + classified.site_of[rows]
+    found: dict[tuple[Site, str | None, str, str, str], Sums] = {}
+    values, order = _values(classified)[rows], np.argsort(keys, kind="stable")
+    known, begins = np.unique(keys[order], return_index=True)
+    sums = np.add.reduceat(values[order], begins, axis=0) if len(rows) else values
+    for key, numbers in zip(known.tolist(), sums.tolist(), strict=True):
+        part, site = divmod(key, max(len(classified.sites), 1))
+        of = classified.parts[part]
+        name = classified.sites[site], of.type, of.part, of.how, of.entry
+        found[name] = found.get(name, Sums()) + Sums(*numbers)
+    made = [Group(*name, sums=total) for name, total in found.items()]
+    return sorted(
+        made, key=lambda one: (-one.sums.inuse_bytes, -one.sums.alloc_bytes, one.site.function, one.site.line)
+    )
+
+
+def by_size(classified: Classified) -> list[SizeRow]:
+    """P6: map memory in use by size of an allocation, most bytes first."""
+    space = classified.profile.value("inuse_space")
+    found: dict[tuple[int, str, str | None], Sums] = {}
+    values = _values(classified)
+    for row in np.flatnonzero((classified.part_of >= 0) & (space > 0)).tolist():
+        part = classified.parts[int(classified.part_of[row])]
+        key = int(classified.sizes[row]), part.part, part.type
+        found[key] = found.get(key, Sums()) + Sums(*values[row].tolist())
+    made = [SizeRow(*key, sums) for key, sums in found.items()]
+    return sorted(made, key=lambda one: (-one.sums.inuse_bytes, one.size, one.part))
+
+
+def pairs(classified: Classified, settings: Settings) -> list[Pair]:
+    """P3: at one growth site exactly one array of size s and one of 2s in use, and none larger.
+
+    Classic maps only: Swiss tables are of one size. Two maps of one place whose sizes happen to be s and 2s look alike,
+    and so do a growth that stands, one in progress, and an iterator that pins the array from before it.
+    """
+    if classified.symbols is not None and classified.symbols.executable.swiss_maps:
+        return []
+    inuse = classified.profile.value("inuse_objects")
+    live: dict[tuple[Site, str | None, str], dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for row in np.flatnonzero((classified.part_of >= 0) & (inuse > 0)).tolist():
+        part = classified.parts[int(classified.part_of[row])]
+        if part.part == GROWTH and classified.sizes[row] >= settings.pair_min_bytes:
+            key = classified.sites[int(classified.site_of[row])], part.type, part.how
+            live[key][int(classified.sizes[row])] += int(inuse[row])
+    arrays = _arrays(classified)
+    found = []
+    for (site, name, how), sizes in live.items():
+        largest = sorted(sizes)[-2:]
+        if len(largest) == 2 and all(sizes[one] == 1 for one in largest) and len(sizes) == 2:
+            smaller, larger = largest
+            known = arrays.get(name or "")
+            if known is not None and smaller in known:
+                fits = known.index(smaller) + 1 < len(known) and known[known.index(smaller) + 1] == larger
+            else:
+                fits = abs(larger / smaller - 2) <= 2 * settings.pair_tolerance
+            if fits:
+                found.append(Pair(site, name, smaller, larger, how))
+    return sorted(found, key=lambda one: -one.smaller)
+
+
+def article(classified: Classified) -> Article:
+    """The article's indicators. Depth and chain need whole stacks (debug=1 with the executable, or frames put back)."""
+    total = totals(classified)
+    space, size = classified.profile.value("inuse_space"), 0
+    depths = []
+    for row in np.flatnonzero(classified.part_of >= 0).tolist():
+        part = classified.parts[int(classified.part_of[row])]
+        size += int(space[row]) if part.part in _ARRAYS else 0
+        if part.depth and part.part == GROWTH and part.entry == "runtime.mapassign_fast64":
+            depths.append(part.depth)
+    whole = any(part.depth for part in classified.parts)
+    return Article(
+        array_bytes=size,
+        objects_ratio=total.alloc_objects / total.inuse_objects if total.inuse_objects else None,
+        depth=max(depths) if depths else None,
+        chain=_chain(classified) if whole else None,
+    )
+
+
+def _chain(classified: Classified) -> int:
+    """Samples in whose stack makeslice, growslice and mapassign call each other in this order, leaf first."""
+    profile = classified.profile
+    names = location_names(profile, classified.symbols)
+    return sum(_in_order([names[row] for row in profile.stack(sample)], _CHAIN) for sample in range(len(profile)))
+
+
+def _in_order(names: Sequence[str], wanted: Iterable[str]) -> bool:
+    rest = iter(names)
+    return all(any(name.startswith(one) for name in rest) for one in wanted)
+
+
+def _arrays(classified: Classified) -> dict[str, list[int]]:
+    """Sizes of bucket arrays by name of the map type."""
+    if classified.symbols is None:
+        return {}
+    sizes, known = Sizes(classified.symbols.executable), {}
+    for rtype in classified.symbols.types():
+        known[rtype.name] = sizes.arrays(rtype)
+    return known
+
+
+def _values(classified: Classified) -> Column:
+    """A row a sample: inuse_space, inuse_objects, alloc_space, alloc_objects."""
+    names = ("inuse_space", "inuse_objects", "alloc_space", "alloc_objects")
+    return np.stack([classified.profile.value(name) for name in names], axis=1)

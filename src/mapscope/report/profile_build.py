@@ -1,0 +1,281 @@
+"""From classified profiles to the document of ``mapscope profile``."""
+
+from __future__ import annotations
+
+import shlex
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from mapscope.profiles import indicators as ind
+from mapscope.profiles.classify import Classified
+from mapscope.profiles.model import HEAP, Profile
+from mapscope.profiles.series import Slope, rising, slope
+from mapscope.profiles.settings import DEFAULT, Settings
+from mapscope.report import document as doc
+from mapscope.report.build import tool
+from mapscope.report.escape import valid
+from mapscope.report.profile_document import (
+    ArticleRow,
+    GoroutineSummary,
+    IndicatorRow,
+    PartRow,
+    ProfileDocument,
+    ProfileSource,
+    RiseRow,
+    SiteRow,
+    SizeRow,
+    SumsRow,
+    SuspectRow,
+    WaitRow,
+)
+from mapscope.units import human_bytes
+
+_PAIR = (
+    "Two arrays in use, one twice the other: a growth that stands still (no more writes), one in progress, an iterator "
+    "that pins the array from before the growth, or two maps made here. These look the same in a heap profile: take a "
+    "core to decide."
+)
+_SWISS = "Go's Swiss maps grow table by table, all tables of one size: a profile has no such print of them."
+_NANOS = 3.6e12
+
+
+def build_profile(
+    heaps: Sequence[Classified], others: Sequence[Profile], settings: Settings = DEFAULT
+) -> ProfileDocument:
+    """The document; ``heaps`` in order of time, the newest last."""
+    newest = heaps[-1] if heaps else None
+    groups = [ind.groups(one) for one in heaps]
+    symbols = newest.symbols if newest is not None else None
+    executable = None if symbols is None else symbols.executable
+    pairs = [] if newest is None else ind.pairs(newest, settings)
+    maps = sum((group.sums for group in groups[-1]), ind.Sums()) if groups else ind.Sums()
+    return ProfileDocument(
+        schema=doc.SCHEMA,
+        tool=tool(),
+        profiles=[_source(one) for one in [*(heap.profile for heap in heaps), *others]],
+        newest=None if newest is None else valid(newest.profile.origin),
+        executable=None if executable is None else valid(str(executable.path)),
+        go_version=None if executable is None else valid(executable.go_version),
+        heap=_sums(ind.totals(newest) if newest is not None else ind.Sums()),
+        maps=_sums(maps),
+        told={} if newest is None else ind.by_how(newest),
+        parts=_parts(groups[-1]) if groups else [],
+        sites=[_site(group) for group in groups[-1]] if groups else [],
+        sizes=[_size(row) for row in ind.by_size(newest)] if newest is not None else [],
+        suspects=[_suspect(pair) for pair in pairs],
+        indicators=_indicators(heaps, groups, maps, len(pairs), settings),
+        article=[] if newest is None else _article(heaps, settings),
+        rising=[
+            RiseRow(function=valid(one.function), type=_name(one.type), first_bytes=one.first, last_bytes=one.last)
+            for one in rising(groups, settings)
+        ],
+        goroutines=[_goroutines(one) for one in others if one.kind != HEAP],
+        settings=asdict(settings),
+        notes=[valid(note) for note in _notes(heaps)],
+        next=_next(newest, bool(pairs)),
+    )
+
+
+def _source(profile: Profile) -> ProfileSource:
+    return ProfileSource(
+        origin=valid(profile.origin),
+        form=profile.form,
+        kind=valid(profile.kind),
+        samples=len(profile),
+        period=profile.period,
+        time_nanos=profile.time_nanos or None,
+    )
+
+
+def _name(name: str | None) -> str | None:
+    return None if name is None else valid(name)
+
+
+def _sums(sums: ind.Sums) -> SumsRow:
+    return SumsRow(**asdict(sums))
+
+
+def _site(group: ind.Group) -> SiteRow:
+    return SiteRow(
+        function=valid(group.site.function),
+        file=valid(group.site.file),
+        line=group.site.line,
+        type=_name(group.type),
+        part=group.part,
+        told=group.how,
+        entry=valid(group.entry),
+        sums=_sums(group.sums),
+        alloc_to_live=group.sums.ratio,
+    )
+
+
+def _size(row: ind.SizeRow) -> SizeRow:
+    return SizeRow(
+        size_bytes=max(row.size, 0),
+        part=row.part,
+        type=_name(row.type),
+        inuse_bytes=row.sums.inuse_bytes,
+        inuse_objects=row.sums.inuse_objects,
+    )
+
+
+def _parts(groups: Sequence[ind.Group]) -> list[PartRow]:
+    sums: dict[str, ind.Sums] = defaultdict(ind.Sums)
+    for group in groups:
+        sums[group.part] += group.sums
+    ordered = sorted(sums.items(), key=lambda item: (-item[1].inuse_bytes, item[0]))
+    return [PartRow(part=part, sums=_sums(found)) for part, found in ordered]
+
+
+def _suspect(pair: ind.Pair) -> SuspectRow:
+    return SuspectRow(
+        indicator="P3",
+        function=valid(pair.site.function),
+        file=valid(pair.site.file),
+        line=pair.site.line,
+        type=_name(pair.type),
+        told=pair.how,
+        smaller_bytes=pair.smaller,
+        larger_bytes=pair.larger,
+        text=_PAIR,
+    )
+
+
+def _growth(heaps: Sequence[Classified], values: Sequence[int]) -> Slope | None:
+    times = [heap.profile.time_nanos for heap in heaps]
+    if not all(times):
+        return None
+    return slope([(one - times[0]) / _NANOS for one in times], [float(one) for one in values])
+
+
+def _indicators(
+    heaps: Sequence[Classified],
+    groups: Sequence[Sequence[ind.Group]],
+    maps: ind.Sums,
+    pairs: int,
+    settings: Settings,
+) -> list[IndicatorRow]:
+    if not heaps:
+        return []
+    newest = heaps[-1]
+    total = ind.totals(newest)
+    share = maps.inuse_bytes / total.inuse_bytes if total.inuse_bytes else None
+    sums = [sum(group.sums.inuse_bytes for group in one) for one in groups]
+    trend = _growth(heaps, sums) if len(heaps) >= settings.rising_min_profiles else None
+    swiss = newest.symbols is not None and newest.symbols.executable.swiss_maps
+    unknown = newest.symbols is None and newest.profile.kind == HEAP and not maps.alloc_objects
+    return [
+        _row("P1", "map bytes in use", None if unknown else float(maps.inuse_bytes), "bytes",
+             "Not known without the executable: give it with -e." if unknown else
+             "What maps keep for themselves: arrays, headers, large keys and values; not what values point to."),
+        _row("P1s", "their share of the heap in use", None if unknown else share, "ratio", "P1 over all bytes in use."),
+        _row("P2", "growth of map bytes", trend.per_hour if trend else None, "bytes/hour",
+             "Theil–Sen slope with its 95 % interval; a growing cache and a leak look the same." if trend else
+             f"Needs {settings.rising_min_profiles} protocol buffers of different times.",
+             low=trend.low if trend else None, high=trend.high if trend else None),
+        _row("P3", "pairs of array generations", None if swiss else float(pairs), "places",
+             _SWISS if swiss else "One array of s and one of 2s bytes in use at one growth site.",
+             threshold=float(settings.pair_min_bytes)),
+        _row("P4", "allocated to live map bytes", maps.ratio, "ratio",
+             "How much was thrown away by growth and by maps that died; for each place in `sites`."),
+        _row("P5", "places whose map bytes only rise", float(len(rising(groups, settings)))
+             if len(heaps) >= settings.rising_min_profiles else None, "places",
+             "Function and type whose bytes in use fall from no profile to the next.",
+             threshold=float(settings.rising_min_bytes)),
+    ]  # fmt: skip
+
+
+def _row(
+    id_: str,
+    title: str,
+    value: float | None,
+    unit: str,
+    text: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    threshold: float | None = None,
+) -> IndicatorRow:
+    return IndicatorRow(
+        id=id_, title=title, value=value, unit=unit, low=low, high=high, threshold=threshold, text=text
+    )  # fmt: skip
+
+
+def _article(heaps: Sequence[Classified], settings: Settings) -> list[ArticleRow]:
+    """Claims 10, 14 to 17 of the ledger."""
+    found = ind.article(heaps[-1])
+    arrays = [ind.article(one).array_bytes for one in heaps] if len(heaps) >= settings.rising_min_profiles else []
+    trend = _growth(heaps, arrays) if arrays else None
+    return [
+        ArticleRow(
+            id="A1", title="bytes of runtime.bmap", value=float(found.array_bytes), unit="bytes",
+            threshold=float(settings.article_bytes), article_says="more than 10 MB and rising: oldbuckets leak",
+            verdict="False: no profile has such a node, heap profiles know no types. The value is what the allocators "
+            "of bucket arrays and tables have in use. Large maps are no leak"
+            + (f"; slope {human_bytes(round(trend.per_hour))}/h." if trend else "."),
+        ),
+        ArticleRow(
+            id="A2", title="alloc_objects / inuse_objects", value=found.objects_ratio, unit="ratio",
+            threshold=1.0, article_says="about 1.0: objects are not collected",
+            verdict="False: measured 1.99 for a stalled growth and for a pinned array, 3.60 and 950 for "
+            "healthy maps. It says how short-lived all objects are, not what maps hold.",
+        ),
+        ArticleRow(
+            id="A3", title="depth under mapassign_fast64", value=None if found.depth is None else float(found.depth),
+            unit="frames", threshold=float(settings.article_depth), article_says="at most 3 is healthy",
+            verdict="False: a constant of the release (3 up to Go 1.23, 8 in 1.24, 10 in 1.26). It needs whole stacks: "
+            "debug=1 and -e.",
+        ),
+        ArticleRow(
+            id="A4", title="chain makeslice, growslice, mapassign",
+            value=None if found.chain is None else float(found.chain), unit="samples", threshold=1.0,
+            article_says="a danger sign",
+            verdict="Impossible: mapassign does not call them in this order; only the list of overflow buckets grows "
+            "by growslice. It needs whole stacks: debug=1 and -e.",
+        ),
+    ]  # fmt: skip
+
+
+def _goroutines(profile: Profile) -> GoroutineSummary:
+    """Goroutines by where they stand: the first function outside of the runtime."""
+    waits, counts = profile.number_label("wait"), profile.values[:, 0]
+    found: dict[tuple[str, str, int, str], list[int]] = {}
+    for sample in range(len(profile)):
+        lines = [line for row in profile.stack(sample) for line in profile.lines(row)]
+        place = next((one for one in lines if not one[0].startswith(("runtime.", "internal/"))), ("", "", 0))
+        sums = found.setdefault((*place, profile.text_label(sample, "state")), [0, 0])
+        sums[0] += int(counts[sample])
+        sums[1] = max(sums[1], int(waits[sample]))
+    ordered = sorted(found.items(), key=lambda item: (-item[1][1], -item[1][0], item[0]))
+    return GoroutineSummary(
+        origin=valid(profile.origin),
+        kind=valid(profile.kind),
+        total=int(counts.sum()),
+        groups=[
+            WaitRow(
+                function=valid(key[0] or "?"), file=valid(key[1]), line=key[2], state=valid(key[3]) or None,
+                goroutines=max(sums[0], 0), wait_minutes=sums[1] or None,
+            )
+            for key, sums in ordered
+        ],
+    )  # fmt: skip
+
+
+def _notes(heaps: Sequence[Classified]) -> list[str]:
+    found: dict[str, None] = {}
+    for one in heaps:
+        found.update(dict.fromkeys(one.notes))
+    if heaps and heaps[-1].profile.period > 1:
+        found["Sizes are estimates from a sample: one allocation in about every "
+              f"{human_bytes(heaps[-1].profile.period)} is recorded."] = None  # fmt: skip
+    return list(found)
+
+
+def _next(newest: Classified | None, suspects: bool) -> list[str]:
+    if newest is None:
+        return []
+    if newest.symbols is None:
+        return [f"mapscope profile {shlex.quote(newest.profile.origin)} -e EXECUTABLE"]
+    path = shlex.quote(str(newest.symbols.executable.path))
+    return [f"gcore -o svc PID && mapscope analyze svc.PID {path}"] if suspects else []

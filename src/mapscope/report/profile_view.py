@@ -1,0 +1,195 @@
+"""``mapscope profile``: map memory by place and part, suspects, indicators, and the article's table with its worth."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+
+from mapscope.report.escape import clean, csv_cell
+from mapscope.report.profile_document import IndicatorRow, ProfileDocument, SiteRow, SuspectRow
+from mapscope.report.style import WIDTH, Style, percent, shorten, table, wrap
+from mapscope.report.text import next_commands
+from mapscope.units import human_bytes
+
+_SIZES = 8
+_WAITS = 8
+_CSV = (
+    *("function", "file", "line", "type", "part", "told", "entry"),
+    *("inuse_bytes", "inuse_objects", "alloc_bytes", "alloc_objects", "alloc_to_live"),
+)
+
+
+def render(document: ProfileDocument, top: int = 20, style: Style | None = None) -> Iterator[str]:
+    """The report, 80 columns wide; ``top`` places, 0 for all."""
+    style = style or Style()
+    yield from _head(document, style)
+    if document.newest is not None:
+        yield from _parts(document, style)
+        yield from _sites(document.sites, top, style)
+        yield from _sizes(document, style)
+        yield from _suspects(document.suspects, style)
+        yield from _indicators(document, style)
+        yield from _article(document, style)
+    yield from _goroutines(document, style)
+    for note in document.notes:
+        yield ""
+        yield from wrap(clean(note, 1000), "  ", "Note: ")
+    yield from next_commands(document.next, style)
+
+
+def render_csv(document: ProfileDocument) -> Iterator[str]:
+    """One line a place and part."""
+    yield _line(_CSV)
+    for row in document.sites:
+        ratio = None if row.alloc_to_live is None else round(row.alloc_to_live, 3)
+        sums = row.sums
+        yield _line(
+            (row.function, row.file, row.line, row.type, row.part, row.told, row.entry, sums.inuse_bytes,
+             sums.inuse_objects, sums.alloc_bytes, sums.alloc_objects, ratio)
+        )  # fmt: skip
+
+
+def _line(cells: Sequence[object]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow([csv_cell(cell) for cell in cells])
+    return out.getvalue()
+
+
+def _head(document: ProfileDocument, style: Style) -> Iterator[str]:
+    for one in document.profiles:
+        mark = " (newest)" if one.origin == document.newest and len(document.profiles) > 1 else ""
+        yield style.head("PROFILE ") + _short(
+            f"{one.origin}{mark}: {one.kind}, {one.form}, {one.samples:,} samples", 72
+        )
+    if document.newest is None:
+        return
+    if document.executable is not None:
+        yield "        " + _short(f"executable {document.executable}, {document.go_version}", 72)
+    yield ""
+    heap, maps = document.heap, document.maps
+    if document.executable is None and not document.sites:
+        yield f"  {human_bytes(heap.inuse_bytes)} in use; how much of it maps hold is not known without the executable."
+        return
+    share = percent(maps.inuse_bytes, heap.inuse_bytes)
+    yield (
+        style.head("MAPS")
+        + f"  {human_bytes(maps.inuse_bytes)} in use"
+        + (f", {share} of {human_bytes(heap.inuse_bytes)}" if share else "")
+    )
+    told = ", ".join(f"{name} {human_bytes(size)}" for name, size in sorted(document.told.items()) if size)
+    if told:
+        yield f"      told: {told}"
+
+
+def _parts(document: ProfileDocument, style: Style) -> Iterator[str]:
+    if not document.parts:
+        return
+    yield ""
+    yield style.head("WHAT MAPS ALLOCATED")
+    rows = [
+        (one.part, human_bytes(one.sums.inuse_bytes), f"{one.sums.inuse_objects:,}", human_bytes(one.sums.alloc_bytes))
+        for one in document.parts
+    ]
+    yield from table(("part", "in use", "objects", "allocated"), rows, "<>>>")
+
+
+def _sites(sites: Sequence[SiteRow], top: int, style: Style) -> Iterator[str]:
+    live = [one for one in sites if one.sums.inuse_bytes]
+    if not live:
+        return
+    shown = live[:top] if top else live
+    yield ""
+    yield style.head("WHERE") + f"  {len(shown):,} of {len(live):,} places with map memory in use"
+    for one in shown:
+        ratio = "" if one.alloc_to_live is None else f", allocated {one.alloc_to_live:.1f} times that"
+        yield f"  {human_bytes(one.sums.inuse_bytes)} in {one.sums.inuse_objects:,}: {one.part} ({one.told}){ratio}"
+        yield "      " + style.name(_short(one.type or "type not known", WIDTH - 6))
+        yield "      " + _short(f"{one.function}  {_place(one.file, one.line)}", WIDTH - 6)
+
+
+def _short(text: str, width: int) -> str:
+    """Text of the profile on one line, safe for a terminal, in ``width`` columns."""
+    return shorten(clean(text, 4 * width), width)
+
+
+def _place(file: str, line: int) -> str:
+    return f"{file.rpartition('/')[2]}:{line}" if file else ""
+
+
+def _sizes(document: ProfileDocument, style: Style) -> Iterator[str]:
+    if not document.sizes:
+        return
+    yield ""
+    yield style.head("SIZES") + "  of one allocation, in use"
+    rows = [
+        (f"{one.size_bytes:,}", f"{one.inuse_objects:,}", human_bytes(one.inuse_bytes), one.part,
+         _short(one.type or "?", 30))
+        for one in document.sizes[:_SIZES]
+    ]  # fmt: skip
+    yield from table(("bytes", "objects", "in use", "part", "type"), rows, ">>><<")
+
+
+def _suspects(suspects: Sequence[SuspectRow], style: Style) -> Iterator[str]:
+    yield ""
+    if not suspects:
+        yield style.head("SUSPECTS") + "  " + style.good("none")
+        return
+    yield style.head("SUSPECTS") + "  a profile suspects, a snapshot decides"
+    for one in suspects:
+        yield style.bad(f"  {human_bytes(one.smaller_bytes)} beside {human_bytes(one.larger_bytes)}") + f" ({one.told})"
+        yield "      " + style.name(_short(one.type or "type not known", WIDTH - 6))
+        yield "      " + _short(f"{one.function}  {_place(one.file, one.line)}", WIDTH - 6)
+        yield from wrap(one.text, "      ")
+
+
+def _indicators(document: ProfileDocument, style: Style) -> Iterator[str]:
+    yield ""
+    yield style.head("INDICATORS") + "  docs/reference/indicators.md"
+    for one in document.indicators:
+        yield f"  {one.id:3} {one.title}: {_value(one)}"
+        yield from wrap(one.text, "      ")
+    for rise in document.rising[:_SIZES]:
+        yield from wrap(
+            f"{clean(rise.function)}, {clean(rise.type or 'type not known')}: {human_bytes(rise.first_bytes)} to "
+            f"{human_bytes(rise.last_bytes)}", "        ", "      - ",
+        )  # fmt: skip
+
+
+def _value(one: IndicatorRow) -> str:
+    if one.value is None:
+        return "not known"
+    between = (
+        ""
+        if one.low is None or one.high is None
+        else f" ({_number(one.low, one.unit)} to {_number(one.high, one.unit)})"
+    )
+    return _number(one.value, one.unit) + between
+
+
+def _number(value: float, unit: str) -> str:
+    if unit in ("bytes", "bytes/hour"):
+        return human_bytes(round(value)) + ("/h" if unit == "bytes/hour" else "")
+    return f"{value:.2f}" if unit == "ratio" else f"{value:,.0f} {unit}"
+
+
+def _article(document: ProfileDocument, style: Style) -> Iterator[str]:
+    yield ""
+    yield style.head("THE ARTICLE'S INDICATORS") + "  as it writes them, and what they are worth"
+    for one in document.article:
+        value = "not known" if one.value is None else _number(one.value, one.unit)
+        yield f"  {one.id:3} {one.title}: {value}"
+        yield from wrap(f"The article: {one.article_says}. {one.verdict}", "      ")
+
+
+def _goroutines(document: ProfileDocument, style: Style) -> Iterator[str]:
+    for one in document.goroutines:
+        yield ""
+        yield style.head("GOROUTINES") + f"  {one.total:,} in {_short(one.origin, 50)} ({one.kind})"
+        rows = [
+            (f"{row.goroutines:,}", "" if row.wait_minutes is None else f"{row.wait_minutes:,} min",
+             _short(row.state or "", 20), _short(f"{row.function}  {_place(row.file, row.line)}", 46))
+            for row in one.groups[:_WAITS]
+        ]  # fmt: skip
+        if rows:
+            yield from table(("count", "waits", "state", "where"), rows, ">><<")
