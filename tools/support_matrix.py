@@ -43,6 +43,7 @@ EVIDENCE = {
     "gcore": "`gcore`",
     "kernel": "kernel core",
     "qemu": "`qemu-user` core",
+    "child": "`qemu-user` core of a child",
     "dump": "heap dump",
 }
 HEAD = """\

@@ -189,7 +189,7 @@ def _deadline(process: subprocess.Popen[bytes], seconds: float) -> threading.Tim
 
 
 def take_core(program: Running, evidence: str, folder: Path) -> Path:
-    """A core of the running program. One of the kernel or of qemu ends the program."""
+    """A core of the running program. One of the kernel or of qemu ends the program, but not that of its child."""
     if evidence == "dump":
         return take_dump(program, folder)
     path = folder / "core"
@@ -199,6 +199,8 @@ def take_core(program: Running, evidence: str, folder: Path) -> Path:
         gcore(program.pid, path)
     elif evidence == "qemu":
         emulated_core(program, path)
+    elif evidence == "child":
+        core_of_child(program, path)
     else:
         kernel_core(program, path)
     size = path.stat().st_blocks * 512
@@ -206,19 +208,24 @@ def take_core(program: Running, evidence: str, folder: Path) -> Path:
     return path
 
 
-def take_dump(program: Running, folder: Path) -> Path:
-    """A heap dump that the program writes of itself. It goes on waiting."""
-    path = folder / "dump"
+def answer(program: Running, command: str) -> bytes:
+    """What the program says to a line on its standard input."""
     process = program.process
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(f"dump {path}\n".encode())
+    process.stdin.write(f"{command}\n".encode())
     process.stdin.flush()
     watchdog = _deadline(process, CORE_SECONDS)
     try:
-        said = process.stdout.readline()
+        return process.stdout.readline()
     finally:
         watchdog.cancel()
+
+
+def take_dump(program: Running, folder: Path) -> Path:
+    """A heap dump that the program writes of itself. It goes on waiting."""
+    path = folder / "dump"
+    said = answer(program, f"dump {path}")
     assert said == b"DUMPED\n", f"the program wrote no heap dump: {said!r}; see its stderr"
     return path
 
@@ -254,13 +261,29 @@ def kernel_core(program: Running, path: Path) -> None:
 
 def emulated_core(program: Running, path: Path) -> None:
     """The core of the emulated process, as qemu writes it when a signal ends that."""
-    if resource.getrlimit(resource.RLIMIT_CORE)[1] != resource.RLIM_INFINITY:
-        absent("the hard limit of core size is not unlimited", required=False)
+    _unlimited()
     program.process.send_signal(signal.SIGABRT)
     program.process.wait(CORE_SECONDS * EMULATION)
+    _written_by_qemu(path)
+
+
+def core_of_child(program: Running, path: Path) -> None:
+    """The same of a child of the emulated process, which goes on."""
+    _unlimited()
+    said = answer(program, "fork")
+    assert said == b"FORKED\n", f"the program did not fork: {said!r}; see its stderr"
+    _written_by_qemu(path)
+
+
+def _unlimited() -> None:
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] != resource.RLIM_INFINITY:
+        absent("the hard limit of core size is not unlimited", required=False)
+
+
+def _written_by_qemu(path: Path) -> None:
     written = list(path.parent.glob("qemu_*.core"))
     if not written:
-        absent(f"qemu wrote no core (status {program.process.returncode})", required=False)
+        absent("qemu wrote no core", required=False)
     written[0].rename(path)
 
 

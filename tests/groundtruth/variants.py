@@ -39,7 +39,8 @@ class Variant:
     experiment: str = ""
     evidence: str = "capture"
     """``capture`` (mapscope's own), ``gcore`` (gdb's), ``kernel`` (SIGABRT with GOTRACEBACK=crash), ``qemu`` (the same
-    under user-mode emulation, which writes the core itself) or ``dump`` (runtime/debug.WriteHeapDump)."""
+    under user-mode emulation, which writes the core itself), ``child`` (likewise, of a child that dies in its place) or
+    ``dump`` (runtime/debug.WriteHeapDump)."""
     arch: str = ""
     """GOARCH; empty for that of the machine."""
 
@@ -66,16 +67,16 @@ class Variant:
     @property
     def twin(self) -> Variant:
         """The same sources and release with DWARF, whose package variables an oracle can name."""
-        evidence = "qemu" if self.arch else "capture"
+        evidence = self.evidence if self.arch else "capture"
         return Variant(self.series, "default", self.experiment, evidence, self.arch)
 
     def __str__(self) -> str:
         return "-".join(filter(None, (self.release, self.arch, self.mode, self.evidence)))
 
 
-def arm64(*series: str, mode: str = "default") -> list[Variant]:
+def arm64(*series: str, mode: str = "default", evidence: str = "qemu") -> list[Variant]:
     """Programs for arm64, run by emulation."""
-    return [Variant(one, mode, evidence="qemu", arch="arm64") for one in series]
+    return [Variant(one, mode, evidence=evidence, arch="arm64") for one in series]
 
 
 def map_variants() -> list[Variant]:

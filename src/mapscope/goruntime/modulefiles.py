@@ -93,7 +93,10 @@ def _mapping_of(core: Core, module: ModuleData) -> FileMapping | None:
 
 def _open(core: Core, module: ModuleData, row: FileMapping) -> ModuleFile:
     beside = core.path.parent / Path(row.path).name
-    elf = ElfFile.open(beside if beside.is_file() and not Path(row.path).is_file() else row.path)
+    path = beside if beside.is_file() and not Path(row.path).is_file() else Path(row.path)
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise MapscopeError(f"{path} is no regular file", "put the very file that ran in its place")
+    elf = ElfFile.open(path)
     bias = load_bias(elf, row.start)
     if elf.kind != "DYN" or elf.machine != core.elf.machine or differs(core, elf, bias):
         raise MapscopeError(f"{elf.path} is not the file that was loaded", "put the very file that ran in its place")

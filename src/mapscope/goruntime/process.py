@@ -202,6 +202,8 @@ def _find_executable(core: Core) -> tuple[Executable, str]:
 def _go_libraries(core: Core) -> Iterator[Executable]:
     """The Go libraries among the mapped files."""
     for row in [row for row in core.executable_mappings() if ".so" in Path(row.path).name][:_MAX_LIBRARIES]:
+        if not Path(row.path).is_file():
+            continue
         try:
             exe = Executable.open(row.path)
         except MapscopeError:

@@ -57,6 +57,36 @@ def test_dwarf_comes_before_symbols_and_both_before_words():
     assert found.at(END + 64) is None
 
 
+def test_a_plugin_has_symbols_and_sections_of_its_own():
+    """Its symbols are moved by its own bias; where it has none, the name of its file tells whose section is meant."""
+    far = 0x7F0000000000
+    module = SimpleNamespace(
+        address=far, noptrdata=0, enoptrdata=0, data=far, edata=far + 64, bss=far + 64, ebss=far + 128, noptrbss=0,
+        enoptrbss=0,
+    )  # fmt: skip
+    elf = SimpleNamespace(symbols=symbols(("main.old", BSS + 8 - BIAS, 16)))
+    plugin = SimpleNamespace(
+        module=module,
+        name="extra.so",
+        bias=far,
+        elf=SimpleNamespace(symbols=symbols(("extra.a", 0, 8), ("extra.b", 72, 8))),
+    )
+    process = SimpleNamespace(
+        modules=[MODULE, module], plugins=[plugin], bias=BIAS, executable=SimpleNamespace(elf=elf)
+    )
+    both = Statics(process, [Variable("extra.c", far + 32, 7, "int", 8)])
+    names = {at: found and (found.name, found.section) for at in (far, far + 32, far + 72, far + 80, BSS + 8, far + 128)
+             if [found := both.at(at)]}  # fmt: skip
+    assert names == {
+        far: ("extra.a", "extra.so:data"),
+        far + 32: ("extra.c", "extra.so:data"),
+        far + 72: ("extra.b", "extra.so:bss"),
+        far + 80: (None, "extra.so:bss"),
+        BSS + 8: ("main.old", "bss"),
+        far + 128: None,
+    }
+
+
 @given(
     rows=st.lists(st.tuples(st.integers(0, 500), st.integers(1, 300)), max_size=8),
     asked=st.lists(st.integers(DATA - 16, DATA + 700), min_size=1, max_size=40),

@@ -23,6 +23,10 @@ func Wait() {
 		if n > 5 && string(line[:5]) == "dump " {
 			dump(string(line[5:n]))
 		}
+		if string(line[:n]) == "fork" {
+			dieAsChild()
+			os.Stdout.WriteString("FORKED\n")
+		}
 		n = 0
 	}
 }
