@@ -31,6 +31,7 @@ NEEDS = (
     Need("gcc", "gcc", "no core of a C program, no cgo, no plugins"),
     Need("/usr/include/stdlib.h", "libc6-dev", "no core of a C program, no cgo, no plugins"),
     Need("qemu-aarch64-static", "qemu-user-static", "arm64 is not tested"),
+    Need("/usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1", "libc6-arm64-cross", "PIE for arm64 is not tested"),
     Need("/usr/lib/go-1.19/bin/go", "golang-1.19-go", "Go 1.19 is not tested"),
 )
 

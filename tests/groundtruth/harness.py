@@ -142,7 +142,8 @@ def emulator(arch: str) -> list[str]:
     found = shutil.which(f"{name}-static") or shutil.which(name)
     if found is None:
         absent(f"no {name}: install qemu-user-static")
-    return [str(found)]
+    # the dynamic loader that a PIE asks for: of Debian's package libc6-arm64-cross
+    return [str(found), "-L", f"/usr/{name.removeprefix('qemu-')}-linux-gnu"]
 
 
 @contextlib.contextmanager

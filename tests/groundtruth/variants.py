@@ -100,6 +100,7 @@ def map_variants() -> list[Variant]:
     runs += [Variant(series, "pie-stripped", evidence="dump") for series in ("1.23", "1.26")]
     runs += [Variant("1.25", "default", "noswissmap", "dump"), Variant("1.27", "default", "mapsplitgroup", "dump")]
     runs += [*arm64(*SERIES), *arm64(*SERIES, mode="stripped")]
+    runs += [*arm64("1.21", "1.27", mode="pie"), *arm64("1.23", "1.26", mode="pie-stripped")]
     # in the order of releases: the twin of a stripped build was run just before it
     return sorted(
         runs, key=lambda run: (SERIES.index(run.series), run.experiment, run.arch, list(MODES).index(run.mode))
