@@ -39,6 +39,7 @@ ROOTS = {
     "plugin/given/5": "main.kept",
     "plugin/given/800": "main.kept",
     "plugin/list": "main.list",
+    "plugin/ranged": f"{MINE}ranged",
 }
 """Maps and the variables that hold them."""
 
@@ -128,6 +129,18 @@ def test_goroutines_in_the_plugin(seen: Seen) -> None:
     assert all(frame.file.endswith("extra.go") and frame.line > 0 for frame in one.frames[-2:])
     chain = seen.snapshot.chain(seen.address("plugin/stack"))
     assert re.fullmatch(rf"goroutine {one.id} in {re.escape(MINE)}wait \(extra\.go:\d+\)", chain[0].name or "")
+
+
+def test_a_loop_in_the_plugin(seen: Seen, variant: Variant) -> None:
+    """Its iterator is found by the type of the map, which only the plugin has."""
+    address = seen.address("plugin/ranged")
+    (one,) = [one for one in seen.snapshot.iterators if one.map == address]
+    assert (one.goroutine, one.liveness, one.state) == (seen.truth["in_loop"], "exact", "running")
+    assert one.type_name == "map[main.color]*main.Only"
+    assert one.caller is not None
+    assert one.caller.function == f"{MINE}loop"
+    (finding,) = [one for one in seen.snapshot.findings if one.rule in ("R4", "R5")]
+    assert (finding.rule, finding.subject) == ("R5" if variant.swiss else "R4", address)
 
 
 def test_a_plugin_whose_file_is_gone(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def _open(core: Core, module: ModuleData, row: FileMapping) -> ModuleFile:
         raise MapscopeError(f"{path} is no regular file", "put the very file that ran in its place")
     elf = ElfFile.open(path)
     bias = load_bias(elf, row.start)
-    if elf.kind != "DYN" or elf.machine != core.elf.machine or differs(core, elf, bias):
+    if elf.kind not in ("DYN", "EXEC") or elf.machine != core.elf.machine or differs(core, elf, bias):
         raise MapscopeError(f"{elf.path} is not the file that was loaded", "put the very file that ran in its place")
     lay_file(core.memory, elf, bias)
     return ModuleFile(elf, bias, module, Dwarf.from_elf(elf) if elf.has_dwarf else None)

@@ -214,9 +214,10 @@ class _Finder:
 
     def _is_map_type(self, values: U8) -> Bools:
         """Which values are addresses of map types. Types that nothing has met yet are looked at once."""
-        low, high = self.heap.types.types_range
-        inside = np.unique(values[(values >= np.uint64(low)) & (values < np.uint64(high))])
-        for address in inside.tolist():
+        there = np.zeros(len(values), dtype=np.bool_)
+        for module in self.heap.process.modules:  # between two modules can lie the whole heap
+            there |= (values >= np.uint64(module.types)) & (values < np.uint64(module.etypes))
+        for address in np.unique(values[there]).tolist():
             if address in self.shapes or address in self.asked or len(self.asked) >= _MAX_UNKNOWN_TYPES:
                 continue
             self.asked.add(address)

@@ -45,6 +45,7 @@ var (
 	lister  probe.Lister
 	started = make(chan uint64)
 	never   = make(chan struct{})
+	ranged  map[color]*Only
 )
 
 func word(i int) string { return "key-" + strconv.Itoa(i) }
@@ -106,6 +107,30 @@ func wait(m map[key]*Only) {
 func Wait() uint64 {
 	go func() { wait(keyed(200)) }()
 	return <-started
+}
+
+//go:noinline
+func loop(m map[color]*Only) int {
+	n := 0
+	for _, one := range m {
+		if n == 0 {
+			started <- probe.Goid()
+			<-never
+		}
+		n += one.count
+	}
+	return n
+}
+
+// Range leaves a goroutine behind that stands in a loop over a map which has grown since.
+func Range() uint64 {
+	ranged = probe.Add("plugin/ranged", "global", colors(1000))
+	go loop(ranged)
+	id := <-started
+	for i := 0; i < 30000; i++ {
+		ranged[color(i)] = nil
+	}
+	return id
 }
 
 func main() {}
