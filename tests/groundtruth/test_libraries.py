@@ -73,7 +73,11 @@ def test_two_go_libraries_are_refused(tmp_path: Path) -> None:
         open_process(Core.open(core))
     assert str(library) in str(refused.value)
     assert str(other) in str(refused.value)
-    assert not differences(open_snapshot(core, library), process.truth, Variant("1.26", "c-shared"))
+    snapshot = open_snapshot(core, library)
+    assert not differences(snapshot, process.truth, Variant("1.26", "c-shared"))
+    (warning,) = snapshot.evidence.warnings
+    assert "Go libraries with a runtime and heap of their own are loaded" in warning
+    assert warning.endswith(f"nothing of them is in this report: {other}")
     assert open_process(Core.open(core), other).go_version.startswith("go1.23")
 
 

@@ -117,6 +117,7 @@ def open_process(core: Core, executable: str | os.PathLike[str] | Executable | N
         )
     warnings: list[str] = []
     plugins = attach(core, modules[1:], warnings)
+    _other_heaps(core, [exe.path, *(one.elf.path for one in plugins)], warnings)
     dwarf = Dwarf.from_elf(exe.elf) if exe.has_dwarf else None
     layouts = chosen_layouts(exe, dwarf, warnings)
     types = TypeReader(memory, modules, series=exe.series, swiss_maps=exe.swiss_maps)
@@ -142,6 +143,17 @@ def open_process(core: Core, executable: str | os.PathLike[str] | Executable | N
         tuple(warnings),
         plugins,
     )
+
+
+def _other_heaps(core: Core, known: list[Path], warnings: list[str]) -> None:
+    """Warns of Go libraries that are no module of the runtime that is read."""
+    mine = {path.resolve() for path in known}
+    others = [str(one.path) for one in _go_libraries(core) if one.path.resolve() not in mine]
+    if others:
+        warnings.append(
+            "Go libraries with a runtime and heap of their own are loaded in the same process; nothing of them is in "
+            f"this report: {', '.join(others)}"
+        )
 
 
 def chosen_layouts(exe: Executable, dwarf: Dwarf | None, warnings: list[str]) -> Layouts:
@@ -200,15 +212,16 @@ def _find_executable(core: Core) -> tuple[Executable, str]:
 
 
 def _go_libraries(core: Core) -> Iterator[Executable]:
-    """The Go libraries among the mapped files."""
+    """The libraries with a Go runtime among the mapped files."""
     for row in [row for row in core.executable_mappings() if ".so" in Path(row.path).name][:_MAX_LIBRARIES]:
         if not Path(row.path).is_file():
             continue
         try:
             exe = Executable.open(row.path)
+            complete = exe.build_settings.get("-buildmode") != "plugin" and exe.functions.index_of(_RUNTIME) >= 0
         except MapscopeError:
             continue
-        if exe.build_settings.get("-buildmode") != "plugin":
+        if complete:
             yield exe
 
 
@@ -245,8 +258,7 @@ def _with_runtime(core: Core, exe: Executable, found_by: str) -> tuple[Executabl
     if exe.functions.index_of(_RUNTIME) >= 0:
         return exe, found_by
     for library in _go_libraries(core):
-        if library.functions.index_of(_RUNTIME) >= 0:
-            return library, "NT_FILE"
+        return library, "NT_FILE"
     raise ExecutableError(
         f"{exe.path} does not hold the Go runtime (it was linked with -linkshared), and no library that does is found",
         "put the library that it was linked against back in the place that NT_FILE names",
