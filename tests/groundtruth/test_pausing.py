@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -258,6 +260,35 @@ def test_a_copy_is_the_process(variant: Variant, tmp_path: Path):
     found = {int(row["address"], 16): row["count"] for row in document["maps"]}
     assert [found.get(one["address"]) for one in truth.values()] == [one["entries"] for one in truth.values()]
     assert document["process"]["pid"] == ticker.pid
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_gdb_reads_the_core(ticker: Ticker, tmp_path: Path, way: str):
+    if shutil.which("gdb") is None:
+        harness.absent("no gdb")
+    taken = capture(ticker.pid, tmp_path / "core", limits=Limits(pause=way))
+    told = ticker.program.truth["byNumber"]
+    commands = ["-ex", "info threads", "-ex", "thread apply all backtrace 2", "-ex", f"x/gd {told['address']}"]
+    command = ["gdb", "-batch", "-nx", *commands, str(ticker.executable), str(tmp_path / "core")]
+    environment = {**os.environ, "DEBUGINFOD_URLS": ""}
+    said = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, env=environment).stdout
+    threads = re.findall(r"^\*?\s+\d+\s+.*LWP (\d+)", said, re.MULTILINE)
+    assert len(threads) == taken.threads
+    assert set(map(int, threads)) >= {ticker.pid}
+    assert len(re.findall(r"^#1 ", said, re.MULTILINE)) >= 3, "no backtrace goes up the stack"
+    assert re.search(rf"{told['address']:#x}.*:\s+{told['entries']}$", said, re.MULTILINE)  # `used` of maps.Map
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_drgn_reads_the_core(ticker: Ticker, tmp_path: Path, way: str):
+    drgn = pytest.importorskip("drgn")
+    taken = capture(ticker.pid, tmp_path / "core", limits=Limits(pause=way))
+    program = drgn.Program()
+    program.set_core_dump(str(tmp_path / "core"))
+    assert len(list(program.threads())) == taken.threads
+    assert program.main_thread().tid == ticker.pid
+    for told in ticker.program.truth.values():
+        assert program.read_u64(told["address"]) == told["entries"]
 
 
 def test_the_command_line_forks(ticker: Ticker, tmp_path: Path):

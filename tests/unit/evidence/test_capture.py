@@ -20,7 +20,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from mapscope.errors import EvidenceError
-from mapscope.evidence import procfs
+from mapscope.evidence import copier, procfs
 from mapscope.evidence.capture import capture
 
 # A process with several threads that hold locks, a megabyte of known bytes, untouched memory, and an answer to each
@@ -178,6 +178,35 @@ def test_memory_is_that_of_the_process(target: Target, tmp_path: Path):
     os.kill(target.pid, signal.SIGCONT)
     assert compared > 64 << 20
     assert result.missing == ()
+    assert target.answers()
+
+
+def test_with_little_memory_it_is_written_during_the_pause(target: Target, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(copier, "CHUNK", 1 << 16)
+    monkeypatch.setattr(copier, "available_bytes", lambda: 1 << 20)
+    sizes = []
+    real = copier.Buffers
+
+    def watched(wanted: int) -> copier.Buffers:
+        made = real(wanted)
+        sizes.append((wanted, made.size))
+        return made
+
+    monkeypatch.setattr("mapscope.evidence.capture.Buffers", watched)
+    os.kill(target.pid, signal.SIGSTOP)
+    target.wait_for_state("T")
+    core = tmp_path / "core"
+    result = capture(target.pid, core)
+    ((wanted, size),) = sizes
+    assert size == 1 << 19  # half of what is available
+    assert result.bytes_written > 4 * size
+    assert wanted > result.bytes_written
+    with open(f"/proc/{target.pid}/mem", "rb", buffering=0) as memory, core.open("rb") as file:
+        for start, _, offset, kept in segments(core):
+            for at in range(0, kept, 1 << 20):
+                length = min(1 << 20, kept - at)
+                assert os.pread(file.fileno(), length, offset + at) == os.pread(memory.fileno(), length, start + at)
+    os.kill(target.pid, signal.SIGCONT)
     assert target.answers()
 
 
