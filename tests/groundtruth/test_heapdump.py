@@ -247,3 +247,22 @@ def test_the_wrong_executable_is_refused(seen: Seen, variant: Variant, tmp_path:
         assert words in done.stderr
         assert len(done.stderr.splitlines()) == 2, done.stderr
         assert done.stdout == ""
+
+
+@pytest.mark.parametrize("series", ["1.21", "1.26"])
+def test_a_program_with_a_plugin(series: str, tmp_path: Path) -> None:
+    """The dump has neither the plugin's variables nor its code: that is said; what the program itself holds is told."""
+    variant = Variant(series, "plugin")
+    executable = harness.build("plugin", variant)
+    plugin = harness.build("plugin", variant, "extra", "plugin")
+    with harness.running(executable, str(plugin), folder=tmp_path) as program:
+        dump = harness.take_dump(program, tmp_path)
+    snapshot = open_snapshot(dump, executable)
+    for true in program.truth["maps"]:
+        if true["reach"] == "global" and true["name"].startswith("host/"):
+            found = snapshot.maps.at(true["address"])
+            assert found is not None
+            assert found.count == true["header"].get("count", true["header"].get("used"))
+            assert snapshot.chain(true["address"])[0].kind == "global"
+    assert any("frames lie in code of other modules (plugins)" in said for said in snapshot.evidence.warnings)
+    assert [one.id for one in snapshot.goroutines if one.problem] == [program.truth["in_plugin"]]
