@@ -140,16 +140,17 @@ class Copy:
 def fork(process: ptrace.Stopped, code: Code) -> Copy:
     """Makes a frozen copy of ``process``, whose threads all stand still and will stand still where they were.
 
-    EvidenceError where no thread has room on its stack, or where the kernel refuses.
+    EvidenceError where no thread can be sent, or where the kernel refuses. A Go program has a thread that waits: idle
+    ones do, and sysmon sleeps most of the time.
     """
-    for tid in sorted(process.threads, key=lambda tid: not Registers.unpack(process.registers(tid)).in_syscall):
+    for tid in process.threads:
         if process.signal(tid):
             continue
         fork_in = _Fork(process, tid, code)
-        if fork_in.room():
+        if fork_in.waits() and fork_in.room():
             return fork_in.run()
     raise EvidenceError(
-        f"no thread of process {process.pid} has room on its stack for a copy to be made",
+        f"no thread of process {process.pid} waits in a system call with room on its stack for a copy to be made",
         "try again, or leave out --pause fork",
     )
 
@@ -163,6 +164,10 @@ class _Fork:
         self._code = code
         self._registers = Registers.unpack(process.registers(tid))
         self._floats = sigframe.float_frame(process.registers(tid, _NT_XSTATE))
+
+    def waits(self) -> bool:
+        """Whether the thread waits in the kernel: it is in no restartable sequence then, and expects to be late."""
+        return self._registers.in_syscall
 
     def room(self) -> bool:
         """Whether the frames fit on the stack that the thread is on.
