@@ -207,7 +207,8 @@ def test_signals_take_effect_when_it_runs_again(ticker: Ticker, tmp_path: Path, 
         "capture(int(sys.argv[1]), sys.argv[2], limits=Limits(pause=sys.argv[3]))\n"
     )
     command = [sys.executable, "-c", code, str(ticker.pid), str(out / "core"), way, str(int(number))]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as capturer:
+    # a group of its own: the kernel stops no process of a group that nobody in its session could wake (orphaned)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0) as capturer:
         try:
             if number == signal.SIGTSTP:
                 _, status = os.waitpid(capturer.pid, os.WUNTRACED)
