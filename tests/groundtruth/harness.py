@@ -167,7 +167,7 @@ def running(executable: Path, *arguments: str, folder: Path, arch: str = "") -> 
         stderr.close()
 
 
-def _read_truth(process: subprocess.Popen[bytes], seconds: float) -> dict[str, Any]:
+def _read_truth(process: subprocess.Popen[bytes], seconds: float = START_SECONDS) -> dict[str, Any]:
     assert process.stdout is not None
     watchdog = _deadline(process, seconds)
     try:

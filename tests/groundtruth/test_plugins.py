@@ -158,6 +158,6 @@ def test_a_plugin_whose_file_is_gone(tmp_path: Path) -> None:
     assert snapshot.maps.at(held) is not None
     shutil.copy(plugin, tmp_path / "moved.so")
     assert not open_snapshot(core, executable).evidence.warnings
-    shutil.copy(executable, tmp_path / "moved.so")
+    shutil.copy(files(Variant("1.23", "plugin"))[1], tmp_path / "moved.so")
     (warning,) = open_snapshot(core, executable).evidence.warnings
     assert "moved.so is not the file that was loaded" in warning
