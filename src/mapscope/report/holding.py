@@ -135,8 +135,8 @@ def suspect_lines(suspects: Iterable[doc.DominatorRow], live: int, style: Style)
         yield from wrap(f"{style.bad(human_bytes(found.retained_bytes))}{of}: {what}", "     ", f"  {number}. ")
         if len(found.chain) > 1:
             yield from wrap(f"held by: {chain_text(found.chain)}", "         ", "     ")
-        if found.gathers and found.count == 1:
-            gathers = [step for step in found.gathers if step.type or step.address]
+        gathers = [step for step in found.gathers if step.type or step.address]
+        if gathers and found.count == 1:
             yield from wrap(f"it gathers in: {_gathers(gathers[-1])}", "         ", "     ")
 
 

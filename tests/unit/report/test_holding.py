@@ -150,6 +150,15 @@ def test_hostile_names_stay_names():
     assert all(b < 0x7F for b in b"".join(json_of(made)))
 
 
+def test_a_suspect_that_gathers_in_nothing_with_a_name():
+    made = snapshot()
+    stacks = Step("stacks", 0, None, None, "words that only conservative scans take for pointers")
+    made.suspects = (Dominator(stacks, 5000, 0, 1, (stacks,), (stacks, stacks)),)
+    shown = "\n".join(dominators_view.render(build_dominators(made, made.suspects)))
+    assert "words that only conservative scans take" in shown
+    assert "gathers" not in shown
+
+
 def test_dominators_as_text_and_json():
     made = snapshot()
     found = [*made.suspects, Dominator(ROOT, 1000, 0, 1, CHAIN[:1], ())]
