@@ -19,6 +19,8 @@ _HEADER_MIN = 512
 _GROUP_SLOTS = 8
 _MAX_TABLE = 1024
 _AVG_GROUP_LOAD = 7
+_MAX_COUNT = np.uint64(1 << 40)
+"""No map has so many entries: what a damaged header says beyond it counts as this many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def classic_needed(
 
     ``mapextra`` comes with the first overflow bucket or with preallocated ones (makemap, newoverflow).
     """
+    counts = np.minimum(counts, _MAX_COUNT)
     out = np.full(len(counts), allocator.slot(header, False), dtype=np.uint64)
     logs = classic_buckets_log2(counts, release)
     for b in np.unique(logs[counts > 0]).tolist():
@@ -105,6 +108,7 @@ def swiss_needed(
     noscan: bool,
 ) -> npt.NDArray[np.uint64]:
     """Slot bytes of Swiss maps made for each count: header, directory, tables, groups (NewMap, newTable)."""
+    counts = np.minimum(counts, _MAX_COUNT)
     out = np.full(len(counts), allocator.slot(header, False), dtype=np.uint64)
     small = (counts > 0) & (counts <= _GROUP_SLOTS)
     out[small] += np.uint64(allocator.slot(group_size, noscan))
