@@ -82,6 +82,7 @@ class Snapshot:
             missing=process.missing,
             warnings=tuple(self._warnings()),
             pause_seconds=process.core.live.pause_seconds if process.core and process.core.live else None,
+            redacted=process.redaction is not None,
         )
         self.notes: tuple[str, ...] = (*heap.notes, *maps.notes, *self._limits())
 
@@ -185,15 +186,34 @@ class Snapshot:
         """
         return run_sql(self.tables, text, seconds)
 
-    def detail(self, address: int) -> MapDetail:
-        """One map in full. UsageError when no map's header lies at ``address``."""
+    def detail(self, address: int, *, contents: bool = False) -> MapDetail:
+        """One map in full, with a few of its keys and values where ``contents`` asks for them.
+
+        UsageError when no map's header lies at ``address``.
+        """
         found = self.maps.at(address)
         if found is None:
             raise UsageError(
                 f"there is no map at 0x{address:x} in this {self._process.evidence.kind}",
                 "list the maps with their addresses: mapscope maps CORE",
             )
-        return describe_map(self._heap, self._maps, found)
+        return describe_map(self._heap, self._maps, found, contents=contents)
+
+    def redact(self, path: str | os.PathLike[str], *, overwrite: bool = False, progress: Progress | None = None) -> int:
+        """Writes the core again without any contents: see docs/how-to/redact.md. Answers its bytes on disk.
+
+        The file is complete or absent, and has mode 0600. EvidenceError where it cannot be written,
+        UsageError where the evidence is no core.
+        """
+        from mapscope.redact import redact
+
+        core = self._process.core
+        if core is None:
+            raise UsageError(
+                f"only cores can be redacted, this is a {self._process.evidence.kind}",
+                "take a core of the process: gcore PID",
+            )
+        return redact(core, self._heap, self._maps, self._iterators, path, overwrite=overwrite, progress=progress)
 
     def _warnings(self) -> list[str]:
         warnings = list(self._process.warnings)

@@ -147,14 +147,16 @@ def emulator(arch: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def running(executable: Path, *arguments: str, folder: Path, arch: str = "") -> Iterator[Running]:
-    """Start the program, read its document and READY, hand it out, and end it."""
+def running(
+    executable: Path, *arguments: str, folder: Path, arch: str = "", environment: dict[str, str] | None = None
+) -> Iterator[Running]:
+    """Start the program, read its document and READY, hand it out, and end it. ``environment``: more of it."""
     process = subprocess.Popen(
         [*emulator(arch), executable, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=(stderr := open(folder / "stderr", "w+b")),  # noqa: SIM115  # closed below
-        env=ENVIRONMENT,
+        env=ENVIRONMENT | (environment or {}),
         cwd=folder,
     )
     try:

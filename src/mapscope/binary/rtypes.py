@@ -120,6 +120,10 @@ class TypeReader:
         """The module whose types hold ``address``; None for types made at run time."""
         return next((m for m in self.modules if m.holds_type(address)), None)
 
+    def made_at_run_time(self) -> list[RType]:
+        """Types met so far that lie in no module: those that reflect made (reflect.MapOf and the like)."""
+        return [one for one in self._known.values() if one is not None and self.module_of(one.address) is None]
+
     def descriptor_size(self, rtype: RType) -> int:
         """Bytes that the descriptor takes, what follows it included (abi.Type.DescriptorSize, Go 1.27)."""
         size = self._base_size(rtype.kind)

@@ -24,6 +24,7 @@ EXIT_USAGE = 2
 EXIT_BUG = 101
 EXIT_INTERRUPTED = 130
 EXIT_CLOSED = 141
+_MAX_CAUSES = 8
 
 _COMMANDS = {
     "analyze": "mapscope.cli.analyze",
@@ -37,6 +38,7 @@ _COMMANDS = {
     "diff": "mapscope.cli.diff",
     "capture": "mapscope.cli.capture",
     "profile": "mapscope.cli.profile",
+    "redact": "mapscope.cli.redact",
 }
 _EPILOG = """\b
 Examples:
@@ -46,6 +48,7 @@ Examples:
   mapscope map svc.4242 0xc000012345
   mapscope chain svc.4242 0xc000012345 --all
   mapscope dominators svc.4242 --top 50
+  mapscope redact svc.4242 mailable.core
 
 \b
 Exit status: 0 nothing found, 1 findings, 2 usage or unusable input, 101 a bug."""
@@ -137,15 +140,18 @@ def _os_error(error: OSError) -> int:
 
 
 def _bug(error: Exception) -> int:
-    """An error that no part of mapscope expected: one line, and how to tell us."""
-    _traceback_if_asked()
-    text = str(error).split("\n", 1)[0]
+    """An error that no part of mapscope expected: one line, and how to tell us.
+
+    Its own words are left out: they may hold what lay in the evidence (a key that was looked up, a text that is no
+    number).
+    """
+    _traceback_if_asked(words=False)
     place = ""
     trace = error.__traceback__
     while trace is not None:
         place = f" at {os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
         trace = trace.tb_next
-    report_line(f"mapscope: this is a bug of ours: {type(error).__name__}{place}: {text}")
+    report_line(f"mapscope: this is a bug of ours: {type(error).__name__}{place}")
     report_line(
         f"  hint: run it again with MAPSCOPE_DEBUG=1 and send us the traceback (mapscope {__version__}, "
         f"Python {sys.version.split()[0]}); it holds no contents of the heap"
@@ -153,8 +159,19 @@ def _bug(error: Exception) -> int:
     return EXIT_BUG
 
 
-def _traceback_if_asked() -> None:
-    if os.environ.get("MAPSCOPE_DEBUG", "0") not in ("", "0"):
-        import traceback
+def _traceback_if_asked(words: bool = True) -> None:
+    """The traceback of the error that is being handled; ``words``: with what the errors themselves say."""
+    if os.environ.get("MAPSCOPE_DEBUG", "0") in ("", "0"):
+        return
+    import traceback
 
+    if words:
         traceback.print_exc()
+        return
+    error = sys.exc_info()[1]
+    for _ in range(_MAX_CAUSES):
+        if error is None:
+            return
+        sys.stderr.write("Traceback (most recent call last):\n" + "".join(traceback.format_tb(error.__traceback__)))
+        sys.stderr.write(f"{type(error).__module__}.{type(error).__qualname__}\n")
+        error = error.__cause__ or error.__context__

@@ -15,7 +15,7 @@ from mapscope.cli.options import (
     output_options,
     parse_address,
 )
-from mapscope.cli.output import check_target, text_pieces, wants_colour, write
+from mapscope.cli.output import check_target, report_line, text_pieces, wants_colour, write
 
 _EPILOG = """\b
 Example:
@@ -27,24 +27,37 @@ Example:
 @click.argument("address")
 @click.option("-e", "--executable", metavar="FILE", help="The program that made CORE. Default: found from the core.")
 @format_option("text", "json")
+@click.option("--show-contents", is_flag=True, help="Show a few keys and values too. They may be secrets.")
 @live_options
 @output_options
-def command(core: str, address: str, executable: str | None, form: str | None, output: str | None, force: bool) -> int:
+def command(
+    core: str,
+    address: str,
+    executable: str | None,
+    form: str | None,
+    show_contents: bool,
+    output: str | None,
+    force: bool,
+) -> int:
     """Show the map at ADDRESS in full: header, growth, occupancy, kinds.
 
-    ADDRESS is that of the map's header, as the report prints it. Keys and values themselves are never shown, only
-    their kinds.
+    ADDRESS is that of the map's header, as the report prints it. Keys and values themselves are not shown, only their
+    kinds, unless --show-contents asks for a sample.
     """
     where = parse_address(address)
     check_target(output, force)
     with watched() as progress:
         snapshot = open_evidence(core, executable, progress)
-        detail = snapshot.detail(where)
+        detail = snapshot.detail(where, contents=show_contents)
     from mapscope.report.build import to_json
     from mapscope.report.map_view import build_map, render
     from mapscope.report.style import Style
 
     document = build_map(snapshot, detail)
+    if show_contents:
+        report_line(
+            "mapscope: this output holds contents of the heap (--show-contents): keep it where only you can read it"
+        )
     pieces: Iterable[bytes]
     if chosen_format(form, output, ("text", "json")) == "json":
         pieces = [to_json(document)]

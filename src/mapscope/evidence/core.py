@@ -16,6 +16,7 @@ from mapscope.binary.elf import ElfFile
 from mapscope.errors import EvidenceError
 from mapscope.evidence.memory import PAGE, Memory
 from mapscope.evidence.packed import Unpacked, is_packed, unpack
+from mapscope.evidence.redaction import NT_REDACTED, OWNER, Redaction
 
 NT_PRSTATUS = 1
 NT_PRPSINFO = 3
@@ -98,6 +99,8 @@ class Core:
     """One sentence for each thing that should be there and is not."""
     live: Live | None = None
     """None for a core that lies in a file."""
+    redaction: Redaction | None = None
+    """What the core says about itself where ``mapscope redact`` wrote it."""
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Core:
@@ -139,7 +142,11 @@ class Core:
                 "no thread registers are in the core: stacks of running goroutines are scanned from their base"
             )
         resident = sum(extent.size for extent in memory.extents if extent.offset >= 0)
-        return cls(Path(path), elf, memory, threads, mappings, pid, entry, resident, tuple(missing))
+        redaction = _redaction(elf)
+        if redaction is not None:
+            missing.extend(text for text in redaction.missing if text not in missing)
+            resident = int((redaction.resident[:, 1] - redaction.resident[:, 0]).sum())
+        return cls(Path(path), elf, memory, threads, mappings, pid, entry, resident, tuple(missing), redaction=redaction)
 
     @property
     def kind(self) -> str:
@@ -230,6 +237,13 @@ def _read_notes(elf: ElfFile) -> tuple[tuple[Thread, ...], tuple[FileMapping, ..
     if pid is None and threads:
         pid = threads[0].tid
     return tuple(threads), tuple(mappings), pid, entry
+
+
+def _redaction(elf: ElfFile) -> Redaction | None:
+    for note in elf.notes:
+        if note.name == OWNER and note.type == NT_REDACTED:
+            return Redaction.decode(note.desc)
+    return None
 
 
 def _file_mappings(desc: bytes) -> list[FileMapping]:

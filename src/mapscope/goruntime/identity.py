@@ -28,7 +28,8 @@ class Identity:
     """The auxiliary vector: where the kernel put stack, vdso and program when it started the process. Empty where it is
     missing: in a heap dump."""
     random: bytes
-    """What AT_RANDOM points to. The runtime clears it before ``main`` from Go 1.22 on; empty where it is missing."""
+    """What AT_RANDOM points to. The runtime clears it before ``main`` from Go 1.22 on, and so does
+    ``mapscope redact``; empty where it is cleared or missing."""
 
     def same_build(self, other: Identity) -> bool:
         """Whether both come from one executable."""
@@ -57,11 +58,12 @@ def identify(process: Process) -> Identity:
             end = next((at for at, (kind, _) in enumerate(pairs) if kind == _AT_NULL), len(pairs))
             start = tuple(pairs[:end])
     place = dict(start).get(_AT_RANDOM, 0)
+    random = process.memory.read(place, _RANDOM_BYTES) if place else None
     return Identity(
         program=exe.build_info.path,
         build=exe.elf.build_id or exe.elf.go_build_id or "",
         pid=process.evidence.pid,
         modules=tuple(address for module in process.modules for address in (module.text, module.data)),
         start=start,
-        random=process.memory.read(place, _RANDOM_BYTES) or b"" if place else b"",
+        random=random if random is not None and any(random) else b"",
     )

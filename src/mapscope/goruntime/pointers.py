@@ -70,16 +70,24 @@ def fill_pointer_mask(
         none = np.zeros(0, dtype=np.int64)
         return TypeWords(none, none.astype(np.uint64), unreadable)
     small = scan & (index.spans["elemsize"] <= MIN_SIZE_FOR_HEADER) & (table.spanclass > 1)
-    which = np.flatnonzero(small)
-    spans = index.spans[which]
-    bitmap = spans["base"] + spans["bytes"] - spans["bytes"] // 64
-    inline = _inline_marks(memory, layouts, arenas, spans["base"])
-    inline &= spans["elemsize"] >= INLINE_MARK_MIN
-    bitmap = bitmap - np.where(inline, np.uint64(INLINE_MARK_BYTES), np.uint64(0))
+    which, bitmap = span_bitmaps(memory, layouts, index, table, arenas)
     unreadable = kernels.mask_from_span_end(index, which, bitmap, index.ptrmask)
     words = type_words(index, table, scan & ~small, flags)
     _tile(index, scan & ~small, words, mask_of)
     return TypeWords(words.objects, words.types, words.unreadable + unreadable)
+
+
+def span_bitmaps(
+    memory: Memory, layouts: Layouts, index: HeapIndex, table: SpanTable, arenas: Arenas
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
+    """Go 1.22 on: the spans that hold their own pointer bits, and the address of the bitmap of each: a bit a word."""
+    small = (index.spans["noscan"] == 0) & (index.spans["elemsize"] <= MIN_SIZE_FOR_HEADER) & (table.spanclass > 1)
+    which = np.flatnonzero(small)
+    spans = index.spans[which]
+    bitmap: npt.NDArray[np.uint64] = spans["base"] + spans["bytes"] - spans["bytes"] // 64
+    inline = _inline_marks(memory, layouts, arenas, spans["base"])
+    inline &= spans["elemsize"] >= INLINE_MARK_MIN
+    return which, bitmap - np.where(inline, np.uint64(INLINE_MARK_BYTES), np.uint64(0))
 
 
 def mark_headers(layouts: Layouts, table: SpanTable) -> None:

@@ -19,6 +19,7 @@ from mapscope.errors import EvidenceError, ExecutableError, FormatError, Mapscop
 from mapscope.evidence.core import Core, Thread, mapped_build_id
 from mapscope.evidence.heapdump import ITAB, HeapDump
 from mapscope.evidence.memory import Memory
+from mapscope.evidence.redaction import Redaction
 from mapscope.goruntime.layout import Layouts, check_against_dwarf, load
 from mapscope.goruntime.modulefiles import ModuleFile, attach, differs, lay_file, load_bias
 
@@ -57,6 +58,11 @@ class Process:
     def core(self) -> Core | None:
         """The core, where the evidence is one."""
         return self.evidence if isinstance(self.evidence, Core) else None
+
+    @property
+    def redaction(self) -> Redaction | None:
+        """What a core that ``mapscope redact`` wrote says about itself."""
+        return None if self.core is None else self.core.redaction
 
     @property
     def threads(self) -> tuple[Thread, ...]:

@@ -41,9 +41,8 @@ def summarise(heap: Heap) -> HeapSummary:
 
 def _reconcile(heap: Heap, core: Core, live: npt.NDArray[np.int64]) -> Reconciliation:
     """``live``: bytes of marked slots of each span."""
-    arena_low = heap.arenas.number << CHUNK_SHIFT
-    arenas: Ranges = (arena_low, arena_low + (1 << CHUNK_SHIFT))
-    resident = resident_ranges(heap.process.memory, 0, arenas)
+    arenas = arena_ranges(heap)
+    resident = resident_of(heap, arenas)
     spans = heap.index.spans
     base = spans["base"].astype(np.int64)
     in_span = resident.within(base, base + spans["bytes"].astype(np.int64))
@@ -65,6 +64,21 @@ def _reconcile(heap: Heap, core: Core, live: npt.NDArray[np.int64]) -> Reconcili
         outside_go_bytes=outside,
         unexplained_bytes=resident.bytes - in_arenas - runtime - outside,
     )
+
+
+def resident_of(heap: Heap, arenas: Ranges) -> Resident:
+    """What the process had in memory. A redacted core, most of whose pages are empty, says it in its note."""
+    redaction = heap.process.redaction
+    if redaction is None:
+        return resident_ranges(heap.process.memory, 0, arenas)
+    ends = redaction.resident.astype(np.int64)
+    return Resident(np.ascontiguousarray(ends[:, 0]), np.ascontiguousarray(ends[:, 1]))
+
+
+def arena_ranges(heap: Heap) -> Ranges:
+    """Where the heap's arenas lie."""
+    low = heap.arenas.number << CHUNK_SHIFT
+    return low, low + (1 << CHUNK_SHIFT)
 
 
 def _stacks(heap: Heap) -> Ranges:

@@ -27,6 +27,8 @@ class EvidenceInfo:
     """One sentence each: nearest layout used, figures that disagree, optional parts not installed."""
     pause_seconds: float | None = None
     """How long a live process stood still for this; None for a core."""
+    redacted: bool = False
+    """``mapscope redact`` wrote it: contents read as zeros, all else is as in the whole core."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mapscope.maps.contents import Content
 from mapscope.maps.model import Map
 
 
@@ -23,7 +24,7 @@ class TableDetail:
 
 @dataclass(frozen=True, slots=True)
 class MapDetail:
-    """A map with what is too much for every map: histograms and parts. No contents."""
+    """A map with what is too much for every map: histograms and parts."""
 
     map: Map
     occupancy: tuple[int, ...]
@@ -39,3 +40,5 @@ class MapDetail:
     elem_kinds: dict[str, int]
     how_found: str
     """One sentence: what led to this map, what was checked."""
+    contents: tuple[tuple[Content, Content], ...] | None = None
+    """A few keys and values; None unless they were asked for."""

@@ -47,8 +47,8 @@ def find_maps(heap: Heap) -> MapSet:
         channels = type_channels(heap)
         if len(channels):
             _walk_on(heap, channels)
-        found = infer(decoder, heap_candidates(decoder, heap.state, heap.types, swiss), shapes, heap.state, heap.types,
-                      masks, swiss=swiss)  # fmt: skip
+        candidates = _told(heap, heap_candidates(decoder, heap.state, heap.types, swiss))
+        found = infer(decoder, candidates, shapes, heap.state, heap.types, masks, swiss=swiss)
         fresh = [(int(a), int(s), bool(x)) for a, s, x in zip(found.address, found.shape, found.sure, strict=True)
                  if int(a) not in loose]  # fmt: skip
         if not fresh:
@@ -68,6 +68,12 @@ def decoder_of(heap: Heap) -> Decoder:
     layouts = heap.process.layouts
     allocator = Allocator(tuple(sorted(int(c) for c in layouts.class_to_size if c)), layouts.release >= (1, 22))
     return Decoder(heap.index, layouts, heap.state.flags, allocator)
+
+
+def _told(heap: Heap, candidates: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """The candidates that can be maps. A redacted core says which are: what proved that the others are none is gone."""
+    redaction = heap.process.redaction
+    return candidates if redaction is None else candidates[np.isin(candidates, redaction.maps)]
 
 
 def _all_shapes(heap: Heap) -> tuple[list[MapShape], dict[int, int]]:
@@ -147,7 +153,7 @@ def _stack_maps(
     Where frames are known, only variables with the header's pointer mask come into question that are live there.
     """
     objects = heap.frames.stack_objects(mask=header_mask(decoder, swiss))["address"]
-    addresses = np.unique(np.concatenate([objects, _unknown_frames(heap)]))
+    addresses = _told(heap, np.unique(np.concatenate([objects, _unknown_frames(heap)])))
     parts = [Inferred.none()]
     for start in range(0, len(addresses), _STACK_CHUNK):
         chunk = addresses[start : start + _STACK_CHUNK]

@@ -1,4 +1,4 @@
-"""One map in full: histograms, tables, kinds of keys. No contents."""
+"""One map in full: histograms, tables, kinds of keys; contents only for whoever asks for them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from mapscope._kernels import load
 from mapscope.heap.model import Heap
+from mapscope.maps.contents import sample_contents
 from mapscope.maps.decode import CLASSIC_OUT, SWISS_OUT, classic_rows, one_map, swiss_rows
 from mapscope.maps.detail import MapDetail, TableDetail
 from mapscope.maps.find import MapSet
@@ -17,8 +18,8 @@ _CHAINS = 17
 _TABLES = 64
 
 
-def describe_map(heap: Heap, maps: MapSet, found: Map) -> MapDetail:
-    """The detail of one map of ``maps``."""
+def describe_map(heap: Heap, maps: MapSet, found: Map, *, contents: bool = False) -> MapDetail:
+    """The detail of one map of ``maps``; ``contents``: with a few keys and values, which nothing else reads."""
     shape_index = int(maps.shape_of[found.row])
     occupancy: tuple[int, ...] = ()
     chains: tuple[int, ...] = ()
@@ -37,6 +38,7 @@ def describe_map(heap: Heap, maps: MapSet, found: Map) -> MapDetail:
         key_kinds=sample_kinds(heap, maps, found, "key") if kind else {},
         elem_kinds=sample_kinds(heap, maps, found, "elem") if kind else {},
         how_found=_how(found),
+        contents=sample_contents(heap, maps, found) if contents else None,
     )
 
 

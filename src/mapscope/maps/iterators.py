@@ -138,6 +138,9 @@ class _Finder:
     def run(self) -> Iterator[MapIterator]:
         stack = self._stack_windows()
         held = self._heap_windows()
+        told = self.heap.process.redaction
+        if told is not None:  # what proved that the other windows are none is gone
+            stack, held = stack[np.isin(stack, told.iterators)], held[np.isin(held, told.iterators)]
         windows = np.concatenate([stack, held])
         if not len(windows):
             return

@@ -34,7 +34,7 @@ def sample_kinds(heap: Heap, maps: MapSet, found: Map, what: Literal["key", "ele
     rtype = heap.process.types.at(shape.fields.key if what == "key" else shape.fields.elem)
     with_methods = rtype is not None and rtype.methods > 0
     seen: Counter[str] = Counter()
-    for bucket, slot in _cells(heap, maps, found, shape):
+    for bucket, slot in live_cells(heap, maps, found, shape):
         at = start + slot * stride
         seen[_dynamic(heap, int.from_bytes(bucket[at : at + 8], "little"), with_methods)] += 1
         if seen.total() >= SAMPLE:
@@ -51,7 +51,7 @@ def _dynamic(heap: Heap, word: int, itab: bool) -> str:
     return rtype.name if rtype is not None else "unknown"
 
 
-def _cells(heap: Heap, maps: MapSet, found: Map, shape: MapShape) -> Iterator[tuple[bytes, int]]:
+def live_cells(heap: Heap, maps: MapSet, found: Map, shape: MapShape) -> Iterator[tuple[bytes, int]]:
     """Bytes of a bucket or group, and the number of a live cell in it."""
     budget = _MAX_BUCKETS
     for address in _arrays(heap, maps, found, shape):

@@ -111,6 +111,7 @@ def evidence(source: Source) -> doc.Evidence:
         missing=[valid(text) for text in info.missing],
         warnings=[valid(text) for text in info.warnings],
         pause_seconds=info.pause_seconds,
+        redacted=info.redacted,
     )
 
 

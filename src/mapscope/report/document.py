@@ -44,6 +44,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     missing: list[str]
     warnings: list[str]
     pause_seconds: float | None
+    redacted: Annotated[bool, Meta(description="Written by mapscope redact: contents read as zeros.")]
 
 
 class Process(Struct, frozen=True, kw_only=True):
@@ -392,8 +393,15 @@ class DominatorsDocument(Struct, frozen=True, kw_only=True):
     dominators: list[DominatorRow]
 
 
+class EntryRow(Struct, frozen=True, kw_only=True):
+    """One entry of a map, cut and escaped: strings in quotes, numbers, pointers as addresses, sizes of all else."""
+
+    key: str
+    value: str
+
+
 class MapDocument(Struct, frozen=True, kw_only=True):
-    """What ``mapscope map -f json`` writes: one map in full, without its contents."""
+    """What ``mapscope map -f json`` writes: one map in full."""
 
     schema: Annotated[int, Meta(ge=1)]
     tool: Tool
@@ -407,3 +415,4 @@ class MapDocument(Struct, frozen=True, kw_only=True):
     elem_kinds: dict[str, int]
     how_found: str
     findings: list[FindingRow]
+    contents: Annotated[list[EntryRow] | None, Meta(description="The first few entries; null without --show-contents.")]

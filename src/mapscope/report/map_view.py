@@ -1,4 +1,4 @@
-"""``mapscope map``: one map in full. Header fields by their Go names, growth, occupancy, kinds; no contents."""
+"""``mapscope map``: one map in full. Header fields by their Go names, growth, occupancy, kinds; contents on demand."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 import numpy as np
 
+from mapscope.maps.contents import TEXT_BYTES, Content
 from mapscope.maps.detail import MapDetail
 from mapscope.report import document as doc
 from mapscope.report.build import evidence, finding_rows, process, tool
@@ -52,6 +53,9 @@ def build_map(source: Source, detail: MapDetail) -> MapDocument:
         elem_kinds={valid(name): count for name, count in detail.elem_kinds.items()},
         how_found=valid(detail.how_found),
         findings=finding_rows(source, [f for f in source.findings if f.subject == found.address]),
+        contents=None
+        if detail.contents is None
+        else [doc.EntryRow(key=_content(key), value=_content(value)) for key, value in detail.contents],
     )
 
 
@@ -77,11 +81,36 @@ def render(document: MapDocument, style: Style | None = None) -> Iterator[str]:
     yield from _tables(document, style)
     yield from _kinds("KEYS", document.key_kinds, style)
     yield from _kinds("VALUES", document.elem_kinds, style)
+    yield from _contents(document, style)
     if document.findings:
         yield ""
         yield style.head("FINDINGS")
         for finding in document.findings:
             yield from finding_lines(finding, style) if finding.part_of is None else also_lines(finding, style)
+
+
+def _content(content: Content) -> str:
+    """A key or value on one line of printable characters."""
+    if not content.quoted:
+        return clean(content.text)
+    more = f"... and {content.more:,} bytes" if content.more else ""
+    text = content.text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{clean(text, 4 * TEXT_BYTES)}"{more}'
+
+
+def _contents(document: MapDocument, style: Style) -> Iterator[str]:
+    if document.contents is None:
+        return
+    yield ""
+    yield style.head("CONTENTS") + " shown because of --show-contents: this may hold secrets"
+    if document.evidence.redacted:
+        yield "  the core is redacted: contents read as zeros"
+    for entry in document.contents:
+        yield f"  {entry.key}: {entry.value}"
+    if not document.contents:
+        yield "  none that can be read by type"
+    elif document.map.count > len(document.contents):
+        yield style.dim(f"  and {document.map.count - len(document.contents):,} more")
 
 
 def _held(row: doc.MapRow) -> Iterator[str]:

@@ -57,7 +57,7 @@ class Source(Protocol):
     def suspects(self) -> Sequence[Dominator]:
         """The few dominators that hold most of the heap."""
 
-    def detail(self, address: int) -> MapDetail:
+    def detail(self, address: int, *, contents: bool = False) -> MapDetail:
         """One map in full."""
 
 
@@ -90,6 +90,6 @@ class Unheld:
         """Not known."""
         return HeldTable.unknown(len(addresses))
 
-    def detail(self, address: int) -> MapDetail:
+    def detail(self, address: int, *, contents: bool = False) -> MapDetail:
         """That of the source."""
-        return self._source.detail(address)
+        return self._source.detail(address, contents=contents)

@@ -50,6 +50,8 @@ def _opening(document: Document, style: Style) -> Iterator[str]:
     if evidence.pause_seconds is not None:
         yield f"  stood still for {evidence.pause_seconds:.3f} s"
     yield f"  {clean(process.go_version, 40)} {clean(process.arch, 12)}{pid}, {build}"
+    if evidence.redacted:
+        yield "  redacted by mapscope: keys, values and all other contents read as zeros"
     if evidence.executable is not None:
         yield from wrap(f"executable {clean(evidence.executable)} ({clean(evidence.executable_found_by, 40)})")
 

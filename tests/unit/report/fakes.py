@@ -225,7 +225,7 @@ class FakeSnapshot:
     def dominators(self, top: int = 20) -> list[Dominator]:
         return list(self.suspects[:top])
 
-    def detail(self, address: int) -> MapDetail:
+    def detail(self, address: int, *, contents: bool = False) -> MapDetail:
         found = self.maps.at(address)
         if found is None:
             raise UsageError(f"there is no map at 0x{address:x}", "mapscope maps lists them")
