@@ -38,7 +38,7 @@ def variants() -> list[Variant]:
 
 def few() -> list[Variant]:
     """One of each generation, with and without symbols, and one that is relocated."""
-    return [Variant("1.23"), Variant("1.23", "stripped"), Variant("1.26", "stripped"), Variant("1.27", "pie")]
+    return [Variant("1.23"), Variant("1.26", "stripped"), Variant("1.27", "pie")]
 
 
 def analysis(core: Path, executable: Path, folder: Path) -> dict[str, Any]:
@@ -87,6 +87,12 @@ def test_iterators_stay_the_same(variant: Variant, mode: str) -> None:
 def test_findings_stay_the_same(variant: Variant, mode: str) -> None:
     document = same_after_redaction("findings", variant, mode)
     assert bool(document["findings"]) == (mode != "healthy") or variant.swiss
+
+
+@pytest.mark.parametrize("mode", ["expunged", "both", "frozen", "amended", "range"])
+@pytest.mark.parametrize("variant", [Variant("1.19"), Variant("1.22", "stripped")], ids=str)
+def test_sync_maps_stay_the_same(variant: Variant, mode: str) -> None:
+    assert bool(same_after_redaction("syncmaps", variant, mode)["findings"]) == (mode != "amended")
 
 
 @pytest.mark.parametrize("variant", [Variant("1.22"), Variant("1.26"), Variant("1.27", "stripped")], ids=str)
@@ -222,6 +228,16 @@ def test_what_is_in_the_way(tmp_path: Path, capfd: Any) -> None:
         assert document["evidence"]["redacted"] is True
         assert main(["analyze", str(out), str(core.executable), "--exit-zero"]) == 0
         assert "redacted by mapscope" in capfd.readouterr().out
+
+
+def test_only_cores_are_redacted(tmp_path: Path, capfd: Any) -> None:
+    """A heap dump is refused in one line."""
+    executable = harness.build("maptypes", Variant("1.26"))
+    with harness.running(executable, folder=tmp_path) as running:
+        dump = harness.take_core(running, "dump", tmp_path)
+    assert main(["redact", str(dump), str(tmp_path / "out"), str(executable)]) == 2
+    assert "only cores can be redacted, this is a heap dump" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
