@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from mapscope import cache
 from mapscope.cli import main as entry
 from mapscope.cli.main import main
 from mapscope.evidence.memory import Memory
@@ -150,6 +151,20 @@ def test_damaged_evidence_shows_no_contents(core: Planted, listener: Listener) -
         assert got in (0, 1, 2), got
         said = b"".join(listener.captured.readouterr())
         listener.judge(said, number)
+
+
+def test_the_cache_holds_no_contents(core: Planted) -> None:
+    """Nor does what is redacted depend on it."""
+    made = []
+    for keep in (False, True, True):
+        out = core.core.with_name(f"out{len(made)}")
+        open_snapshot(core.core, core.executable, keep=keep).redact(out)
+        made.append(out.read_bytes())
+        out.unlink()
+    kept = cache.path_of(core.core)
+    assert not core.found_in(kept.read_bytes())
+    kept.unlink()
+    assert made[0] == made[1] == made[2]
 
 
 def test_a_bug_shows_no_contents(core: Planted, listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
