@@ -146,7 +146,8 @@ class Core:
         if redaction is not None:
             missing.extend(text for text in redaction.missing if text not in missing)
             resident = int((redaction.resident[:, 1] - redaction.resident[:, 0]).sum())
-        return cls(Path(path), elf, memory, threads, mappings, pid, entry, resident, tuple(missing), redaction=redaction)
+        whole = tuple(missing)
+        return cls(Path(path), elf, memory, threads, mappings, pid, entry, resident, whole, redaction=redaction)
 
     @property
     def kind(self) -> str:
