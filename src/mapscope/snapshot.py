@@ -203,7 +203,7 @@ class Snapshot:
         """Writes the core again without any contents: see docs/how-to/redact.md. Answers its bytes on disk.
 
         The file is complete or absent, and has mode 0600. EvidenceError where it cannot be written,
-        UsageError where the evidence is no core.
+        UsageError where the evidence is no core, or the process has several modules.
         """
         from mapscope.redact import redact
 
@@ -212,6 +212,12 @@ class Snapshot:
             raise UsageError(
                 f"only cores can be redacted, this is a {self._process.evidence.kind}",
                 "take a core of the process: gcore PID",
+            )
+        if len(self._process.modules) > 1:
+            raise UsageError(
+                f"this process has {len(self._process.modules)} Go modules: cores of programs with plugins, or linked "
+                "against a shared runtime, cannot be redacted yet",
+                "hand on the report instead: mapscope analyze CORE -f json",
             )
         return redact(core, self._heap, self._maps, self._iterators, path, overwrite=overwrite, progress=progress)
 

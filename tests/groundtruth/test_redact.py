@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from mapscope.cli.main import main
+from mapscope.errors import UsageError
 from mapscope.evidence.core import Core
 from mapscope.snapshot import Snapshot, open_snapshot
 from tests.groundtruth import harness
@@ -245,6 +246,27 @@ def test_only_cores_are_redacted(tmp_path: Path, capfd: Any) -> None:
     assert main(["redact", str(dump), str(tmp_path / "out"), str(executable)]) == 2
     assert "only cores can be redacted, this is a heap dump" in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_programs_of_several_modules_are_refused(tmp_path: Path) -> None:
+    with planted(Variant("1.26")) as core:
+        snapshot = open_snapshot(core.core, core.executable)
+        process = snapshot._process
+        snapshot._process = dataclasses.replace(process, modules=process.modules * 2)
+        with pytest.raises(UsageError, match="has 2 Go modules"):
+            snapshot.redact(tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_live_process(tmp_path: Path, capfd: Any) -> None:
+    """``--pid`` in place of the core."""
+    executable = harness.build("secrets", Variant("1.26"))
+    with harness.running(executable, "PLANTED8", folder=tmp_path) as running:
+        out = tmp_path / "out"
+        assert main(["redact", "--pid", str(running.pid), str(out)]) == 0, capfd.readouterr().err
+        assert running.process.poll() is None
+    assert b"PLANTED8" not in out.read_bytes()
+    assert len(open_snapshot(out, executable).maps) > 6
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:

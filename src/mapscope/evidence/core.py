@@ -142,12 +142,11 @@ class Core:
                 "no thread registers are in the core: stacks of running goroutines are scanned from their base"
             )
         resident = sum(extent.size for extent in memory.extents if extent.offset >= 0)
-        redaction = _redaction(elf)
-        if redaction is not None:
-            missing.extend(text for text in redaction.missing if text not in missing)
-            resident = int((redaction.resident[:, 1] - redaction.resident[:, 0]).sum())
-        whole = tuple(missing)
-        return cls(Path(path), elf, memory, threads, mappings, pid, entry, resident, whole, redaction=redaction)
+        told = _redaction(elf)
+        if told is not None:
+            missing.extend(text for text in told.missing if text not in missing)
+            resident = int((told.resident[:, 1] - told.resident[:, 0]).sum())
+        return cls(Path(path), elf, memory, threads, mappings, pid, entry, resident, tuple(missing), redaction=told)
 
     @property
     def kind(self) -> str:
