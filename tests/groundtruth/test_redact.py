@@ -35,6 +35,7 @@ def variants() -> list[Variant]:
     runs += [Variant(series, "stripped") for series in ("1.23", "1.26")]
     runs += [Variant("1.21", "pie", evidence="gcore"), Variant("1.26", "pie"), Variant("1.27", "pie-stripped")]
     runs += [Variant("1.23", evidence="kernel"), Variant("1.26", "stripped", evidence="kernel")]
+    runs += [Variant("1.23", "cgo"), Variant("1.26", "cgo-pie-stripped")]
     return [*runs, Variant("1.24", "default", "noswissmap"), Variant("1.27", "default", "mapsplitgroup")]
 
 
