@@ -96,7 +96,8 @@ def test_live_bytes(seen: Seen) -> None:
 def test_memory_of_c_is_outside_go(seen: Seen) -> None:
     """What C holds, and little more; nothing of it is called Go's or unexplained."""
     where = seen.snapshot.heap.reconciliation
-    assert 0 <= where.outside_go_bytes - seen.truth["c_bytes"] < 8 << 20, where
+    # the kernel makes one mapping of C's memory and a chunk of the runtime's beside it: the border is not known
+    assert -(1 << 20) < where.outside_go_bytes - seen.truth["c_bytes"] < 8 << 20, where
     assert where.unexplained_bytes < where.rss_bytes * 0.01
 
 

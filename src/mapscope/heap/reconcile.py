@@ -17,6 +17,8 @@ from mapscope.heap.resident import Ranges, Resident, disjoint, resident_ranges
 from mapscope.heap.summary import HeapSummary, Reconciliation
 
 _MAX_STACK = 1 << 31
+_RUNTIME_CHUNK = 256 << 10
+"""``persistentChunkSize`` of runtime/malloc.go; most structures outside the heap lie in chunks of this size or less."""
 _FROM_C = "crosscall2"
 """C enters Go here (runtime/cgo/asm_*.s): linked into every program that uses cgo, and no other."""
 
@@ -95,12 +97,14 @@ def _elsewhere(heap: Heap, core: Core, resident: Resident, arenas: Ranges) -> tu
     """Resident bytes outside the arenas: in mappings of the runtime's own structures, and outside Go.
 
     Outside Go are mapped files, the process's own code and data among them, and thread stacks; in a program with C code
-    also every mapping that holds nothing of the runtime's: malloc and thread libraries map as they like.
+    also whatever is not close to a structure of the runtime's: malloc and thread libraries map as they like, and the
+    kernel makes one mapping of neighbours.
     """
     c_code = any(table.index_of(_FROM_C) >= 0 for _, table in heap.frames.code.tables)
     files = disjoint([(row.start, row.end) for row in core.mappings if row.end < 1 << 48])
     in_files = int((resident.within(*files)).sum())
     owned = np.sort(_runtime_addresses(heap)).astype(np.int64)
+    close = _close_to(heap, owned) if c_code else arenas
     threads = np.array(sorted(t.sp for t in core.threads if t.sp < 1 << 48), dtype=np.int64)
     runtime, outside = 0, in_files
     for segment in core.elf.segments:
@@ -112,10 +116,24 @@ def _elsewhere(heap: Heap, core: Core, resident: Resident, arenas: Ranges) -> tu
         if bytes_here <= 0:
             continue
         if _any_in(owned, low, high):
-            runtime += bytes_here
+            mine = min(bytes_here, _both(resident, one, close)) if c_code else bytes_here
+            runtime += mine
+            outside += bytes_here - mine
         elif c_code or _any_in(threads, low, high):
             outside += bytes_here
     return runtime, outside
+
+
+def _close_to(heap: Heap, owned: npt.NDArray[np.int64]) -> Ranges:
+    """Where the runtime's own structures lie, to the chunks that it asks the system for, and the larger ones whole."""
+    cells = np.unique(owned // _RUNTIME_CHUNK)
+    cells = np.unique(np.concatenate([cells - 1, cells, cells + 1]))
+    breaks = np.flatnonzero(np.diff(cells) > 1)
+    first, last = np.concatenate([cells[:1], cells[breaks + 1]]), np.concatenate([cells[breaks], cells[-1:]])
+    rows = list(zip((first * _RUNTIME_CHUNK).tolist(), ((last + 1) * _RUNTIME_CHUNK).tolist(), strict=True))
+    size = heap.process.layouts.struct("heapArena").size
+    rows += [(at, at + size) for at in heap.arenas.struct.astype(np.int64).tolist() if at]
+    return disjoint(rows)
 
 
 def _both(resident: Resident, one: Ranges, ranges: Ranges) -> int:
