@@ -24,6 +24,7 @@ SERIES = ("1.21", "1.22", "1.23", "1.24", "1.25", "1.26", "1.27")
 VARIANTS = [Variant(series) for series in SERIES]
 VARIANTS += [Variant("1.24", experiment="noswissmap"), Variant("1.27", experiment="mapsplitgroup")]
 VARIANTS += [Variant(series, mode) for series in ("1.23", "1.26") for mode in ("stripped", "pie", "pie-stripped")]
+FORMS = ("goroutine.pb.gz", "goroutine1.txt", "goroutine2.txt")
 HIDDEN = ("runtime.", "internal/runtime/")
 COLLECTOR = ("runtime.gc", "runtime.newproc", "runtime.deductAssistCredit", "runtime.mstart", "runtime.mProf")
 """Frames of what an allocation may do besides: begin or help a collection."""
@@ -204,3 +205,31 @@ def test_without_the_executable_it_is_said_what_is_not_known(take: Callable[[Var
     classified = classify(profile, None)
     assert any("give it with -e" in note for note in classified.notes)
     assert not {part.how for part in classified.parts} & {"inferred"}
+
+
+@pytest.mark.parametrize("variant", [Variant(series) for series in SERIES], ids=str)
+def test_goroutines_in_all_their_forms(variant: Variant, take: Callable[[Variant, str], Taken]):
+    taken = take(variant, "pinned")
+    forms = {name: read_profile(str(taken.folder / name)) for name in FORMS}
+    for name, profile in forms.items():
+        assert profile.kind == "goroutine", name
+        assert profile.values.sum() == taken.truth["goroutines"], name
+    stacks = forms["goroutine2.txt"]
+    states = {}
+    for sample in range(len(stacks)):
+        leaf = stacks.lines(stacks.stack(sample)[0])[0][0]
+        states[leaf] = stacks.text_label(sample, "state")
+    assert states["main.pinned.func1"] == "chan receive"
+    named = {
+        line[0]
+        for row in range(len(forms["goroutine.pb.gz"].locations))
+        for line in forms["goroutine.pb.gz"].lines(row)
+    }
+    assert {"main.pinned.func1", "runtime.gopark", "main.main"} <= named
+    addresses = forms["goroutine1.txt"].locations[:, 2].tolist()
+    symbols = open_symbols(Executable.open(taken.executable), forms["goroutine1.txt"])
+    assert {"main.pinned.func1", "runtime.gopark", "main.main"} <= {symbols.name(pc) for pc in addresses}
+    leak = taken.folder / "goroutineleak.pb.gz"
+    assert leak.exists() == taken.truth["leak"]
+    if taken.truth["leak"]:
+        assert read_profile(str(leak)).kind == "goroutineleak"

@@ -109,6 +109,8 @@ class _Work:
         self.part_of = np.full(len(profile), -1, np.int64)
         self.site_of = np.full(len(profile), -1, np.int64)
         self.hidden = np.full(len(profile), -1, np.int64)
+        self.leaf = profile.leaves()
+        self.sites_at: dict[int, tuple[int, int]] = {}
         self.pcs = return_addresses(profile, symbols)
         self.known = Sizes(symbols.executable) if symbols is not None else None
         self.parts: dict[Part, int] = {}
@@ -122,24 +124,38 @@ class _Work:
             self.sizes, self.hidden, tuple(self.callees), tuple(self.notes),
         )  # fmt: skip
 
-    def put(self, sample: int, part: Part) -> None:
-        self.part_of[sample] = self.parts.setdefault(part, len(self.parts))
-        site = self.site(self.profile.stack(sample))
-        self.site_of[sample] = self.sites.setdefault(site, len(self.sites))
+    def part(self, part: Part) -> int:
+        """Row of a part."""
+        return self.parts.setdefault(part, len(self.parts))
 
-    def site(self, stack: Sequence[int]) -> Site:
-        """The first frame outside of the packages that work for others; the leaf where there is none."""
-        first = None
-        for row in stack:
+    def locate(self, samples: Column) -> None:
+        """The sites of these samples: most are told by the leaf alone."""
+        leaf = self.leaf[samples]
+        own = np.full(len(self.profile.locations), -1, np.int64)
+        for row in np.unique(leaf).tolist():
+            own[row] = self.site_at(row)[0]
+        self.site_of[samples] = own[leaf]
+        for sample in samples[own[leaf] < 0].tolist():
+            self.site_of[sample] = self.site(self.profile.stack(sample))
+
+    def site_at(self, row: int) -> tuple[int, int]:
+        """The site in the frames of one location, -1 where all work for others; and its innermost frame as a site."""
+        if row not in self.sites_at:
             lines = self.profile.lines(row)
             if self.symbols is not None and not lines:
                 lines = [self.symbols.line(int(self.pcs[row]))]
-            for name, file, line in lines:
-                site = Site(name or "?", file, line)
-                if not name.startswith(_THROUGH):
-                    return site
-                first = first or site
-        return first or Site("?", "", 0)
+            own = next((line for line in lines if not line[0].startswith(_THROUGH)), None)
+            found = [
+                Site(name or "?", file, line) for name, file, line in (own or ("", "", 0), (lines or [("", "", 0)])[0])
+            ]
+            first = self.sites.setdefault(found[1], len(self.sites))
+            self.sites_at[row] = -1 if own is None else self.sites.setdefault(found[0], len(self.sites)), first
+        return self.sites_at[row]
+
+    def site(self, stack: Sequence[int]) -> int:
+        """The first frame outside of the packages that work for others; the leaf where there is none."""
+        own = (self.site_at(row)[0] for row in stack)
+        return next((row for row in own if row >= 0), self.site_at(stack[0])[1])
 
     def whole_stacks(self, samples: Sequence[int], names: Sequence[str]) -> None:
         """Samples whose stacks hold the runtime's frames; ``names`` by row of location."""
@@ -147,7 +163,8 @@ class _Work:
             stack = self.profile.stack(sample)
             part = by_stack([names[row] for row in stack])
             if part is not None:
-                self.put(sample, self.completed(part, sample, stack, names))
+                self.part_of[sample] = self.part(self.completed(part, sample, stack, names))
+                self.site_of[sample] = self.site(stack)
 
     def completed(self, part: Part, sample: int, stack: Sequence[int], names: Sequence[str]) -> Part:
         """The part with the type that the call of the entry names, and what mapassign itself allocated."""
@@ -163,7 +180,7 @@ class _Work:
 
     def leaves(self) -> None:
         """Samples whose runtime frames are hidden: the leaf's call says which entry it was."""
-        leaf = self.profile.leaves()
+        leaf = self.leaf
         names = location_names(self.profile, None)
         shown = np.array([name.startswith(HIDDEN) for name in names] + [False], np.bool_)[leaf]
         whole = np.flatnonzero(shown & (leaf >= 0)).tolist()
@@ -171,9 +188,10 @@ class _Work:
             self.whole_stacks(whole, names)
         rest = np.flatnonzero(~shown & (leaf >= 0))
         if self.symbols is None:
-            for sample in rest.tolist():
-                if (part := _VISIBLE.get(names[leaf[sample]])) is not None:
-                    self.put(sample, Part(part, POSSIBLE, names[leaf[sample]]))
+            for row in np.unique(leaf[rest]).tolist():
+                if (part := _VISIBLE.get(names[row])) is not None:
+                    self.part_of[rest[leaf[rest] == row]] = self.part(Part(part, POSSIBLE, names[row]))
+            self.locate(rest[self.part_of[rest] >= 0])
             if len(rest):
                 self.notes.append(
                     "runtime/pprof hides the runtime's own frames, so without the executable it is not known which "
@@ -200,9 +218,17 @@ class _Work:
         entries = list(self.callees)
         wanted = np.array([row for row, name in enumerate(entries) if is_entry(name)], np.int64)
         chosen = rest[np.isin(self.hidden[rest], wanted) & (self.sizes[rest] > 0)]
-        for sample in chosen.tolist():
+        sizes, code = np.unique(self.sizes[chosen], return_inverse=True)
+        # the same place and size are the same part
+        known, first, which = np.unique(
+            leaf[chosen] * max(len(sizes), 1) + code, return_index=True, return_inverse=True
+        )
+        part_of = np.full(len(known), -1, np.int64)
+        for number, sample in enumerate(chosen[first].tolist()):
             row = int(leaf[sample])
             rtype = self.symbols.map_type(int(self.pcs[row])) if direct[row] else None
             part = self.known.by_entry(entries[int(self.hidden[sample])], int(self.sizes[sample]), rtype)
             if part is not None:
-                self.put(sample, part)
+                part_of[number] = self.part(part)
+        self.part_of[chosen] = part_of[which]
+        self.locate(chosen[part_of[which] >= 0])

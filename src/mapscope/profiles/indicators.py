@@ -100,11 +100,17 @@ def totals(classified: Classified) -> Sums:
 def by_how(classified: Classified) -> dict[str, int]:
     """Bytes of maps in use by how they were told: exact, inferred, possible."""
     found: dict[str, int] = defaultdict(int)
-    space = classified.profile.value("inuse_space")
-    rows = np.flatnonzero(classified.part_of >= 0)
-    for part, size in zip(classified.part_of[rows].tolist(), space[rows].tolist(), strict=True):
-        found[classified.parts[part].how] += size
+    for part, size in zip(classified.parts, _by_part(classified).tolist(), strict=True):
+        found[part.how] += size
     return dict(found)
+
+
+def _by_part(classified: Classified) -> Column:
+    """Bytes in use of each part."""
+    found = np.zeros(len(classified.parts), np.int64)
+    rows = np.flatnonzero(classified.part_of >= 0)
+    np.add.at(found, classified.part_of[rows], classified.profile.value("inuse_space")[rows])
+    return found
 
 
 def groups(classified: Classified) -> list[Group]:
@@ -112,14 +118,11 @@ def groups(classified: Classified) -> list[Group]:
     rows = np.flatnonzero(classified.part_of >= 0)
     keys = classified.part_of[rows] * max(len(classified.sites), 1) + classified.site_of[rows]
     found: dict[tuple[Site, str | None, str, str, str], Sums] = {}
-    values, order = _values(classified)[rows], np.argsort(keys, kind="stable")
-    known, begins = np.unique(keys[order], return_index=True)
-    sums = np.add.reduceat(values[order], begins, axis=0) if len(rows) else values
-    for key, numbers in zip(known.tolist(), sums.tolist(), strict=True):
+    for key, numbers in _summed(classified, rows, keys):
         part, site = divmod(key, max(len(classified.sites), 1))
         of = classified.parts[part]
         name = classified.sites[site], of.type, of.part, of.how, of.entry
-        found[name] = found.get(name, Sums()) + Sums(*numbers)
+        found[name] = found.get(name, Sums()) + numbers
     made = [Group(*name, sums=total) for name, total in found.items()]
     return sorted(
         made, key=lambda one: (-one.sums.inuse_bytes, -one.sums.alloc_bytes, one.site.function, one.site.line)
@@ -128,13 +131,14 @@ def groups(classified: Classified) -> list[Group]:
 
 def by_size(classified: Classified) -> list[SizeRow]:
     """P6: map memory in use by size of an allocation, most bytes first."""
-    space = classified.profile.value("inuse_space")
+    rows = np.flatnonzero((classified.part_of >= 0) & (classified.profile.value("inuse_space") != 0))
+    sizes, code = np.unique(classified.sizes[rows], return_inverse=True)
     found: dict[tuple[int, str, str | None], Sums] = {}
-    values = _values(classified)
-    for row in np.flatnonzero((classified.part_of >= 0) & (space > 0)).tolist():
-        part = classified.parts[int(classified.part_of[row])]
-        key = int(classified.sizes[row]), part.part, part.type
-        found[key] = found.get(key, Sums()) + Sums(*values[row].tolist())
+    for key, numbers in _summed(classified, rows, classified.part_of[rows] * max(len(sizes), 1) + code):
+        row, size = divmod(key, len(sizes))
+        part = classified.parts[row]
+        name = int(sizes[size]), part.part, part.type
+        found[name] = found.get(name, Sums()) + numbers
     made = [SizeRow(*key, sums) for key, sums in found.items()]
     return sorted(made, key=lambda one: (-one.sums.inuse_bytes, one.size, one.part))
 
@@ -149,9 +153,10 @@ def pairs(classified: Classified, settings: Settings) -> list[Pair]:
         return []
     inuse = classified.profile.value("inuse_objects")
     live: dict[tuple[Site, str | None, str], dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    for row in np.flatnonzero((classified.part_of >= 0) & (inuse > 0)).tolist():
+    large = (classified.part_of >= 0) & (inuse > 0) & (classified.sizes >= settings.pair_min_bytes)
+    for row in np.flatnonzero(large).tolist():
         part = classified.parts[int(classified.part_of[row])]
-        if part.part == GROWTH and classified.sizes[row] >= settings.pair_min_bytes:
+        if part.part == GROWTH:
             key = classified.sites[int(classified.site_of[row])], part.type, part.how
             live[key][int(classified.sizes[row])] += int(inuse[row])
     arrays = _arrays(classified)
@@ -173,13 +178,13 @@ def pairs(classified: Classified, settings: Settings) -> list[Pair]:
 def article(classified: Classified) -> Article:
     """The article's indicators. Depth and chain need whole stacks (debug=1 with the executable, or frames put back)."""
     total = totals(classified)
-    space, size = classified.profile.value("inuse_space"), 0
-    depths = []
-    for row in np.flatnonzero(classified.part_of >= 0).tolist():
-        part = classified.parts[int(classified.part_of[row])]
-        size += int(space[row]) if part.part in _ARRAYS else 0
-        if part.depth and part.part == GROWTH and part.entry == "runtime.mapassign_fast64":
-            depths.append(part.depth)
+    sizes = zip(classified.parts, _by_part(classified).tolist(), strict=True)
+    size = sum(of for part, of in sizes if part.part in _ARRAYS)
+    depths = [
+        part.depth
+        for part in classified.parts
+        if part.depth and part.part == GROWTH and part.entry == "runtime.mapassign_fast64"
+    ]
     whole = any(part.depth for part in classified.parts)
     return Article(
         array_bytes=size,
@@ -209,6 +214,16 @@ def _arrays(classified: Classified) -> dict[str, list[int]]:
     for rtype in classified.symbols.types():
         known[rtype.name] = sizes.arrays(rtype)
     return known
+
+
+def _summed(classified: Classified, rows: Column, keys: Column) -> list[tuple[int, Sums]]:
+    """The sums of ``rows`` by their ``keys``, in the order of these."""
+    if not len(rows):
+        return []
+    order = np.argsort(keys, kind="stable")
+    known, begins = np.unique(keys[order], return_index=True)
+    sums = np.add.reduceat(_values(classified)[rows[order]], begins, axis=0)
+    return [(key, Sums(*numbers)) for key, numbers in zip(known.tolist(), sums.tolist(), strict=True)]
 
 
 def _values(classified: Classified) -> Column:

@@ -22,6 +22,7 @@ from mapscope.goruntime.code import shown_name
 from mapscope.profiles.model import Profile
 
 _PAGE = 4096
+_USER_SPACE = 1 << 47
 _VOTERS = 400
 _MAY_DIFFER = 0.02
 """Share of the functions of a profile that need not lie where they lie in the executable."""
@@ -212,7 +213,11 @@ def _named(profile: Profile) -> tuple[list[int], list[str]]:
     """Addresses of some locations (of the call, not the return) and the name of the outermost function there."""
     addresses, names = [], []
     ends = profile.locations[:, 3]
-    rows = np.flatnonzero((np.diff(ends, prepend=0) > 0) & (profile.locations[:, 2] != 0))
+    usable = (np.diff(ends, prepend=0) > 0) & (profile.locations[:, 2] != 0)
+    mappings = profile.tables[wire.MAPPINGS]
+    if len(mappings):  # the first is the program's (runtime/pprof/proto.go: readMapping); others are of libraries
+        usable &= profile.locations[:, 1] == mappings[0, 0]
+    rows = np.flatnonzero(usable)
     for row in rows[:: max(1, len(rows) // _VOTERS)].tolist():
         function = int(profile.function_of[int(ends[row]) - 1])
         if function >= 0:
@@ -222,19 +227,22 @@ def _named(profile: Profile) -> tuple[list[int], list[str]]:
 
 
 def _biases(executable: Executable, profile: Profile, spans: Sequence[Sequence[tuple[int, int]]]) -> list[int]:
-    """Where the executable may have been loaded: not moved; as its mapping says; as most functions would have it."""
-    found = [0]
+    """Where the executable may have been loaded: as its mapping says; not moved; as most functions would have it."""
+    if executable.elf.kind == "EXEC":
+        return [0]
+    found = []
     mappings = profile.tables[wire.MAPPINGS]
     text = executable.module.text
     segment = next((one for one in executable.elf.segments if one.vaddr <= text < one.vaddr + one.memsz), None)
     if len(mappings) and segment is not None:
         found.append(int(mappings[0, 1] - mappings[0, 3]) - (segment.vaddr - segment.offset))
+    found.append(0)
     votes: Counter[int] = Counter()
     for ranges in spans:
         for low, high in ranges[:4]:
             votes.update(range(-(-low // _PAGE) * _PAGE, min(high, low + 16 * _PAGE) + 1, _PAGE))
     found.extend(bias for bias, _ in votes.most_common(3))
-    return found
+    return [bias for bias in found if 0 <= bias < _USER_SPACE and bias % _PAGE == 0] or [0]
 
 
 def _word(data: npt.NDArray[np.uint8], at: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
 import subprocess
 import threading
@@ -14,6 +13,7 @@ import pytest
 
 from mapscope.errors import EvidenceError, UsageError
 from mapscope.profiles.fetch import Request, profile_url, read_profile
+from tests.unit.binary.gobuilds import toolchain
 
 TEXT = b"goroutine profile: total 1\n1 @ 0x1\n"
 
@@ -123,18 +123,13 @@ def test_nobody_there_and_no_url():
             read_profile(url)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
+@pytest.mark.toolchain
 def test_certificates(tmp_path: Path):
-    key, made = tmp_path / "key", tmp_path / "certificate"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
-            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", made),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
+    go = toolchain("1.26")
+    maker = go.goroot / "src" / "crypto" / "tls" / "generate_cert.go"
+    command = [go.go, "run", maker, "--host", "127.0.0.1", "--ca", "--ecdsa-curve", "P256"]
+    subprocess.run(command, check=True, capture_output=True, timeout=120, cwd=tmp_path, env=go.environment())
+    key, made = tmp_path / "key.pem", tmp_path / "cert.pem"
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(made, key)
     for url in serving(context):
