@@ -163,6 +163,8 @@ def test_a_profile_with_the_frames_put_back(variant: Variant, name: str, take: A
     strings = list(message.string_table)
     added = [one for one in message.function if strings[one.system_name] != strings[one.name]]
     assert {strings[one.name] for one in added} >= set(entries) - {"reflect.makemap"}
+    again = json.loads(run(out, "-f", "json"))
+    assert (again["parts"], again["told"]) == (document["parts"], document["told"])
     tags = pprof(taken, variant, "-tags", "-sample_index=inuse_space", out)
     assert "map[string]*main.item" in tags
     assert "map growth" in tags

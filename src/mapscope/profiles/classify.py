@@ -10,10 +10,23 @@ import numpy.typing as npt
 
 from mapscope.errors import EvidenceError
 from mapscope.profiles.model import HEAP, Column, Profile
-from mapscope.profiles.parts import CREATION, HIDDEN, POSSIBLE, SOME, Part, Sizes, by_stack, is_entry
+from mapscope.profiles.parts import (
+    CREATION,
+    EXACT,
+    HIDDEN,
+    INFERRED,
+    NOT_A_PART,
+    PARTS,
+    POSSIBLE,
+    SOME,
+    Part,
+    Sizes,
+    by_stack,
+    is_entry,
+)
 from mapscope.profiles.symbols import Symbols
 
-_THROUGH = ("reflect.", "maps.", "internal/sync.", "internal/runtime/", "runtime.", "encoding/json.")
+_THROUGH = ("reflect.", "maps.", "sync.", "internal/sync.", "internal/runtime/", "runtime.", "encoding/json.")
 """Packages that make maps on behalf of their callers: a site is the first frame outside of them."""
 _VISIBLE = {
     "reflect.makemap": CREATION,
@@ -162,9 +175,18 @@ class _Work:
         for sample in samples:
             stack = self.profile.stack(sample)
             part = by_stack([names[row] for row in stack])
-            if part is not None:
-                self.part_of[sample] = self.part(self.completed(part, sample, stack, names))
+            if part is not None and self.profile.text_label(sample, "map part") != NOT_A_PART:
+                done = self.labelled(part, sample) or self.completed(part, sample, stack, names)
+                self.part_of[sample] = self.part(done)
                 self.site_of[sample] = self.site(stack)
+
+    def labelled(self, part: Part, sample: int) -> Part | None:
+        """The part that a profile with its frames put back says itself (``restore``)."""
+        label = self.profile.text_label
+        said, told = label(sample, "map part"), label(sample, "told")
+        if said not in PARTS or told not in (EXACT, INFERRED, POSSIBLE):
+            return None
+        return replace(part, part=said, how=told, type=label(sample, "map type") or None)
 
     def completed(self, part: Part, sample: int, stack: Sequence[int], names: Sequence[str]) -> Part:
         """The part with the type that the call of the entry names, and what mapassign itself allocated."""

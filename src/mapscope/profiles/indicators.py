@@ -101,7 +101,8 @@ def by_how(classified: Classified) -> dict[str, int]:
     """Bytes of maps in use by how they were told: exact, inferred, possible."""
     found: dict[str, int] = defaultdict(int)
     for part, size in zip(classified.parts, _by_part(classified).tolist(), strict=True):
-        found[part.how] += size
+        if size:
+            found[part.how] += size
     return dict(found)
 
 

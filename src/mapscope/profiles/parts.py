@@ -24,9 +24,11 @@ FIRST = "first bucket"
 BUCKET = "first or overflow bucket"
 ENTRY = "large key or value"
 SOME = "part of a map"
-NONE = ""
 PARTS = (GROWTH, CREATION, OVERFLOW, FIRST, BUCKET, ENTRY, SOME)
 """``BUCKET``: one bucket of a classic map, which of the two is not known. ``SOME``: which part is not known."""
+
+NOT_A_PART = "none"
+"""Label of an allocation below an entry of maps that is no part of one, in a profile with its frames put back."""
 
 EXACT, INFERRED, POSSIBLE = "exact", "inferred", "possible"
 

@@ -12,6 +12,7 @@ import numpy as np
 from mapscope._kernels.reference import pprof as wire
 from mapscope.profiles.classify import Classified, return_addresses
 from mapscope.profiles.model import Builder, Profile
+from mapscope.profiles.parts import NOT_A_PART, is_entry
 
 _PAGE = 4096
 _MARK = " (named by mapscope)"
@@ -53,6 +54,8 @@ def restored(classified: Classified) -> Profile:
             found = classified.parts[part]
             texts += [("map part", found.part), ("told", found.how)]
             texts += [("map type", found.type)] if found.type else []
+        elif hidden >= 0 and is_entry(classified.callees[hidden]):
+            texts.append(("map part", NOT_A_PART))
         builder.sample(stack, profile.values[sample].tolist(), numbers, texts)
     return builder.build(profile.origin, "protobuf")
 

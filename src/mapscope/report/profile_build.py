@@ -164,10 +164,12 @@ def _indicators(
     sums = [sum(group.sums.inuse_bytes for group in one) for one in groups]
     trend = _growth(heaps, sums) if len(heaps) >= settings.rising_min_profiles else None
     swiss = newest.symbols is not None and newest.symbols.executable.swiss_maps
-    unknown = newest.symbols is None and newest.profile.kind == HEAP and not maps.alloc_objects
+    partial = newest.symbols is None and bool(newest.notes)
+    unknown = partial and not maps.alloc_objects
     return [
         _row("P1", "map bytes in use", None if unknown else float(maps.inuse_bytes), "bytes",
              "Not known without the executable: give it with -e." if unknown else
+             "At least: the rest is not known without the executable." if partial else
              "What maps keep for themselves: arrays, headers, large keys and values; not what values point to."),
         _row("P1s", "their share of the heap in use", None if unknown else share, "ratio", "P1 over all bytes in use."),
         _row("P2", "growth of map bytes", trend.per_hour if trend else None, "bytes/hour",
