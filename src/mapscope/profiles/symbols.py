@@ -235,7 +235,7 @@ def _biases(executable: Executable, profile: Profile, spans: Sequence[Sequence[t
     text = executable.module.text
     segment = next((one for one in executable.elf.segments if one.vaddr <= text < one.vaddr + one.memsz), None)
     if len(mappings) and segment is not None:
-        found.append(int(mappings[0, 1] - mappings[0, 3]) - (segment.vaddr - segment.offset))
+        found.append(int(mappings[0, 1]) - int(mappings[0, 3]) - (segment.vaddr - segment.offset))
     found.append(0)
     votes: Counter[int] = Counter()
     for ranges in spans:
