@@ -170,6 +170,23 @@ def test_a_profile_with_the_frames_put_back(variant: Variant, name: str, take: A
     assert "map growth" in tags
 
 
+@pytest.mark.parametrize("variant", [Variant("1.22"), Variant("1.26")], ids=str)
+def test_at_the_usual_rate(variant: Variant, tmp_path: Path):
+    """Text is scaled up as the runtime scales protocol buffers, and the large arrays are in the sample."""
+    executable = harness.build("profiles", variant)
+    with harness.running(executable, "stalled", "sampled", folder=tmp_path):
+        pass
+    binary, text = (
+        json.loads(run(tmp_path / one, "-e", executable, "-f", "json")) for one in ("heap.pb.gz", "heap.txt")
+    )
+    assert binary["profiles"][0]["period"] == text["profiles"][0]["period"] == 524288
+    assert binary["heap"] == text["heap"]
+    assert binary["maps"]["inuse_bytes"] == text["maps"]["inuse_bytes"] > 4_000_000
+    assert binary["suspects"] == [{**one, "told": "inferred"} for one in text["suspects"]]
+    assert len(binary["suspects"]) == (not variant.swiss)
+    assert any("estimates from a sample" in note for note in binary["notes"])
+
+
 def test_csv_and_a_series(take: Any):
     variant = Variant("1.23")
     taken = [take(variant, mode) for mode in ("presized", "finished", "stalled")]

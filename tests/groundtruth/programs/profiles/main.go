@@ -1,7 +1,7 @@
 // Command profiles makes maps at known places, writes its heap and goroutine profiles into its folder, and prints what
 // each record of the memory profile is: the whole stack, runtime frames included, as the runtime itself names it.
 //
-// Every allocation is recorded (MemProfileRate 1), and no collection happens between the files, so that all of them
+// Every allocation is recorded (MemProfileRate 1; with a second argument the usual rate stays), and no collection happens between the files, so that all of them
 // show the same records.
 package main
 
@@ -15,7 +15,12 @@ import (
 	"strings"
 )
 
-var _ = func() bool { runtime.MemProfileRate = 1; return true }()
+var _ = func() bool {
+	if len(os.Args) < 3 {
+		runtime.MemProfileRate = 1
+	}
+	return true
+}()
 
 // record is one record of runtime.MemProfile.
 type record struct {
