@@ -32,6 +32,8 @@ HEAP_TYPES = (
     ("inuse_space", "bytes"),
 )
 """Sample types of a heap profile (runtime/pprof/protomem.go: writeHeapProto)."""
+MAX_TEXT = 80 << 20
+"""Bytes of text that are read; debug=2 is never longer than 64 MB (runtime/pprof/pprof.go: writeGoroutineStacks)."""
 MAX_STACK = 4096
 """Frames of one stack that are kept; Go records 128 (32 before Go 1.23)."""
 
@@ -44,7 +46,12 @@ def is_text(head: bytes) -> bool:
 
 def read_text(origin: str, data: bytes) -> Profile:
     """The profile in ``data``. EvidenceError where a line is none of the format, with its number."""
-    first = data.split(b"\n", 1)[0].decode("ascii", "replace")
+    if len(data) > MAX_TEXT:
+        raise EvidenceError(
+            f"{origin} has {len(data) >> 20:,} MB of text; up to {MAX_TEXT >> 20} MB are read",
+            "fetch it as a protocol buffer: without debug=1",
+        )
+    first = data[:4096].split(b"\n", 1)[0].decode("ascii", "replace")
     if _GOROUTINE.match(first):
         return _read_stacks(origin, data)
     builder, heap = Builder(), _HEAP.match(first)

@@ -141,6 +141,8 @@ def test_a_file_or_stream_that_is_too_large(tmp_path: Path):
         read_profile("-", stream=io.BytesIO(bytes(3 << 20)), limit=1 << 20)
     with pytest.raises(EvidenceError, match="cannot read"):
         read_profile(str(tmp_path / "absent"))
+    with pytest.raises(EvidenceError, match="90 MB of text; up to 80 MB"):
+        parse("text", HEAP_TEXT + b"\n" * (90 << 20))
 
 
 def test_packed_numbers_that_would_fill_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch):
