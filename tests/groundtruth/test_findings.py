@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.groundtruth.store import Run, Store
-from tests.groundtruth.variants import SERIES, Variant, arm64
+from tests.groundtruth.variants import DUMPED, SERIES, Variant, arm64
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.slow, pytest.mark.timeout(900)]
 TOLERANCE = 0.02
@@ -63,8 +63,7 @@ def cases() -> list[Any]:
     release of the new runtime, some for arm64."""
     variants = [Variant(series) for series in SERIES]
     variants += [Variant("1.23", "stripped"), Variant("1.26", "stripped"), Variant("1.24", "default", "noswissmap")]
-    variants += [Variant(series, evidence="dump") for series in SERIES]
-    variants += [Variant(series, "stripped", evidence="dump") for series in ("1.23", "1.26")]
+    variants += [Variant(series, evidence="dump") for series in DUMPED]
     variants += [*arm64("1.21", "1.23", "1.24", "1.27"), *arm64("1.22", "1.26", mode="stripped")]
     modes = ("stalled", "same-size", "stale", "sparse", "hinted", "overflow", "churn", "inline", "substrings")
     return [
@@ -79,7 +78,7 @@ def healthy_cases() -> list[Any]:
     """Every release, and stripped builds."""
     variants = [Variant(series) for series in SERIES]
     variants += [Variant("1.21", "stripped"), Variant("1.23", "stripped"), Variant("1.27", "stripped")]
-    variants += [Variant(series, evidence="dump") for series in SERIES]
+    variants += [Variant(series, evidence="dump") for series in DUMPED]
     variants += [*arm64("1.23", "1.26"), *arm64("1.21", "1.27", mode="stripped")]
     return [pytest.param(variant, id=str(variant)) for variant in variants]
 

@@ -23,7 +23,7 @@ from mapscope.goruntime.frames import Goroutine, Stacks
 from mapscope.goruntime.process import open_process
 from mapscope.heap.model import Heap, read_heap
 from tests.groundtruth import harness
-from tests.groundtruth.variants import SERIES, Variant
+from tests.groundtruth.variants import DUMPED, SERIES, Variant
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -74,8 +74,7 @@ def variants() -> list[Any]:
     runs = [Variant(series, mode) for series in SERIES for mode in ("default", "stripped")]
     runs += [Variant(series, "pie", evidence="gcore") for series in ("1.19", "1.23", "1.26", "1.27")]
     runs += [Variant(series, "default", evidence="kernel") for series in ("1.19", "1.21", "1.24", "1.27")]
-    runs += [Variant(series, evidence="dump") for series in SERIES]
-    runs += [Variant(series, "stripped", evidence="dump") for series in ("1.22", "1.26")]
+    runs += [Variant(series, evidence="dump") for series in DUMPED]
     return [pytest.param(run, id=str(run), marks=pytest.mark.xdist_group(f"goroutines-{run}")) for run in runs]
 
 

@@ -19,7 +19,7 @@ from mapscope.maps.itermodel import MapIterator
 from mapscope.maps.model import Confidence
 from mapscope.snapshot import Snapshot, open_snapshot
 from tests.groundtruth import harness
-from tests.groundtruth.variants import SERIES, Variant, arm64
+from tests.groundtruth.variants import DUMPED, SERIES, Variant, arm64
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -74,8 +74,7 @@ def variants() -> list[Variant]:
     runtime."""
     runs = [Variant(series) for series in SERIES]
     runs += [Variant(series, "stripped") for series in ("1.21", "1.23", "1.24", "1.26")]
-    runs += [Variant(series, evidence="dump") for series in SERIES]
-    runs += [Variant(series, "stripped", evidence="dump") for series in ("1.23", "1.26")]
+    runs += [Variant(series, evidence="dump") for series in DUMPED]
     runs += [*arm64("1.21", "1.26", evidence="child"), *arm64("1.24", mode="stripped", evidence="child")]
     return [*runs, Variant("1.24", "default", "noswissmap")]
 

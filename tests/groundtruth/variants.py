@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 SERIES = ("1.19", "1.21", "1.22", "1.23", "1.24", "1.25", "1.26", "1.27")
 
+DUMPED = ("1.21", "1.26")
+"""Of which each program writes a heap dump too; test_maps and test_heapdump (a core and a dump of one process, which
+must say the same) have every release."""
+
 MODES = {
     # name: (ldflags, buildmode)
     "default": ("", ""),
