@@ -76,6 +76,7 @@ def each(kinds: Any, fates: Any = FATES, old: bool | None = None) -> pytest.Mark
             variant, kind, fate, id=f"{variant}-{kind}-{fate}", marks=pytest.mark.xdist_group(f"loops-{variant}")
         )
         for variant in variants()
+        if not variant.arch  # emulated programs: test_iterators.py
         for kind in kinds
         for fate in fates
         # iter.Pull is there from 1.23 on; one over a map that only it keeps cannot be ended: see test_iterators.py
