@@ -20,10 +20,11 @@ from tests.groundtruth.variants import Variant
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.timeout(300)]
 
-SERIES = ("1.21", "1.22", "1.23", "1.24", "1.25", "1.26", "1.27")
+SERIES = ("1.19", "1.21", "1.22", "1.23", "1.24", "1.25", "1.26", "1.27")
 VARIANTS = [Variant(series) for series in SERIES]
 VARIANTS += [Variant("1.24", experiment="noswissmap"), Variant("1.27", experiment="mapsplitgroup")]
 VARIANTS += [Variant(series, mode) for series in ("1.23", "1.26") for mode in ("stripped", "pie", "pie-stripped")]
+VARIANTS += [Variant(series, arch="arm64") for series in ("1.22", "1.26")]
 FORMS = ("goroutine.pb.gz", "goroutine1.txt", "goroutine2.txt")
 HIDDEN = ("runtime.", "internal/runtime/")
 COLLECTOR = ("runtime.gc", "runtime.newproc", "runtime.deductAssistCredit", "runtime.mstart", "runtime.mProf")
@@ -64,7 +65,7 @@ def take(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Variant, str], T
     def make(variant: Variant, mode: str) -> Taken:
         if (variant, mode) not in known:
             executable, folder = harness.build("profiles", variant), tmp_path_factory.mktemp("profiles")
-            with harness.running(executable, mode, folder=folder) as program:
+            with harness.running(executable, mode, folder=folder, arch=variant.arch) as program:
                 known[variant, mode] = Taken(folder, executable, program.truth)
         return known[variant, mode]
 

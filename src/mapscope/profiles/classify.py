@@ -26,7 +26,7 @@ from mapscope.profiles.parts import (
 )
 from mapscope.profiles.symbols import Symbols
 
-_THROUGH = ("reflect.", "maps.", "sync.", "internal/sync.", "internal/runtime/", "runtime.", "encoding/json.")
+THROUGH = ("reflect.", "maps.", "sync.", "internal/sync.", "internal/runtime/", "runtime.", "encoding/json.")
 """Packages that make maps on behalf of their callers: a site is the first frame outside of them."""
 _VISIBLE = {
     "reflect.makemap": CREATION,
@@ -157,7 +157,7 @@ class _Work:
             lines = self.profile.lines(row)
             if self.symbols is not None and not lines:
                 lines = [self.symbols.line(int(self.pcs[row]))]
-            own = next((line for line in lines if not line[0].startswith(_THROUGH)), None)
+            own = next((line for line in lines if not line[0].startswith(THROUGH)), None)
             found = [
                 Site(name or "?", file, line) for name, file, line in (own or ("", "", 0), (lines or [("", "", 0)])[0])
             ]

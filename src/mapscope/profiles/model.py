@@ -48,7 +48,11 @@ class Profile:
 
     @property
     def locations(self) -> Column:
-        """Table of locations: id, mapping, address, end of its lines, is_folded."""
+        """Table of locations: id, mapping, address, end of its lines, is_folded.
+
+        The address is that of the call (protobuf), after the call (text), or the offset of the latter in its function
+        (stacks).
+        """
         return self.tables[wire.LOCATIONS]
 
     @property

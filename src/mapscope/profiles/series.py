@@ -25,6 +25,15 @@ class Slope:
 
 
 @dataclass(frozen=True, slots=True)
+class Course:
+    """Map bytes in use of one place (function and type), a number a profile, the oldest first."""
+
+    function: str
+    type: str | None
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rise:
     """A place whose map bytes in use never fell from one profile to the next, and rose over all."""
 
@@ -60,20 +69,26 @@ def slope(hours: Sequence[float], values: Sequence[float]) -> Slope | None:
     return Slope(median, found[low] if known else None, found[high] if known else None)
 
 
-def rising(series: Sequence[Sequence[Group]], settings: Settings) -> list[Rise]:
-    """P5: places (function and type) whose bytes only rise over the profiles, most first; the oldest profile first."""
-    if len(series) < settings.rising_min_profiles:
-        return []
+def courses(series: Sequence[Sequence[Group]]) -> list[Course]:
+    """What became of each place, the largest at last first. The oldest profile comes first."""
     sums: list[dict[tuple[str, str | None], int]] = []
     for groups in series:
         one: dict[tuple[str, str | None], int] = defaultdict(int)
         for group in groups:
             one[group.site.function, group.type] += group.sums.inuse_bytes
         sums.append(one)
+    keys = dict.fromkeys(key for one in sums for key in one)
+    found = [Course(*key, tuple(one.get(key, 0) for one in sums)) for key in keys]
+    return sorted((one for one in found if any(one.values)), key=lambda one: (-one.values[-1], -max(one.values)))
+
+
+def rising(series: Sequence[Sequence[Group]], settings: Settings) -> list[Rise]:
+    """P5: places (function and type) whose bytes only rise over the profiles, most first; the oldest profile first."""
+    if len(series) < settings.rising_min_profiles:
+        return []
     found = []
-    for key in sums[-1]:
-        values = [one.get(key, 0) for one in sums]
-        never_less = all(a <= b for a, b in itertools.pairwise(values))
-        if never_less and values[-1] - values[0] >= settings.rising_min_bytes:
-            found.append(Rise(*key, values[0], values[-1]))
+    for one in courses(series):
+        never_less = all(a <= b for a, b in itertools.pairwise(one.values))
+        if never_less and one.values[-1] - one.values[0] >= settings.rising_min_bytes:
+            found.append(Rise(one.function, one.type, one.values[0], one.values[-1]))
     return sorted(found, key=lambda one: one.first - one.last)

@@ -19,6 +19,8 @@ class Settings:
     """P2, P5: fewer profiles are no series."""
     rising_min_bytes: int = 1 << 20
     """P5: sites that rise by less are not named."""
+    blocked_min_minutes: int = 1
+    """P7: goroutines that wait for less stand in no suspect. Go prints no wait below a minute."""
     article_bytes: int = 10_000_000
     """A1: the article's "10 MB"."""
     article_depth: int = 3

@@ -80,6 +80,14 @@ class Symbols:
         first = unfold(self.table, self._image, index, pc - 1)[0]
         return shown_name(first.name), first.file, first.line
 
+    def outermost(self, pc: int) -> tuple[str, str, int]:
+        """The machine function of return address ``pc``, with file and line in it."""
+        index = self.table.find(pc - 1)
+        if index < 0:
+            return "", "", 0
+        last = unfold(self.table, self._image, index, pc - 1)[-1]
+        return shown_name(last.name), last.file, last.line
+
     def place(self, name: str) -> tuple[str, int]:
         """File and first line of the function ``name``; ("", 0) where there is none of that name."""
         index = self.table.index_of(name)
@@ -126,6 +134,11 @@ class Symbols:
         index = self.table.find(pc - 1)
         return shown_name(inlined_at(self.table, self._image, index, pc - 1)) if index >= 0 else ""
 
+    def code(self, low: int, high: int) -> TextCode:
+        """The code in [low, high), which must lie in the text."""
+        begin, end = low - self._text.start, high - self._text.start
+        return TextCode(self._text.data[begin:end].data, low, self._text.arch)
+
     def map_type(self, pc: int) -> RType | None:
         """The map type whose address is put into the first argument before the call that returns to ``pc``.
 
@@ -146,8 +159,7 @@ class Symbols:
         start = max(int(self.table.entry[index]), pc - _WINDOW)
         if self._text.arch == "arm64":
             start += -start % 4
-        begin, end = start - self._text.start, pc - self._text.start
-        code = TextCode(self._text.data[begin:end].data, start, self._text.arch)
+        code = self.code(start, pc)
         calls = code.calls(anywhere=True)
         earlier = calls.end[calls.site < np.uint64(pc - 5)]
         after = 0

@@ -23,7 +23,7 @@ _NAMED = re.compile(rf"#\t({_PC})\t+(\S.*?)\+{_PC}\t+(.*):{_N}\s*$")
 _STATISTIC = re.compile(rf"# (\w+) = {_N}(?: / {_N})?\s*$")
 _GOROUTINE = re.compile(r"goroutine (\d{1,19})(?: gp=\S+)?(?: m=\S+)?(?: mp=\S+)? \[([^\]]*)\]:\s*$")
 _MINUTES = re.compile(rf"{_N} minutes$")
-_PLACE = re.compile(rf"\t(.*):{_N}(?: \+{_PC})?(?: fp=\S+.*)?$")
+_PLACE = re.compile(rf"\t(.*):{_N}(?: \+({_PC}))?(?: fp=\S+.*)?$")
 _CREATED = re.compile(rf"created by (.*?)(?: in goroutine {_N})?$")
 HEAP_TYPES = (
     ("alloc_objects", "count"),
@@ -131,7 +131,11 @@ def _location(builder: Builder, pc: int, named: tuple[str, str, int] | None) -> 
 
 
 def _read_stacks(origin: str, data: bytes) -> Profile:
-    """debug=2: one sample a goroutine, with its state, its wait in minutes and its number as labels."""
+    """debug=2: one sample a goroutine, with its state, its wait in minutes and its number as labels.
+
+    The address of a location is the offset from the entry of its function, 0 for an inlined one (runtime/traceback.go:
+    traceback2).
+    """
     builder = Builder()
     builder.types(("goroutine", "count"))
     builder.period("goroutine", "count", 1)
@@ -155,7 +159,9 @@ def _read_stacks(origin: str, data: bytes) -> Profile:
                 texts.append(("created by", created[1]))
             elif place is not None and len(locations) < MAX_STACK:
                 name = line[: line.rfind("(")] if line.endswith(")") else line
-                locations.append(builder.location(0, 0, ((builder.function(name, name, place[1]), int(place[2])),)))
+                function = builder.function(name, name, place[1])
+                offset = int(place[3], 16) if place[3] else 0
+                locations.append(builder.location(offset, 0, ((function, int(place[2])),)))
             at += place is not None
         waits = [int(found[1]) for part in head[2].split(", ") if (found := _MINUTES.match(part))]
         numbers = [("goroutine", _bounded(int(head[1])), "")]

@@ -7,28 +7,31 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from mapscope.binary.executable import Executable
 from mapscope.profiles import indicators as ind
 from mapscope.profiles.classify import Classified
 from mapscope.profiles.model import HEAP, Profile
-from mapscope.profiles.series import Slope, rising, slope
+from mapscope.profiles.series import Slope, courses, rising, slope
 from mapscope.profiles.settings import DEFAULT, Settings
+from mapscope.profiles.standing import LEAK, standing, suspicions
 from mapscope.report import document as doc
 from mapscope.report.build import tool
 from mapscope.report.escape import valid
 from mapscope.report.profile_document import (
     ArticleRow,
+    CourseRow,
     GoroutineSummary,
     IndicatorRow,
     PartRow,
     ProfileDocument,
     ProfileSource,
-    RiseRow,
     SiteRow,
     SizeRow,
     SumsRow,
     SuspectRow,
     WaitRow,
 )
+from mapscope.report.profile_loops import indicator_of_loops, name_of, rise_row, suspect_of_loop
 from mapscope.units import human_bytes
 
 _PAIR = (
@@ -38,16 +41,26 @@ _PAIR = (
 )
 _SWISS = "Go's Swiss maps grow table by table, all tables of one size: a profile has no such print of them."
 _NANOS = 3.6e12
+_COURSES = 1000
+_GOROUTINES = ("goroutine", LEAK)
 
 
 def build_profile(
-    heaps: Sequence[Classified], others: Sequence[Profile], settings: Settings = DEFAULT
+    heaps: Sequence[Classified],
+    others: Sequence[Profile],
+    executable: Executable | None = None,
+    settings: Settings = DEFAULT,
 ) -> ProfileDocument:
-    """The document; ``heaps`` in order of time, the newest last."""
+    """The document; ``heaps`` in order of time, the newest last.
+
+    ``executable``: the program, with which goroutines in loops over maps are found.
+    """
     newest = heaps[-1] if heaps else None
     groups = [ind.groups(one) for one in heaps]
-    symbols = newest.symbols if newest is not None else None
-    executable = None if symbols is None else symbols.executable
+    rises = rising(groups, settings)
+    routines = [one for one in others if one.kind in _GOROUTINES]
+    stands = standing(executable, routines, settings) if executable is not None and routines else None
+    joined = suspicions(stands or (), rises)
     pairs = [] if newest is None else ind.pairs(newest, settings)
     maps = sum((group.sums for group in groups[-1]), ind.Sums()) if groups else ind.Sums()
     return ProfileDocument(
@@ -63,17 +76,18 @@ def build_profile(
         parts=_parts(groups[-1]) if groups else [],
         sites=[_site(group) for group in groups[-1]] if groups else [],
         sizes=[_size(row) for row in ind.by_size(newest)] if newest is not None else [],
-        suspects=[_suspect(pair) for pair in pairs],
-        indicators=_indicators(heaps, groups, maps, len(pairs), settings),
+        suspects=[*map(suspect_of_loop, joined), *(_suspect(pair) for pair in pairs)],
+        indicators=[*_indicators(heaps, groups, maps, len(pairs), settings), *indicator_of_loops(stands, routines)],
         article=[] if newest is None else _article(heaps, settings),
-        rising=[
-            RiseRow(function=valid(one.function), type=_name(one.type), first_bytes=one.first, last_bytes=one.last)
-            for one in rising(groups, settings)
+        rising=[rise_row(one) for one in rises],
+        series=[
+            CourseRow(function=valid(one.function), type=name_of(one.type), inuse_bytes=list(one.values))
+            for one in (courses(groups)[:_COURSES] if len(heaps) > 1 else ())
         ],
         goroutines=[_goroutines(one) for one in others if one.kind != HEAP],
         settings=asdict(settings),
         notes=[valid(note) for note in _notes(heaps)],
-        next=_next(newest, bool(pairs)),
+        next=_next(newest, executable, bool(pairs or joined)),
     )
 
 
@@ -88,10 +102,6 @@ def _source(profile: Profile) -> ProfileSource:
     )
 
 
-def _name(name: str | None) -> str | None:
-    return None if name is None else valid(name)
-
-
 def _sums(sums: ind.Sums) -> SumsRow:
     return SumsRow(**asdict(sums))
 
@@ -101,7 +111,7 @@ def _site(group: ind.Group) -> SiteRow:
         function=valid(group.site.function),
         file=valid(group.site.file),
         line=group.site.line,
-        type=_name(group.type),
+        type=name_of(group.type),
         part=group.part,
         told=group.how,
         entry=valid(group.entry),
@@ -114,7 +124,7 @@ def _size(row: ind.SizeRow) -> SizeRow:
     return SizeRow(
         size_bytes=max(row.size, 0),
         part=row.part,
-        type=_name(row.type),
+        type=name_of(row.type),
         inuse_bytes=row.sums.inuse_bytes,
         inuse_objects=row.sums.inuse_objects,
     )
@@ -134,10 +144,14 @@ def _suspect(pair: ind.Pair) -> SuspectRow:
         function=valid(pair.site.function),
         file=valid(pair.site.file),
         line=pair.site.line,
-        type=_name(pair.type),
+        type=name_of(pair.type),
         told=pair.how,
         smaller_bytes=pair.smaller,
         larger_bytes=pair.larger,
+        goroutines=None,
+        state=None,
+        wait_minutes=None,
+        rises=[],
         text=_PAIR,
     )
 
@@ -274,10 +288,8 @@ def _notes(heaps: Sequence[Classified]) -> list[str]:
     return list(found)
 
 
-def _next(newest: Classified | None, suspects: bool) -> list[str]:
-    if newest is None:
-        return []
-    if newest.symbols is None:
-        return [f"mapscope profile {shlex.quote(newest.profile.origin)} -e EXECUTABLE"]
-    path = shlex.quote(str(newest.symbols.executable.path))
-    return [f"gcore -o svc PID && mapscope analyze svc.PID {path}"] if suspects else []
+def _next(newest: Classified | None, executable: Executable | None, suspects: bool) -> list[str]:
+    if executable is None:
+        return [] if newest is None else [f"mapscope profile {shlex.quote(newest.profile.origin)} -e EXECUTABLE"]
+    path = shlex.quote(str(executable.path))
+    return [f"mapscope capture PID -o svc.core && mapscope analyze svc.core {path}"] if suspects else []

@@ -64,17 +64,38 @@ class SizeRow(Struct, frozen=True, kw_only=True):
     inuse_objects: int
 
 
-class SuspectRow(Struct, frozen=True, kw_only=True):
-    """Something that only a snapshot can decide."""
+class RiseRow(Struct, frozen=True, kw_only=True):
+    """P5: a place whose map bytes only rise over the series."""
 
-    indicator: str
+    function: str
+    type: str | None
+    first_bytes: int
+    last_bytes: int
+
+
+class CourseRow(Struct, frozen=True, kw_only=True):
+    """Map bytes in use of one place over the series, the oldest profile first."""
+
+    function: str
+    type: str | None
+    inuse_bytes: list[int]
+
+
+class SuspectRow(Struct, frozen=True, kw_only=True):
+    """Something that only a snapshot can decide: a pair of arrays (P3), or goroutines in a loop over a map (P7)."""
+
+    indicator: Annotated[str, Meta(description="P3 or P7.")]
     function: str
     file: str
     line: int
     type: str | None
     told: Told
-    smaller_bytes: Bytes
-    larger_bytes: Bytes
+    smaller_bytes: Annotated[Bytes | None, Meta(description="P3: bytes of the smaller array; null for P7.")]
+    larger_bytes: Annotated[Bytes | None, Meta(description="P3: bytes of the larger array; null for P7.")]
+    goroutines: Annotated[Count | None, Meta(description="P7: how many stand there; null for P3.")]
+    state: Annotated[str | None, Meta(description="P7: what they wait for; only debug=2 says it.")]
+    wait_minutes: Annotated[int | None, Meta(description="P7: the longest wait; only debug=2 says it.")]
+    rises: Annotated[list[RiseRow], Meta(description="P7: places that fill maps of this type and only rise.")]
     text: str
 
 
@@ -101,15 +122,6 @@ class ArticleRow(Struct, frozen=True, kw_only=True):
     threshold: float | None
     article_says: str
     verdict: str
-
-
-class RiseRow(Struct, frozen=True, kw_only=True):
-    """P5: a place whose map bytes only rise over the series."""
-
-    function: str
-    type: str | None
-    first_bytes: int
-    last_bytes: int
 
 
 class WaitRow(Struct, frozen=True, kw_only=True):
@@ -151,6 +163,7 @@ class ProfileDocument(Struct, frozen=True, kw_only=True):
     indicators: list[IndicatorRow]
     article: list[ArticleRow]
     rising: list[RiseRow]
+    series: Annotated[list[CourseRow], Meta(description="The largest 1,000 places; empty for less than two profiles.")]
     goroutines: list[GoroutineSummary]
     settings: dict[str, float]
     notes: list[str]

@@ -7,13 +7,14 @@ import io
 from collections.abc import Iterator, Sequence
 
 from mapscope.report.escape import clean, csv_cell
-from mapscope.report.profile_document import IndicatorRow, ProfileDocument, SiteRow, SuspectRow
-from mapscope.report.style import WIDTH, Style, percent, shorten, table, wrap
+from mapscope.report.profile_document import CourseRow, IndicatorRow, ProfileDocument, RiseRow, SiteRow, SuspectRow
+from mapscope.report.style import WIDTH, Style, percent, shorten, sparkline, table, wrap
 from mapscope.report.text import next_commands
 from mapscope.units import human_bytes
 
 _SIZES = 8
 _WAITS = 8
+_SPARK = 40
 _CSV = (
     *("function", "file", "line", "type", "part", "told", "entry"),
     *("inuse_bytes", "inuse_objects", "alloc_bytes", "alloc_objects", "alloc_to_live"),
@@ -27,6 +28,7 @@ def render(document: ProfileDocument, top: int = 20, style: Style | None = None)
     if document.newest is not None:
         yield from _parts(document, style)
         yield from _sites(document.sites, top, style)
+        yield from _course(document.series, top, style)
         yield from _sizes(document, style)
         yield from _suspects(document.suspects, style)
         yield from _indicators(document, style)
@@ -108,6 +110,18 @@ def _sites(sites: Sequence[SiteRow], top: int, style: Style) -> Iterator[str]:
         yield "      " + _short(f"{one.function}  {_place(one.file, one.line)}", WIDTH - 6)
 
 
+def _course(series: Sequence[CourseRow], top: int, style: Style) -> Iterator[str]:
+    if not series:
+        return
+    shown = series[:top] if top else series
+    yield ""
+    yield style.head("OVER TIME") + f"  {len(shown):,} of {len(series):,} places, the oldest profile first"
+    for one in shown:
+        first, last = one.inuse_bytes[0], one.inuse_bytes[-1]
+        yield f"  {sparkline(one.inuse_bytes, _SPARK)}  {human_bytes(first)} to {human_bytes(last)}"
+        yield "      " + _short(f"{one.function}  {one.type or 'type not known'}", WIDTH - 6)
+
+
 def _short(text: str, width: int) -> str:
     """Text of the profile on one line, safe for a terminal, in ``width`` columns."""
     return shorten(clean(text, 4 * width), width)
@@ -137,10 +151,28 @@ def _suspects(suspects: Sequence[SuspectRow], style: Style) -> Iterator[str]:
         return
     yield style.head("SUSPECTS") + "  a profile suspects, a snapshot decides"
     for one in suspects:
-        yield style.bad(f"  {human_bytes(one.smaller_bytes)} beside {human_bytes(one.larger_bytes)}") + f" ({one.told})"
+        yield style.bad(f"  {_what(one)}") + f" ({one.told})"
         yield "      " + style.name(_short(one.type or "type not known", WIDTH - 6))
         yield "      " + _short(f"{one.function}  {_place(one.file, one.line)}", WIDTH - 6)
+        for rise in one.rises[:_SIZES]:
+            yield from wrap(_rise(rise), "        ", "      - ")
         yield from wrap(one.text, "      ")
+
+
+def _what(one: SuspectRow) -> str:
+    if one.smaller_bytes is not None and one.larger_bytes is not None:
+        return f"{human_bytes(one.smaller_bytes)} beside {human_bytes(one.larger_bytes)}"
+    wait = "" if one.wait_minutes is None else f" for up to {one.wait_minutes:,} min"
+    state = "" if one.state is None else f" ({_short(one.state, 20)})"
+    many = "goroutine stands" if one.goroutines == 1 else "goroutines stand"
+    return f"{one.goroutines:,} {many} in a loop over a map{wait}{state}"
+
+
+def _rise(rise: RiseRow) -> str:
+    return (
+        f"{clean(rise.function)}, {clean(rise.type or 'type not known')}: {human_bytes(rise.first_bytes)} to "
+        f"{human_bytes(rise.last_bytes)}"
+    )
 
 
 def _indicators(document: ProfileDocument, style: Style) -> Iterator[str]:
@@ -150,10 +182,7 @@ def _indicators(document: ProfileDocument, style: Style) -> Iterator[str]:
         yield f"  {one.id:3} {one.title}: {_value(one)}"
         yield from wrap(one.text, "      ")
     for rise in document.rising[:_SIZES]:
-        yield from wrap(
-            f"{clean(rise.function)}, {clean(rise.type or 'type not known')}: {human_bytes(rise.first_bytes)} to "
-            f"{human_bytes(rise.last_bytes)}", "        ", "      - ",
-        )  # fmt: skip
+        yield from wrap(_rise(rise), "        ", "      - ")
 
 
 def _value(one: IndicatorRow) -> str:

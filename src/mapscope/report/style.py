@@ -69,6 +69,19 @@ def bar(part: int, whole: int, width: int = 20) -> str:
     return "#" * max(1, min(width, round(width * part / whole)))
 
 
+_SPARKS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[int], width: int) -> str:
+    """A curve of ``values`` in at most ``width`` columns, from 0 to the largest; of more values, evenly spread ones."""
+    if not values or width <= 0:
+        return ""
+    count = min(len(values), width)
+    chosen = [values[(len(values) - 1) * k // max(count - 1, 1)] for k in range(count)] if count > 1 else [values[-1]]
+    top = max(*chosen, 1)
+    return "".join(_SPARKS[max(0, min(one * len(_SPARKS) // (top + 1), len(_SPARKS) - 1))] for one in chosen)
+
+
 def percent(part: int, whole: int) -> str:
     """``12 %``, or ``0.3 %`` below one; empty where there is no whole."""
     if whole <= 0:

@@ -55,7 +55,7 @@ func main() {
 	if leak { // it collects, which publishes more records
 		write("goroutineleak.pb.gz", "goroutineleak", 0)
 	}
-	truth := map[string]any{"records": all, "mode": mode, "goroutines": runtime.NumGoroutine(), "leak": leak}
+	truth := map[string]any{"records": all, "mode": mode, "goroutines": runtime.NumGoroutine(), "leak": leak, "places": places}
 	if err := json.NewEncoder(os.Stdout).Encode(truth); err != nil {
 		panic(err)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"maps"
 	"reflect"
 	"runtime"
 	"strconv"
@@ -14,6 +13,10 @@ var modes = map[string]func() any{
 	"pinned":   pinned,
 	"finished": finished,
 	"presized": presized,
+
+	"standing-rising": standingRising,
+	"standing-still":  standingStill,
+	"rising-alone":    risingAlone,
 }
 
 type big [200]byte
@@ -143,7 +146,7 @@ func kinds() any {
 		filled[words[i]] = words[i]
 	}
 	keep(filled)
-	keep(maps.Clone(byInt))
+	keep(clone(byInt))
 	keep(generic(n, func(i int) int { return i }, "value"))
 	keep(generic(n, func(i int) string { return words[i] }, 1.5))
 	keep(generic(n, func(i int) *item { return &item{} }, byte(1)))

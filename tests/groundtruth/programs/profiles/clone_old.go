@@ -1,0 +1,5 @@
+//go:build !go1.21
+
+package main
+
+func clone(m map[int]int) map[int]int { return m }

@@ -1,0 +1,7 @@
+//go:build !go1.23
+
+package main
+
+const syncMapIsLoop = true
+
+func standMore() {}
