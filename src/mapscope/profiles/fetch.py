@@ -78,6 +78,11 @@ def read_profile(
     return parse(origin, data, limit)
 
 
+def fetched(url: str, request: Request, limit: int = MAX_BYTES) -> bytes:
+    """What ``url`` sends, as it is. EvidenceError as :func:`read_profile`."""
+    return _fetched(url, request, limit)
+
+
 def parse(origin: str, data: bytes, limit: int = MAX_BYTES) -> Profile:
     """The profile in ``data``: protocol buffer or text, compressed with gzip or not."""
     if data[:2] == _GZIP:
@@ -162,6 +167,15 @@ def profile_url(url: str, seconds: int) -> str:
     else:
         query = urllib.parse.parse_qsl(parts.query, keep_blank_values=True)
     return urllib.parse.urlunsplit((parts.scheme, parts.netloc, path, urllib.parse.urlencode(query), ""))
+
+
+def goroutines_url(url: str) -> str | None:
+    """The URL of the goroutines (debug=2: with their waits) beside that of a heap; None where it is not to be told."""
+    parts = urllib.parse.urlsplit(profile_url(url, 0))
+    folder, _, name = parts.path.rpartition("/")
+    if name not in ("heap", "allocs"):
+        return None
+    return urllib.parse.urlunsplit((parts.scheme, parts.netloc, f"{folder}/goroutine", "debug=2", ""))
 
 
 def _fetched(url: str, request: Request, limit: int) -> bytes:

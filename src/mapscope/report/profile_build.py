@@ -66,17 +66,17 @@ def build_profile(
     return ProfileDocument(
         schema=doc.SCHEMA,
         tool=tool(),
-        profiles=[_source(one) for one in [*(heap.profile for heap in heaps), *others]],
+        profiles=[source_row(one) for one in [*(heap.profile for heap in heaps), *others]],
         newest=None if newest is None else valid(newest.profile.origin),
         executable=None if executable is None else valid(str(executable.path)),
         go_version=None if executable is None else valid(executable.go_version),
-        heap=_sums(ind.totals(newest) if newest is not None else ind.Sums()),
-        maps=_sums(maps),
+        heap=sums_row(ind.totals(newest) if newest is not None else ind.Sums()),
+        maps=sums_row(maps),
         told={} if newest is None else ind.by_how(newest),
         parts=_parts(groups[-1]) if groups else [],
         sites=[_site(group) for group in groups[-1]] if groups else [],
         sizes=[_size(row) for row in ind.by_size(newest)] if newest is not None else [],
-        suspects=[*map(suspect_of_loop, joined), *(_suspect(pair) for pair in pairs)],
+        suspects=[*map(suspect_of_loop, joined), *(suspect_row(pair) for pair in pairs)],
         indicators=[*_indicators(heaps, groups, maps, len(pairs), settings), *indicator_of_loops(stands, routines)],
         article=[] if newest is None else _article(heaps, settings),
         rising=[rise_row(one) for one in rises],
@@ -86,12 +86,13 @@ def build_profile(
         ],
         goroutines=[_goroutines(one) for one in others if one.kind != HEAP],
         settings=asdict(settings),
-        notes=[valid(note) for note in _notes(heaps)],
-        next=_next(newest, executable, bool(pairs or joined)),
+        notes=[valid(note) for note in notes_of(heaps)],
+        next=following(newest, executable, bool(pairs or joined)),
     )
 
 
-def _source(profile: Profile) -> ProfileSource:
+def source_row(profile: Profile) -> ProfileSource:
+    """A profile that was handed in."""
     return ProfileSource(
         origin=valid(profile.origin),
         form=profile.form,
@@ -102,7 +103,8 @@ def _source(profile: Profile) -> ProfileSource:
     )
 
 
-def _sums(sums: ind.Sums) -> SumsRow:
+def sums_row(sums: ind.Sums) -> SumsRow:
+    """Sums as they are in the document."""
     return SumsRow(**asdict(sums))
 
 
@@ -115,7 +117,7 @@ def _site(group: ind.Group) -> SiteRow:
         part=group.part,
         told=group.how,
         entry=valid(group.entry),
-        sums=_sums(group.sums),
+        sums=sums_row(group.sums),
         alloc_to_live=group.sums.ratio,
     )
 
@@ -135,10 +137,11 @@ def _parts(groups: Sequence[ind.Group]) -> list[PartRow]:
     for group in groups:
         sums[group.part] += group.sums
     ordered = sorted(sums.items(), key=lambda item: (-item[1].inuse_bytes, item[0]))
-    return [PartRow(part=part, sums=_sums(found)) for part, found in ordered]
+    return [PartRow(part=part, sums=sums_row(found)) for part, found in ordered]
 
 
-def _suspect(pair: ind.Pair) -> SuspectRow:
+def suspect_row(pair: ind.Pair) -> SuspectRow:
+    """A suspect of P3."""
     return SuspectRow(
         indicator="P3",
         function=valid(pair.site.function),
@@ -278,7 +281,8 @@ def _goroutines(profile: Profile) -> GoroutineSummary:
     )  # fmt: skip
 
 
-def _notes(heaps: Sequence[Classified]) -> list[str]:
+def notes_of(heaps: Sequence[Classified]) -> list[str]:
+    """What could not be told, and that sizes are estimates."""
     found: dict[str, None] = {}
     for one in heaps:
         found.update(dict.fromkeys(one.notes))
@@ -288,7 +292,8 @@ def _notes(heaps: Sequence[Classified]) -> list[str]:
     return list(found)
 
 
-def _next(newest: Classified | None, executable: Executable | None, suspects: bool) -> list[str]:
+def following(newest: Classified | None, executable: Executable | None, suspects: bool) -> list[str]:
+    """Commands worth running now."""
     if executable is None:
         return [] if newest is None else [f"mapscope profile {shlex.quote(newest.profile.origin)} -e EXECUTABLE"]
     path = shlex.quote(str(executable.path))

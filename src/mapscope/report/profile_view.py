@@ -42,17 +42,18 @@ def render(document: ProfileDocument, top: int = 20, style: Style | None = None)
 
 def render_csv(document: ProfileDocument) -> Iterator[str]:
     """One line a place and part."""
-    yield _line(_CSV)
+    yield csv_line(_CSV)
     for row in document.sites:
         ratio = None if row.alloc_to_live is None else round(row.alloc_to_live, 3)
         sums = row.sums
-        yield _line(
+        yield csv_line(
             (row.function, row.file, row.line, row.type, row.part, row.told, row.entry, sums.inuse_bytes,
              sums.inuse_objects, sums.alloc_bytes, sums.alloc_objects, ratio)
         )  # fmt: skip
 
 
-def _line(cells: Sequence[object]) -> str:
+def csv_line(cells: Sequence[object]) -> str:
+    """One line of a table for spreadsheets, harmless in them."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerow([csv_cell(cell) for cell in cells])
     return out.getvalue()
@@ -61,13 +62,11 @@ def _line(cells: Sequence[object]) -> str:
 def _head(document: ProfileDocument, style: Style) -> Iterator[str]:
     for one in document.profiles:
         mark = " (newest)" if one.origin == document.newest and len(document.profiles) > 1 else ""
-        yield style.head("PROFILE ") + _short(
-            f"{one.origin}{mark}: {one.kind}, {one.form}, {one.samples:,} samples", 72
-        )
+        yield style.head("PROFILE ") + short(f"{one.origin}{mark}: {one.kind}, {one.form}, {one.samples:,} samples", 72)
     if document.newest is None:
         return
     if document.executable is not None:
-        yield "        " + _short(f"executable {document.executable}, {document.go_version}", 72)
+        yield "        " + short(f"executable {document.executable}, {document.go_version}", 72)
     yield ""
     heap, maps = document.heap, document.maps
     if document.executable is None and not document.sites:
@@ -106,8 +105,8 @@ def _sites(sites: Sequence[SiteRow], top: int, style: Style) -> Iterator[str]:
     for one in shown:
         ratio = "" if one.alloc_to_live is None else f", allocated {one.alloc_to_live:.1f} times that"
         yield f"  {human_bytes(one.sums.inuse_bytes)} in {one.sums.inuse_objects:,}: {one.part} ({one.told}){ratio}"
-        yield "      " + style.name(_short(one.type or "type not known", WIDTH - 6))
-        yield "      " + _short(f"{one.function}  {_place(one.file, one.line)}", WIDTH - 6)
+        yield "      " + style.name(short(one.type or "type not known", WIDTH - 6))
+        yield "      " + short(f"{one.function}  {place_of(one.file, one.line)}", WIDTH - 6)
 
 
 def _course(series: Sequence[CourseRow], top: int, style: Style) -> Iterator[str]:
@@ -119,15 +118,16 @@ def _course(series: Sequence[CourseRow], top: int, style: Style) -> Iterator[str
     for one in shown:
         first, last = one.inuse_bytes[0], one.inuse_bytes[-1]
         yield f"  {sparkline(one.inuse_bytes, _SPARK)}  {human_bytes(first)} to {human_bytes(last)}"
-        yield "      " + _short(f"{one.function}  {one.type or 'type not known'}", WIDTH - 6)
+        yield "      " + short(f"{one.function}  {one.type or 'type not known'}", WIDTH - 6)
 
 
-def _short(text: str, width: int) -> str:
+def short(text: str, width: int) -> str:
     """Text of the profile on one line, safe for a terminal, in ``width`` columns."""
     return shorten(clean(text, 4 * width), width)
 
 
-def _place(file: str, line: int) -> str:
+def place_of(file: str, line: int) -> str:
+    """``main.go:94``; empty where no file is known."""
     return f"{file.rpartition('/')[2]}:{line}" if file else ""
 
 
@@ -138,7 +138,7 @@ def _sizes(document: ProfileDocument, style: Style) -> Iterator[str]:
     yield style.head("SIZES") + "  of one allocation, in use"
     rows = [
         (f"{one.size_bytes:,}", f"{one.inuse_objects:,}", human_bytes(one.inuse_bytes), one.part,
-         _short(one.type or "?", 30))
+         short(one.type or "?", 30))
         for one in document.sizes[:_SIZES]
     ]  # fmt: skip
     yield from table(("bytes", "objects", "in use", "part", "type"), rows, ">>><<")
@@ -151,19 +151,24 @@ def _suspects(suspects: Sequence[SuspectRow], style: Style) -> Iterator[str]:
         return
     yield style.head("SUSPECTS") + "  a profile suspects, a snapshot decides"
     for one in suspects:
-        yield style.bad(f"  {_what(one)}") + f" ({one.told})"
-        yield "      " + style.name(_short(one.type or "type not known", WIDTH - 6))
-        yield "      " + _short(f"{one.function}  {_place(one.file, one.line)}", WIDTH - 6)
-        for rise in one.rises[:_SIZES]:
-            yield from wrap(_rise(rise), "        ", "      - ")
-        yield from wrap(one.text, "      ")
+        yield from suspect_lines(one, style)
+
+
+def suspect_lines(one: SuspectRow, style: Style) -> Iterator[str]:
+    """One suspect: what, of which type, where, and what it may be."""
+    yield style.bad(f"  {_what(one)}") + f" ({one.told})"
+    yield "      " + style.name(short(one.type or "type not known", WIDTH - 6))
+    yield "      " + short(f"{one.function}  {place_of(one.file, one.line)}", WIDTH - 6)
+    for rise in one.rises[:_SIZES]:
+        yield from wrap(_rise(rise), "        ", "      - ")
+    yield from wrap(one.text, "      ")
 
 
 def _what(one: SuspectRow) -> str:
     if one.smaller_bytes is not None and one.larger_bytes is not None:
         return f"{human_bytes(one.smaller_bytes)} beside {human_bytes(one.larger_bytes)}"
     wait = "" if one.wait_minutes is None else f" for up to {one.wait_minutes:,} min"
-    state = "" if one.state is None else f" ({_short(one.state, 20)})"
+    state = "" if one.state is None else f" ({short(one.state, 20)})"
     many = "goroutine stands" if one.goroutines == 1 else "goroutines stand"
     return f"{one.goroutines:,} {many} in a loop over a map{wait}{state}"
 
@@ -214,10 +219,10 @@ def _article(document: ProfileDocument, style: Style) -> Iterator[str]:
 def _goroutines(document: ProfileDocument, style: Style) -> Iterator[str]:
     for one in document.goroutines:
         yield ""
-        yield style.head("GOROUTINES") + f"  {one.total:,} in {_short(one.origin, 50)} ({one.kind})"
+        yield style.head("GOROUTINES") + f"  {one.total:,} in {short(one.origin, 50)} ({one.kind})"
         rows = [
             (f"{row.goroutines:,}", "" if row.wait_minutes is None else f"{row.wait_minutes:,} min",
-             _short(row.state or "", 20), _short(f"{row.function}  {_place(row.file, row.line)}", 46))
+             short(row.state or "", 20), short(f"{row.function}  {place_of(row.file, row.line)}", 46))
             for row in one.groups[:_WAITS]
         ]  # fmt: skip
         if rows:

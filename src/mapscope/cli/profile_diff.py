@@ -1,0 +1,88 @@
+"""``mapscope profile diff``: what moved between two heap profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from mapscope.cli.opening import watched
+from mapscope.cli.options import chosen_format, format_option, output_options
+from mapscope.cli.output import check_target, text_pieces, wants_colour, write
+from mapscope.cli.profiling import executable_option, open_executable, parse_headers, read_all, url_options
+from mapscope.errors import UsageError
+
+_FORMATS = ("text", "json", "csv")
+_TOP = 20
+_EPILOG = """\b
+Examples:
+  mapscope profile diff monday.pb.gz tuesday.pb.gz -e ./service
+  mapscope profile diff monday.pb.gz http://localhost:6060 -e ./service
+  mapscope profile diff v1.pb.gz v2.pb.gz -e ./v2 --old-executable ./v1
+
+\b
+Exit status: 0, also with suspects: a profile cannot decide; 2 usage or
+unusable input."""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("old")
+@click.argument("new")
+@executable_option
+@click.option("--old-executable", metavar="FILE", help="The program that made OLD, where it is another.")
+@click.option(
+    "--top", type=click.IntRange(min=0), default=_TOP, show_default=True, metavar="N",
+    help="Show N places of each kind; 0 is all.",
+)  # fmt: skip
+@url_options
+@format_option(*_FORMATS)
+@output_options
+def command(
+    old: str,
+    new: str,
+    executable: str | None,
+    old_executable: str | None,
+    top: int,
+    timeout: float,
+    header: tuple[str, ...],
+    ca: str | None,
+    insecure: bool,
+    form: str | None,
+    output: str | None,
+    force: bool,
+) -> int:
+    """Compare the heap profiles OLD and NEW: which places hold more map memory, which less.
+
+    Each is a file, - for stdin, or a URL of /debug/pprof/. Places are compared by function and map type, so that lines
+    may have moved between two builds.
+    """
+    check_target(output, force)
+    chosen = chosen_format(form, output, _FORMATS)
+    from mapscope.profiles.classify import classify
+    from mapscope.profiles.fetch import Request
+    from mapscope.profiles.model import HEAP
+    from mapscope.profiles.symbols import open_symbols
+    from mapscope.report.build import to_json
+    from mapscope.report.profile_diff import build_profile_diff, render, render_csv
+    from mapscope.report.style import Style
+
+    request = Request(0, timeout, parse_headers(header), not insecure, ca)
+    with watched() as progress:
+        found = read_all([old, new], request, progress)
+        if len(found) != 2 or any(one.kind != HEAP for one in found):
+            other = next((one.origin for one in found if one.kind != HEAP), old)
+            raise UsageError(f"{other} is not one heap profile", "give two heap or allocs profiles")
+        sides = []
+        for one, path in zip(found, (old_executable or executable, executable), strict=True):
+            program = open_executable(path)
+            sides.append(classify(one, None if program is None else open_symbols(program, one)))
+        document = build_profile_diff(sides[0], sides[1])
+    pieces: Iterable[bytes]
+    if chosen == "json":
+        pieces = [to_json(document)]
+    elif chosen == "csv":
+        pieces = [line.encode("utf-8") for line in render_csv(document)]
+    else:
+        pieces = text_pieces(render(document, top, Style(wants_colour(output))), output)
+    write(pieces, output, force)
+    return 0
