@@ -172,6 +172,8 @@ def index_unit(
             form = forms[j]
             if form == 0x16:  # indirect: the form itself stands before the value
                 form_u = uleb(&c)
+                if c.bad:
+                    return MALFORMED
                 if form_u == 0x16 or form_u == 0x21 or form_u > 0xFFFF:
                     return UNKNOWN_FORM
                 form = <int> form_u

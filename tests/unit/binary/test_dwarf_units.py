@@ -155,6 +155,14 @@ def test_indexed_names_and_addresses() -> None:
     assert (kind.name, kind.size, kind.kind) == ("u64", 8, 11)
 
 
+def test_an_indirect_form_behind_the_end_is_malformed() -> None:
+    index_unit = pytest.importorskip("mapscope._kernels._dwarf", reason="the kernels are not compiled").index_unit
+    abbrev = abbreviation(1, 0x11, True) + abbreviation(2, 0x34, False, (0x03, 0x16)) + b"\0"
+    info = DebugInfo({"info": memoryview(unit5(b"\1\2")), "abbrev": memoryview(abbrev)})
+    (unit,) = info.units
+    assert run(index_unit, info, unit, 64)[0] == run(reference.index_unit, info, unit, 64)[0] == reference.MALFORMED
+
+
 def test_typedefs_in_a_circle_are_refused() -> None:
     abbrev = abbreviation(1, 0x11, True) + abbreviation(2, 0x16, False, (0x03, 0x08), (0x49, 0x13)) + b"\0"
     first = 13
