@@ -54,10 +54,13 @@ def test_settings_of_profiles_are_those_in_force():
     assert f"of at most {PROFILES.article_depth} (`article_depth`)" in page
 
 
-@pytest.mark.parametrize("name", ["analyze", "diff", "maps", "map", "profile"])
+@pytest.mark.parametrize("name", ["analyze", "diff", "maps", "map", "profile", "profile diff", "profile watch"])
 def test_options_exist(name: str):
-    command = cli.get_command(click.Context(cli), name)
+    first, *rest = name.split()
+    command = cli.get_command(click.Context(cli), first)
     assert command is not None
+    if rest:
+        command = command.make_context(first, [*rest, "one", "two"][: 3 if rest == ["diff"] else 2]).command
     offered = {option for parameter in command.params for option in parameter.opts}
     page = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
     cells = [line.split(" | ") for line in page.splitlines() if line.startswith("| `-")]

@@ -15,8 +15,10 @@ from mapscope.cli.profiling import (
     classify_all,
     executable_option,
     open_executable,
+    open_sources,
     parse_headers,
     read_all,
+    source_option,
     url_options,
 )
 from mapscope.errors import UsageError
@@ -65,6 +67,7 @@ class _WithCommands(click.Command):
 @click.command(cls=_WithCommands, epilog=_EPILOG)
 @click.argument("profiles", nargs=-1, required=True, metavar="FILE|URL...")
 @executable_option
+@source_option
 @click.option(
     "--top", type=click.IntRange(min=0), default=_TOP, show_default=True, metavar="N", help="Show N places; 0 is all."
 )
@@ -78,6 +81,7 @@ class _WithCommands(click.Command):
 def command(
     profiles: tuple[str, ...],
     executable: str | None,
+    source: str | None,
     top: int,
     seconds: int | None,
     timeout: float,
@@ -104,7 +108,7 @@ def command(
     with watched() as progress:
         found = read_all(profiles, request, progress)
         program = open_executable(executable)
-        heaps, others = classify_all(found, program, progress)
+        heaps, others = classify_all(found, program, progress, open_sources(source))
         if progress is not None:
             progress("comparing", 0, 0)
         pieces = _pieces(heaps, others, program, chosen, top, output)

@@ -9,7 +9,15 @@ import click
 from mapscope.cli.opening import watched
 from mapscope.cli.options import chosen_format, format_option, output_options
 from mapscope.cli.output import check_target, text_pieces, wants_colour, write
-from mapscope.cli.profiling import executable_option, open_executable, parse_headers, read_all, url_options
+from mapscope.cli.profiling import (
+    executable_option,
+    open_executable,
+    open_sources,
+    parse_headers,
+    read_all,
+    source_option,
+    url_options,
+)
 from mapscope.errors import UsageError
 
 _FORMATS = ("text", "json", "csv")
@@ -29,6 +37,7 @@ unusable input."""
 @click.argument("old")
 @click.argument("new")
 @executable_option
+@source_option
 @click.option("--old-executable", metavar="FILE", help="The program that made OLD, where it is another.")
 @click.option(
     "--top", type=click.IntRange(min=0), default=_TOP, show_default=True, metavar="N",
@@ -41,6 +50,7 @@ def command(
     old: str,
     new: str,
     executable: str | None,
+    source: str | None,
     old_executable: str | None,
     top: int,
     timeout: float,
@@ -72,10 +82,10 @@ def command(
         if len(found) != 2 or any(one.kind != HEAP for one in found):
             other = next((one.origin for one in found if one.kind != HEAP), old)
             raise UsageError(f"{other} is not one heap profile", "give two heap or allocs profiles")
-        sides = []
+        sides, sources = [], open_sources(source)
         for one, path in zip(found, (old_executable or executable, executable), strict=True):
             program = open_executable(path)
-            sides.append(classify(one, None if program is None else open_symbols(program, one)))
+            sides.append(classify(one, None if program is None else open_symbols(program, one), sources))
         document = build_profile_diff(sides[0], sides[1])
     pieces: Iterable[bytes]
     if chosen == "json":

@@ -15,7 +15,14 @@ import click
 
 from mapscope.cli.options import chosen_format, format_option, output_options
 from mapscope.cli.output import check_target, report_line, text_pieces, wants_colour, write
-from mapscope.cli.profiling import executable_option, open_executable, parse_headers, url_options
+from mapscope.cli.profiling import (
+    executable_option,
+    open_executable,
+    open_sources,
+    parse_headers,
+    source_option,
+    url_options,
+)
 from mapscope.errors import EvidenceError, MapscopeError, UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
     from mapscope.profiles.classify import Classified
     from mapscope.profiles.fetch import Request
     from mapscope.profiles.indicators import Group
+    from mapscope.profiles.statements import Sources
 
 _FORMATS = ("text", "json")
 _TOP = 20
@@ -61,6 +69,7 @@ class Seconds(click.ParamType[float]):
 @click.command(epilog=_EPILOG)
 @click.argument("url")
 @executable_option
+@source_option
 @click.option("--every", type=Seconds(), default="30s", show_default=True, help="How often; 1s at least.")
 @click.option("--for", "total", type=Seconds(), default="1h", show_default=True, help="How long.")
 @click.option("--keep", metavar="FOLDER", help="Where the files go. Default: a new folder here, named by the time.")
@@ -74,6 +83,7 @@ class Seconds(click.ParamType[float]):
 def command(
     url: str,
     executable: str | None,
+    source: str | None,
     every: float,
     total: float,
     keep: str | None,
@@ -100,12 +110,12 @@ def command(
     if not is_url(url):
         raise UsageError(f"{url} is no URL", "give http://HOST:PORT; files go to mapscope profile")
     profile_url(url, 0)
-    program = open_executable(executable)
+    program, sources = open_executable(executable), open_sources(source)
     request = Request(0, timeout, parse_headers(header), not insecure, ca)
     folder = _new_folder(keep)
     heaps: list[Classified] = []
     with _table(every) as show:
-        _watch(url, request, folder, every, total, program, heaps, show)
+        _watch(url, request, folder, every, total, program, sources, heaps, show)
     if not heaps:
         raise EvidenceError(f"no profile came from {url}", "is the service up, and net/http/pprof in it?")
     report_line(f"mapscope: kept {len(heaps):,} profiles in {folder}")
@@ -137,6 +147,7 @@ def _watch(
     every: float,
     total: float,
     program: Executable | None,
+    sources: Sources | None,
     heaps: list[Classified],
     show: Callable[[list[list[Group]], str], None],
 ) -> None:
@@ -152,7 +163,7 @@ def _watch(
             if taken.failed is not None:
                 report_line(f"mapscope: {taken.path.name}: {taken.failed}")
                 continue
-            made, others = classify_all([parse(str(taken.path), taken.data)], program, None)
+            made, others = classify_all([parse(str(taken.path), taken.data)], program, None, sources)
             if others:
                 raise UsageError(f"{url} is a {others[0].kind} profile", "give the heap: http://HOST:PORT")
             heaps.extend(made)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mapscope.profiles.classify import Classified
     from mapscope.profiles.fetch import Request
     from mapscope.profiles.model import Profile
+    from mapscope.profiles.statements import Sources
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -41,6 +42,15 @@ executable_option = click.option(
 source_option = click.option(
     "--source", metavar="FOLDER", help="Without -e: the source tree; the statement at a line says what it makes."
 )
+
+
+def open_sources(folder: str | None) -> Sources | None:
+    """The source tree under ``folder``. Raises UsageError."""
+    if folder is None:
+        return None
+    from mapscope.profiles.statements import Sources
+
+    return Sources(folder)
 
 
 def open_executable(path: str | None) -> Executable | None:
@@ -80,7 +90,7 @@ def read_all(origins: Iterable[str], request: Request, progress: Progress | None
 
 
 def classify_all(
-    found: list[Profile], executable: Executable | None, progress: Progress | None
+    found: list[Profile], executable: Executable | None, progress: Progress | None, sources: Sources | None = None
 ) -> tuple[list[Classified], list[Profile]]:
     """Heap profiles by time (in the order given where one does not say), classified; and the others, as given."""
     from mapscope.profiles.classify import classify
@@ -94,5 +104,5 @@ def classify_all(
     for number, one in enumerate(heaps):
         if progress is not None:
             progress("classifying", number, len(heaps))
-        made.append(classify(one, open_symbols(executable, one) if executable is not None else None))
+        made.append(classify(one, open_symbols(executable, one) if executable is not None else None, sources))
     return made, [one for one in found if one.kind != HEAP]

@@ -24,6 +24,7 @@ from mapscope.profiles.parts import (
     by_stack,
     is_entry,
 )
+from mapscope.profiles.statements import Sources
 from mapscope.profiles.symbols import Symbols
 
 THROUGH = ("reflect.", "maps.", "sync.", "internal/sync.", "internal/runtime/", "runtime.", "encoding/json.")
@@ -66,8 +67,11 @@ class Classified:
     notes: tuple[str, ...]
 
 
-def classify(profile: Profile, symbols: Symbols | None) -> Classified:
-    """Which samples of a heap profile maps made. EvidenceError where it is no heap profile."""
+def classify(profile: Profile, symbols: Symbols | None, sources: Sources | None = None) -> Classified:
+    """Which samples of a heap profile maps made. EvidenceError where it is no heap profile.
+
+    ``sources`` are asked where there are no ``symbols``.
+    """
     if profile.kind != HEAP:
         raise EvidenceError(
             f"{profile.origin} is a {profile.kind} profile", "give a heap or allocs profile: /debug/pprof/heap"
@@ -76,7 +80,7 @@ def classify(profile: Profile, symbols: Symbols | None) -> Classified:
     if profile.form == "text" and symbols is not None:
         work.whole_stacks(range(len(profile)), [symbols.name(pc) for pc in work.pcs.tolist()])
     else:
-        work.leaves()
+        work.leaves(sources)
     return work.done()
 
 
@@ -200,7 +204,7 @@ class _Work:
             part = replace(part, part=what, how=part.how if what != SOME else POSSIBLE)
         return replace(part, type=rtype.name if rtype is not None else None)
 
-    def leaves(self) -> None:
+    def leaves(self, sources: Sources | None) -> None:
         """Samples whose runtime frames are hidden: the leaf's call says which entry it was."""
         leaf = self.leaf
         names = location_names(self.profile, None)
@@ -210,14 +214,20 @@ class _Work:
             self.whole_stacks(whole, names)
         rest = np.flatnonzero(~shown & (leaf >= 0))
         if self.symbols is None:
+            part_at = np.full(len(self.profile.locations), -1, np.int64)
             for row in np.unique(leaf[rest]).tolist():
                 if (part := _VISIBLE.get(names[row])) is not None:
-                    self.part_of[rest[leaf[rest] == row]] = self.part(Part(part, POSSIBLE, names[row]))
+                    part_at[row] = self.part(Part(part, POSSIBLE, names[row]))
+                elif sources is not None and (lines := self.profile.lines(row)):
+                    made = sources.part(*lines[0][1:])
+                    part_at[row] = -1 if made is None else self.part(made)
+            self.part_of[rest] = part_at[leaf[rest]]
             self.locate(rest[self.part_of[rest] >= 0])
             if len(rest):
                 self.notes.append(
                     "runtime/pprof hides the runtime's own frames, so without the executable it is not known which "
                     "samples are memory of maps: give it with -e (no symbols are needed)"
+                    + (". What the statements of the source say is possible, no more" if sources is not None else "")
                 )
             return
         used = np.unique(leaf[rest])
