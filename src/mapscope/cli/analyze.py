@@ -15,6 +15,7 @@ from mapscope.errors import UsageError
 if TYPE_CHECKING:
     from mapscope.report.source import Source
 
+_FORMATS = ("text", "json", "pprof")
 _EPILOG = """\b
 Examples:
   mapscope analyze core.4242
@@ -22,6 +23,7 @@ Examples:
   mapscope analyze heap.dump ./service
   mapscope analyze --pid 4242 --max-pause 0.5
   mapscope analyze core.4242 -f json -o report.json
+  mapscope analyze core.4242 -f pprof -o maps.pb.gz
   mapscope analyze core.4242 --fail-on R1,R9 > report.txt
   mapscope analyze core.4242 --no-chains -f json -o maps.json
 
@@ -32,7 +34,7 @@ Exit status: 0 nothing found, 1 findings, 2 usage or unusable input."""
 @click.command(cls=EvidenceCommand, epilog=_EPILOG)
 @click.argument("core")
 @click.argument("executable", required=False)
-@format_option("text", "json")
+@format_option(*_FORMATS)
 @live_options
 @output_options
 @click.option(
@@ -62,6 +64,9 @@ def command(
     """
     check_target(output, force)
     rules = parse_rules(fail_on)
+    chosen = chosen_format(form, output, _FORMATS)
+    if chosen == "pprof" and output is None:
+        raise UsageError("-f pprof writes a binary file", "name it: -o OUT.pb.gz (or -o - for stdout)")
     with watched() as progress:
         snapshot = open_evidence(core, executable, progress, holding=not no_chains)
         if progress is not None:
@@ -72,7 +77,10 @@ def command(
         from mapscope.report.source import Unheld
 
         source = Unheld(snapshot)
-    pieces = _json(source) if chosen_format(form, output, ("text", "json")) == "json" else _text(source, output)
+    if chosen == "text":
+        pieces = _text(source, output)
+    else:
+        pieces = (_json if chosen == "json" else _pprof)(source)
     write(pieces, output, force)
     failing = found if rules is None else found & rules
     return 1 if failing and not exit_zero else 0
@@ -111,3 +119,12 @@ def _json(source: Source) -> Iterator[bytes]:
     from mapscope.report.build import json_of
 
     return json_of(source)
+
+
+def _pprof(source: Source) -> Iterator[bytes]:
+    import gzip
+
+    from mapscope.profiles.protobuf import write_protobuf
+    from mapscope.report.snapshot_pprof import snapshot_profile
+
+    yield gzip.compress(write_protobuf(snapshot_profile(source)), 6, mtime=0)

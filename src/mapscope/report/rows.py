@@ -20,7 +20,8 @@ Rows = npt.NDArray[np.int64]
 
 _CHUNK = 8192
 _GROUP_SLOTS = 8
-_STATES = ("steady", "growing-same-size", "growing", "empty", "small")
+STATES = ("steady", "growing-same-size", "growing", "empty", "small")
+"""Words for ``state_codes``."""
 _PLACES = tuple(place.name.lower() for place in Place)
 _CONFIDENCE = tuple(confidence.label for confidence in Confidence)
 _CLASSIC_HEADER = ("count", "flags", "B", "noverflow", "hash0", "buckets", "oldbuckets", "nevacuate", "extra")
@@ -145,14 +146,20 @@ class _Columns:
 
     def states(self) -> Part:
         """As ``Map.state``, by column."""
-        swiss = self.array("generation") == Generation.SWISS
-        growing = ~swiss & (self.array("oldbuckets") != 0)
-        same_size = self.array("flags").astype(np.int64) & FLAG_SAME_SIZE_GROW != 0
-        conditions = [growing & same_size, growing, self.array("count") == 0, swiss & (self.array("dirLen") == 0)]
-        return _words(_STATES).chosen(np.select(conditions, [1, 2, 3, 4], 0).astype(np.int32))
+        return _words(STATES).chosen(state_codes(self._maps)[self._rows].astype(np.int32))
 
     def complete(self) -> Part:
         return Words.of([b"false", b"true"]).chosen((self.array("unreadable") == 0).astype(np.int32))
+
+
+def state_codes(maps: MapTable) -> Rows:
+    """``Map.state`` of each map as a code, into ``STATES``."""
+    columns = maps.columns
+    swiss = columns["generation"] == Generation.SWISS
+    growing = ~swiss & (columns["oldbuckets"] != 0)
+    same_size = columns["flags"].astype(np.int64) & FLAG_SAME_SIZE_GROW != 0
+    conditions = [growing & same_size, growing, columns["count"] == 0, swiss & (columns["dirLen"] == 0)]
+    return np.select(conditions, [1, 2, 3, 4], 0)
 
 
 def _held(held: HeldTable | None, rows: int) -> dict[str, Part | list[Part]]:
