@@ -77,10 +77,7 @@ def command(
         from mapscope.report.source import Unheld
 
         source = Unheld(snapshot)
-    if chosen == "text":
-        pieces = _text(source, output)
-    else:
-        pieces = (_json if chosen == "json" else _pprof)(source)
+    pieces = _text(source, output) if chosen == "text" else (_json if chosen == "json" else _pprof)(source)
     write(pieces, output, force)
     failing = found if rules is None else found & rules
     return 1 if failing and not exit_zero else 0
