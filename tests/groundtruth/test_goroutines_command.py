@@ -43,6 +43,11 @@ def test_the_command_lists_what_the_runtime_lists(variant: Variant, tmp_path: Pa
             continue
         assert goid in listed, f"{name} is goroutine {goid}"
         assert listed[goid]["frames"] or listed[goid]["problem"]
+    whole = json.loads(run("analyze", core, executable, "-f", "json", "--exit-zero"))
+    assert whole["goroutines"] == document["goroutines"]
+    bare = json.loads(run("analyze", core, executable, "-f", "json", "--exit-zero", "--no-chains"))
+    unknown = {"maps": None, "map_bytes": None}
+    assert bare["goroutines"] == [row | unknown for row in document["goroutines"]]
     text = run("goroutines", core, executable)
     waiting = next(row for row in listed.values() if row["wait_reason"] == "chan receive" and not row["system"])
     assert "chan receive" in text

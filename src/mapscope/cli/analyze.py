@@ -108,7 +108,7 @@ def _text(source: Source, output: str | None) -> Iterator[bytes]:
     from mapscope.report.maps_view import choose
     from mapscope.report.style import Style
 
-    document = build(source, choose(source.maps, "bytes")[: text.SHOWN_MAPS])
+    document = build(source, choose(source.maps, "bytes")[: text.SHOWN_MAPS], goroutines=False)
     return text_pieces(text.render(document, Style(wants_colour(output))), output)
 
 

@@ -39,13 +39,15 @@ def command(
             progress("goroutines", 0, 0)
         held = snapshot.maps_by_goroutine()
         everyone = snapshot.goroutines
-    there = [one for one in everyone if one.status != "dead" or one.problem]
-    found = [one for one in there if not holding_maps or one.address in held]
+    from mapscope.report.build import there
+
+    alive = there(everyone)
+    found = [one for one in alive if not holding_maps or one.address in held]
     from mapscope.report.build import to_json
     from mapscope.report.goroutines_view import build_goroutines, render
     from mapscope.report.style import Style
 
-    document = build_goroutines(snapshot, found, held, len(there))
+    document = build_goroutines(snapshot, found, held, len(alive))
     pieces: Iterable[bytes]
     if chosen_format(form, output, ("text", "json")) == "json":
         pieces = [to_json(document)]

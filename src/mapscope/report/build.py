@@ -15,12 +15,13 @@ from mapscope.findings import WHOLE_MAP
 from mapscope.findings.columns import current_waste, ints
 from mapscope.findings.model import Finding
 from mapscope.findings.thresholds import DEFAULT
-from mapscope.goruntime.frames import Frame
+from mapscope.goruntime.frames import Frame, Goroutine
 from mapscope.heap.holding import Held
 from mapscope.maps.itermodel import MapIterator
 from mapscope.maps.model import Confidence, MapTable
 from mapscope.report import document as doc
 from mapscope.report.escape import ascii_json, valid
+from mapscope.report.goroutine_rows import goroutine_rows
 from mapscope.report.holding import StepRows, dominator_row
 from mapscope.report.rows import map_lines, map_rows
 from mapscope.report.source import Source
@@ -32,8 +33,11 @@ CHUNK = 1 << 13
 """Maps that are turned into JSON at a time."""
 
 
-def build(source: Source, rows: Rows | None = None) -> doc.Document:
-    """The document of a snapshot. ``rows`` limits the maps in it (the verdict counts all); None takes every map."""
+def build(source: Source, rows: Rows | None = None, goroutines: bool = True) -> doc.Document:
+    """The document of a snapshot. ``rows`` limits the maps in it (the verdict counts all); None takes every map.
+
+    Without ``goroutines`` it has none: the text does not show them.
+    """
     maps = source.maps
     chosen = np.arange(len(maps)) if rows is None else rows
     findings = source.findings
@@ -50,8 +54,14 @@ def build(source: Source, rows: Rows | None = None) -> doc.Document:
         suspects=[dominator_row(found) for found in source.suspects],
         findings=finding_rows(source, findings),
         iterators=iterator_rows(source.iterators),
+        goroutines=goroutine_rows(there(source.goroutines), source.maps_by_goroutine()) if goroutines else [],
         maps=list(map_rows(maps, chosen, source.holders)),
     )
+
+
+def there(goroutines: Iterable[Goroutine]) -> list[Goroutine]:
+    """Those that are not dead, and dead ones whose stack says otherwise."""
+    return [one for one in goroutines if one.status != "dead" or one.problem]
 
 
 def json_of(source: Source) -> Iterator[bytes]:

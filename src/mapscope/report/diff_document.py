@@ -6,7 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from mapscope.report.document import Address, Bytes, Count, Evidence, FindingRow, Process, StepRow, Tool
+from mapscope.report.document import Evidence, FindingRow, Process, StepRow, Tool
+from mapscope.report.scalars import Address, Bytes, Count
 
 
 class DiffSide(Struct, frozen=True, kw_only=True):

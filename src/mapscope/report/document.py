@@ -12,6 +12,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from mapscope.report.goroutine_rows import GoroutineRow
+from mapscope.report.scalars import Address, Bytes, Count
+
 SCHEMA = 1
 """The number in ``schema``. It rises when a field goes or changes its meaning."""
 
@@ -19,10 +22,6 @@ ADDRESS_FIELDS = frozenset({
     "address", "buckets", "oldbuckets", "extra", "dirPtr", "detached", "iterator", "sync_map", "read", "dirty",
 })  # fmt: skip
 """Names in a finding's evidence whose values are addresses: strings in the document, hex in text."""
-
-Address = Annotated[str, Meta(pattern="^0x[0-9a-f]+$", description="Virtual address in the process.")]
-Bytes = Annotated[int, Meta(ge=0, description="Bytes, exact.")]
-Count = Annotated[int, Meta(ge=0)]
 
 
 class Tool(Struct, frozen=True, kw_only=True):
@@ -317,6 +316,7 @@ class Document(Struct, frozen=True, kw_only=True):
     suspects: Annotated[list[DominatorRow], Meta(description="The few dominators that hold most of the heap.")]
     findings: list[FindingRow]
     iterators: Annotated[list[IteratorRow], Meta(description="By what each keeps alone, the largest first.")]
+    goroutines: Annotated[list[GoroutineRow], Meta(description="All that are not dead, in the runtime's order.")]
     maps: list[MapRow]
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from mapscope.goruntime.frames import Goroutine
 from mapscope.report import document as doc
 from mapscope.report.build import evidence, process, tool
-from mapscope.report.escape import clean
-from mapscope.report.goroutine_document import FrameRow, GoroutineRow, GoroutinesDocument
+from mapscope.report.goroutine_document import GoroutinesDocument
+from mapscope.report.goroutine_rows import GoroutineRow, goroutine_rows
 from mapscope.report.source import Source
 from mapscope.report.style import WIDTH, Style, shorten
 from mapscope.report.text import next_commands
-from mapscope.units import hex_addr, human_bytes
+from mapscope.units import human_bytes
 
 _SHOWN_FRAMES = 12
 _SHOWN_IDS = 8
@@ -28,37 +28,7 @@ def build_goroutines(
         evidence=evidence(source),
         process=process(source),
         total=total,
-        goroutines=[_row(one, held.get(one.address, (0, 0))) for one in found],
-    )
-
-
-def _row(one: Goroutine, held: tuple[int, int]) -> GoroutineRow:
-    created = f"{clean(one.creator_function)} at {clean(one.creator_file or '?')}:{one.creator_line}" if (
-        one.creator_function
-    ) else None  # fmt: skip
-    return GoroutineRow(
-        id=one.id,
-        address=hex_addr(one.address),
-        status=one.status,
-        wait_reason=None if one.wait_reason is None else clean(one.wait_reason),
-        wait_seconds=one.wait_seconds,
-        system=one.system,
-        created_by=created,
-        parent=one.parent,
-        frames=[
-            FrameRow(
-                function=clean(frame.function),
-                file=clean(frame.file),
-                line=frame.line,
-                pc=hex_addr(frame.pc),
-                inlined=frame.inlined,
-                conservative=frame.conservative,
-            )
-            for frame in one.frames
-        ],
-        problem=one.problem,
-        maps=held[0],
-        map_bytes=held[1],
+        goroutines=goroutine_rows(found, held),
     )
 
 
@@ -72,7 +42,7 @@ def render(document: GoroutinesDocument, commands: Sequence[str] = (), style: St
         if not row.system or row.maps:
             key = (row.status, row.wait_reason, row.problem, *((f.function, f.line) for f in row.frames))
             groups.setdefault(key, []).append(row)
-    ordered = sorted(groups.values(), key=lambda rows: (-sum(r.map_bytes for r in rows), -len(rows), rows[0].id))
+    ordered = sorted(groups.values(), key=lambda rows: (-sum(r.map_bytes or 0 for r in rows), -len(rows), rows[0].id))
     for rows in ordered:
         yield ""
         yield from _group(rows, style)
@@ -89,7 +59,7 @@ def _group(rows: Sequence[GoroutineRow], style: Style) -> Iterator[str]:
     longest = f", at least {_duration(max(waits))}" if waits else ""
     name = "goroutine" if len(rows) == 1 else f"{len(rows):,} goroutines"
     yield style.name(f"{name} {ids}") + f" [{state}{longest}]"
-    maps, size = sum(row.maps for row in rows), sum(row.map_bytes for row in rows)
+    maps, size = sum(row.maps or 0 for row in rows), sum(row.map_bytes or 0 for row in rows)
     if maps:
         yield style.bad(f"  only this stack keeps {maps:,} map{'s' if maps > 1 else ''} of {human_bytes(size)}")
     if first.problem:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from mapscope.report.document import Bytes, Count, Tool
+from mapscope.report.document import Tool
+from mapscope.report.scalars import Bytes, Count
 
 Told = Annotated[
     str, Meta(description="exact (by the whole stack), inferred (one part alone has this size) or possible.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from mapscope.findings.model import Finding
+from mapscope.goruntime.frames import Goroutine
 from mapscope.heap.holding import Dominator, Held, HeldTable
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo
 from mapscope.maps.detail import MapDetail
@@ -47,6 +48,13 @@ class Source(Protocol):
     def notes(self) -> Sequence[str]:
         """Sentences worth reading, one each."""
 
+    @property
+    def goroutines(self) -> Sequence[Goroutine]:
+        """Every goroutine with its frames, dead ones too."""
+
+    def maps_by_goroutine(self) -> Mapping[int, tuple[int, int]] | None:
+        """Maps that one goroutine's stack alone keeps: count and bytes, by address of its g; None: not known."""
+
     def held(self, addresses: Sequence[int]) -> Sequence[Held | None]:
         """Chain, retained size and dominator of the map at each address; None where it is not known."""
 
@@ -81,6 +89,14 @@ class Unheld:
     def iterators(self) -> Sequence[MapIterator]:
         """Those of the source."""
         return self._source.iterators
+
+    @property
+    def goroutines(self) -> Sequence[Goroutine]:
+        """Those of the source."""
+        return self._source.goroutines
+
+    def maps_by_goroutine(self) -> None:
+        """Not known."""
 
     def held(self, addresses: Sequence[int]) -> Sequence[Held | None]:
         """Not known."""

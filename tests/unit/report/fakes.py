@@ -11,6 +11,7 @@ from mapscope.errors import UsageError
 from mapscope.findings import run
 from mapscope.findings.context import Context, DeadEntries, StaleValues, StringKeys, SyncMap
 from mapscope.findings.model import Finding
+from mapscope.goruntime.frames import Goroutine
 from mapscope.heap.chains import AllChains, ChainTable, ChainTree
 from mapscope.heap.holding import Dominator, Held, HeldTable
 from mapscope.heap.steps import StepTable
@@ -164,6 +165,7 @@ class FakeSnapshot:
     who: dict[int, Held] = field(default_factory=dict)
     suspects: tuple[Dominator, ...] = ()
     iterators: tuple[MapIterator, ...] = ()
+    goroutines: tuple[Goroutine, ...] = ()
     resident_live: int = RECONCILIATION.live_bytes
     kind: str = "core"
 
@@ -195,6 +197,9 @@ class FakeSnapshot:
 
     def held(self, addresses: Sequence[int]) -> list[Held | None]:
         return [self.who.get(address) for address in addresses]
+
+    def maps_by_goroutine(self) -> dict[int, tuple[int, int]]:
+        return {}
 
     def holders(self, addresses: np.ndarray) -> HeldTable:
         rows = self.held(addresses.tolist())
