@@ -63,6 +63,11 @@ class Pagemap:
         yield from _joined(self._read(start, end, private_only))
 
     def _scanned(self, start: int, end: int, without: int) -> Iterator[Run]:
+        """Fewer ranges than there is room for mean that the walk came to its end.
+
+        ``walk_end`` is no help: behind more than 512 ranges it can be where the kernel's own buffer was full once,
+        far before the last range (fs/proc/task_mmu.c: do_pagemap_scan, seen on Linux 6.18).
+        """
         while start < end:
             values = (
                 *(_ARGUMENTS.size, 0, start, end, 0, self._regions.ctypes.data, _REGIONS, 0),
@@ -70,11 +75,11 @@ class Pagemap:
             )
             buffer = bytearray(_ARGUMENTS.pack(*values))
             found = fcntl.ioctl(self._fd, _SCAN, buffer)
-            yield from map(tuple, self._regions[:found, :2].tolist())
-            walked = _ARGUMENTS.unpack(buffer)[4]
-            if walked <= start:
+            ranges = self._regions[:found, :2].tolist()
+            yield from map(tuple, ranges)
+            if found < _REGIONS:
                 return
-            start = walked
+            start = max(int(ranges[-1][1]), start + PAGE)
 
     def _read(self, start: int, end: int, private_only: bool) -> Iterator[Run]:
         for base in range(start, end, _CHUNK * PAGE):

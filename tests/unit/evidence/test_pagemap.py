@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import os
 import subprocess
 import sys
 
@@ -78,3 +81,22 @@ def test_a_kernel_without_the_call_is_asked_page_by_page(places, monkeypatch):
         assert asked == [_SCAN]
     finally:
         pagemap.close()
+
+
+@pytest.mark.parametrize("count", [511, 512, 513, 4095, 4096, 4097, 9000])
+@pytest.mark.parametrize("scan", [True, False])
+def test_many_ranges_come_once_each(count: int, scan: bool):
+    """More than the kernel's buffer of 512 ranges, and more than there is room for in one call."""
+    area = mmap.mmap(-1, 2 * count * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    area.madvise(mmap.MADV_NOHUGEPAGE)
+    for page in range(0, 2 * count, 2):
+        area[page * PAGE] = 1
+    held = ctypes.c_char.from_buffer(area)
+    start = ctypes.addressof(held)
+    pagemap = Pagemap(os.getpid(), scan=scan)
+    try:
+        assert pages(pagemap, start, 2 * count) == [(page, page + 1) for page in range(0, 2 * count, 2)]
+    finally:
+        pagemap.close()
+        del held
+        area.close()
