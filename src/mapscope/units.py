@@ -25,3 +25,10 @@ def human_bytes(count: int) -> str:
 def hex_addr(address: int) -> str:
     """An address as the document writes it: ``"0xc000012345"``."""
     return f"0x{address:x}"
+
+
+def human_duration(seconds: float) -> str:
+    """``41 minutes``, as Go's own traces say it, with seconds below two minutes and hours from two on."""
+    if abs(seconds) < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if abs(seconds) < 7200 else f"{seconds / 3600:.1f} hours"

@@ -12,7 +12,7 @@ from mapscope.report.goroutine_rows import GoroutineRow, goroutine_rows
 from mapscope.report.source import Source
 from mapscope.report.style import WIDTH, Style, shorten
 from mapscope.report.text import next_commands
-from mapscope.units import human_bytes
+from mapscope.units import human_bytes, human_duration
 
 _SHOWN_FRAMES = 12
 _SHOWN_IDS = 8
@@ -56,7 +56,7 @@ def _group(rows: Sequence[GoroutineRow], style: Style) -> Iterator[str]:
     ids = ", ".join(str(row.id) for row in rows[:_SHOWN_IDS]) + (", …" if len(rows) > _SHOWN_IDS else "")
     waits = [row.wait_seconds for row in rows if row.wait_seconds is not None]
     state = first.wait_reason or first.status
-    longest = f", at least {_duration(max(waits))}" if waits else ""
+    longest = f", at least {human_duration(max(waits))}" if waits else ""
     name = "goroutine" if len(rows) == 1 else f"{len(rows):,} goroutines"
     yield style.name(f"{name} {ids}") + f" [{state}{longest}]"
     maps, size = sum(row.maps or 0 for row in rows), sum(row.map_bytes or 0 for row in rows)
@@ -72,10 +72,3 @@ def _group(rows: Sequence[GoroutineRow], style: Style) -> Iterator[str]:
         yield f"  and {len(first.frames) - _SHOWN_FRAMES:,} more frames"
     if first.created_by:
         yield "  made by " + shorten(first.created_by, WIDTH - 10)
-
-
-def _duration(seconds: float) -> str:
-    """``41 minutes``, as Go's own traces say it, with seconds below two minutes."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

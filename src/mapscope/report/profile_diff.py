@@ -21,7 +21,7 @@ from mapscope.report.profile_loops import name_of
 from mapscope.report.profile_view import csv_line, place_of, short, suspect_lines
 from mapscope.report.style import WIDTH, Style, percent, wrap
 from mapscope.report.text import next_commands
-from mapscope.units import human_bytes
+from mapscope.units import human_bytes, human_duration
 
 _HOUR = 3.6e12
 _CSV = ("function", "file", "line", "type", "old_bytes", "new_bytes", "change_bytes", "old_objects", "new_objects")
@@ -119,7 +119,7 @@ def render(document: ProfileDiffDocument, top: int, style: Style) -> Iterator[st
     for word, one in (("OLD ", document.old), ("NEW ", document.new)):
         yield style.head(word) + short(f"{one.origin}: {one.form}, {one.samples:,} samples", WIDTH - 4)
     if document.hours is not None:
-        yield f"    {document.hours:.2f} hours apart"
+        yield f"    {human_duration(document.hours * 3600)} apart"
     yield ""
     for name, old, new in (
         ("MAPS", document.old_maps, document.new_maps),

@@ -60,6 +60,7 @@ def indicator_of_loops(found: Sequence[Standing] | None, profiles: Sequence[Prof
         if found is None
         else "They wait for a minute or more by debug=2, are in a profile of leaks, or in each of several profiles. A "
         "suspect only where map memory of their type also only rises."
+        + _others(sum(one.goroutines for one in found if not one.lasting))
     )
     return [
         IndicatorRow(
@@ -67,3 +68,8 @@ def indicator_of_loops(found: Sequence[Standing] | None, profiles: Sequence[Prof
             high=None, threshold=None, text=text,
         )
     ]  # fmt: skip
+
+
+def _others(count: int) -> str:
+    """What is said of goroutines of which nothing says that they stay."""
+    return f" Besides, {count:,} in such loops for less, or nobody knows how long." if count > 0 else ""

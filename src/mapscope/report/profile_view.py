@@ -186,8 +186,8 @@ def _indicators(document: ProfileDocument, style: Style) -> Iterator[str]:
     for one in document.indicators:
         yield f"  {one.id:3} {one.title}: {_value(one)}"
         yield from wrap(one.text, "      ")
-    for rise in document.rising[:_SIZES]:
-        yield from wrap(_rise(rise), "        ", "      - ")
+        for rise in document.rising[:_SIZES] if one.id == "P5" else ():
+            yield from wrap(_rise(rise), "        ", "      - ")
 
 
 def _value(one: IndicatorRow) -> str:
@@ -204,7 +204,9 @@ def _value(one: IndicatorRow) -> str:
 def _number(value: float, unit: str) -> str:
     if unit in ("bytes", "bytes/hour"):
         return human_bytes(round(value)) + ("/h" if unit == "bytes/hour" else "")
-    return f"{value:.2f}" if unit == "ratio" else f"{value:,.0f} {unit}"
+    if unit == "ratio":
+        return f"{value:.2f}"
+    return f"{value:,.0f} {unit.removesuffix('s') if round(value) == 1 else unit}"
 
 
 def _article(document: ProfileDocument, style: Style) -> Iterator[str]:
