@@ -1,8 +1,9 @@
 """Two snapshots held against each other: which maps grew, came and went, and what a second look says of the findings.
 
-Maps of one process are the same when header address, type and generation agree. All others are matched by the way that
-leads to them, a chain without addresses and element numbers, and by type; several maps of one chain and type are one
-group, whose sums are compared.
+Maps of one process are the same when header address, type, generation and seed agree, or the way that leads to them in
+place of the seed: a slot can be used again by another map. All others are matched by the way that leads to them, a
+chain without addresses and element numbers, and by type; several maps of one chain and type are one group, whose sums
+are compared.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from mapscope.goruntime.identity import Identity
 from mapscope.heap.holding import Held
 from mapscope.heap.steps import Step
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo
-from mapscope.maps.model import MapTable
+from mapscope.maps.model import Generation, MapTable
 
 _LARGEST = np.uint64(2**42)
 """Sums of two million columns of it do not wrap; no map is that large."""
@@ -170,7 +171,9 @@ def match(old: Side, new: Side, relation: Relation) -> Matches:
     of_old, of_new = np.full(len(old.maps), -1, np.int64), np.full(len(new.maps), -1, np.int64)
     pairs = 0
     if relation.same_process:
-        at_old, at_new = _by_address(old.maps, new.maps, types_old, types_new)
+        at_old, at_new, sure = _by_address(old.maps, new.maps, types_old, types_new)
+        sure |= _same_chains(old, new, at_old, at_new, ~sure, relation.same_build)
+        at_old, at_new = at_old[sure], at_new[sure]
         pairs = len(at_old)
         of_old[at_old] = of_new[at_new] = np.arange(pairs)
     keys: dict[tuple[str, int], int] = {}
@@ -222,13 +225,37 @@ def _type_ids(maps: MapTable, ids: dict[str, int]) -> Ints:
     return np.asarray(np.array([*numbers, -1], dtype=np.int64)[maps.columns["type_index"]])
 
 
-def _by_address(old: MapTable, new: MapTable, types_old: Ints, types_new: Ints) -> tuple[Ints, Ints]:
-    """Rows with the same header address whose type, where both know it, and generation agree."""
+def _by_address(
+    old: MapTable, new: MapTable, types_old: Ints, types_new: Ints
+) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
+    """Rows of one header address whose type, where both know it, and generation agree; and whether the seed does.
+
+    A seed is drawn for each map, and anew when a map becomes empty (runtime/map.go: mapclear, mapdelete;
+    internal/runtime/maps: Map.Clear, Delete). Another seed is a map that was emptied, or one in a slot used again.
+    """
     _, at_old, at_new = np.intersect1d(old.columns["address"], new.columns["address"], return_indices=True)
     here, there = types_old[at_old], types_new[at_new]
     same = (here == there) | (here < 0) | (there < 0)
     same &= old.columns["generation"][at_old] == new.columns["generation"][at_new]
-    return at_old[same].astype(np.int64), at_new[same].astype(np.int64)
+    at_old, at_new = at_old[same].astype(np.int64), at_new[same].astype(np.int64)
+    seeds = [
+        np.where(one.columns["generation"] == Generation.SWISS, one.columns["seed"], one.columns["hash0"])
+        for one in (old, new)
+    ]
+    return at_old, at_new, np.asarray(seeds[0][at_old] == seeds[1][at_new])
+
+
+def _same_chains(
+    old: Side, new: Side, at_old: Ints, at_new: Ints, doubted: npt.NDArray[np.bool_], same_build: bool
+) -> npt.NDArray[np.bool_]:
+    """Which of the ``doubted`` pairs are held in the same way in both snapshots."""
+    out = np.zeros(len(at_old), np.bool_)
+    rows = np.flatnonzero(doubted)
+    held = [side.held(side.maps.columns["address"][at[rows]].tolist()) for side, at in ((old, at_old), (new, at_new))]
+    for row, before, after in zip(rows.tolist(), *held, strict=True):
+        if before is not None and after is not None:
+            out[row] = where(before.chain, same_build=same_build) == where(after.chain, same_build=same_build)
+    return out
 
 
 def _by_chain(

@@ -96,7 +96,8 @@ def observe(variant: Variant) -> Seen:
 
 
 @pytest.fixture(
-    params=[pytest.param(one, id=str(one), marks=pytest.mark.xdist_group(f"diff-{one}")) for one in VARIANTS]
+    scope="module",  # so that the tests of one variant follow each other
+    params=[pytest.param(one, id=str(one), marks=pytest.mark.xdist_group(f"diff-{one}")) for one in VARIANTS],
 )
 def variant(request) -> Variant:
     """Release and build."""

@@ -48,7 +48,9 @@ def each(runs: list[Variant]) -> pytest.MarkDecorator:
     runs = sorted(runs, key=lambda run: SERIES.index(run.series))
     groups = [pytest.mark.xdist_group(f"holding-{run.series}") for run in runs]
     return pytest.mark.parametrize(
-        "variant", [pytest.param(run, id=str(run), marks=group) for run, group in zip(runs, groups, strict=True)]
+        "variant",
+        [pytest.param(run, id=str(run), marks=group) for run, group in zip(runs, groups, strict=True)],
+        scope="module",  # so that the tests of one variant follow each other
     )
 
 

@@ -16,7 +16,7 @@ from mapscope.findings.model import Finding
 from mapscope.goruntime.identity import Identity
 from mapscope.heap.holding import Held
 from mapscope.heap.steps import Step
-from mapscope.maps.model import Confidence, MapTable
+from mapscope.maps.model import Confidence, Generation, MapTable
 from mapscope.report.build import to_json
 from mapscope.report.diff_view import build_diff, render
 from mapscope.report.schema import json_schema
@@ -128,6 +128,20 @@ def test_another_type_or_generation_at_one_address_is_another_map():
     old = snap(at(0, classic(10, 1)), at(1, classic(10, 1)))
     new = snap(at(0, classic(10, 1)) | {"type_index": 1}, at(1, swiss(10, 16)))
     assert compare(old, new).matches.pairs == 0
+
+
+@pytest.mark.parametrize("row", [classic(100, 5), swiss(100, 128)], ids=["classic", "swiss"])
+def test_another_seed_at_one_address_is_the_same_map_only_in_the_same_place(row):
+    """A slot is used again: without the seed the new map would count as the old one grown."""
+    other = row | {"seed": 7} if row["generation"] == Generation.SWISS else row | {"hash0": 7}
+    old = snap(at(0, row), at(1, row), names=("main.a", "main.b"))
+    emptied = compare(old, snap(at(0, other), at(1, row), names=("main.a", "main.b"))).matches
+    assert emptied.pairs == 2
+    reused = compare(old, snap(at(0, other), at(1, row), names=("main.c", "main.b"))).matches
+    assert reused.pairs == 1
+    assert {name: len(rows) for name, rows in reused.lists().items()} == {"grown": 0, "shrunk": 0, "new": 1, "gone": 1}
+    kept = compare(old, snap(at(0, row), at(1, row), names=("main.c", "main.b"))).matches
+    assert kept.pairs == 2
 
 
 # --- findings --------------------------------------------------------------------------------------------------------
