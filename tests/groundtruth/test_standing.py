@@ -123,6 +123,20 @@ def test_two_profiles_without_waits_are_possible_at_most(name: str, take: Any):
     assert all("How long they stand is not known" in row["text"] for row in told)
 
 
+def test_goroutines_alone_are_listed(take: Any, tmp_path: Path):
+    taken = take(Variant("1.26"), "standing-rising")
+    document = json.loads(run(waited(taken, tmp_path), "-e", taken.executable, "-f", "json"))
+    inside = {row["function"] for row in taken.truth["places"] if row["inside"]}
+    named = {row["function"] for row in document["loops"]}
+    assert {name for name in inside if any(one.startswith(name) for one in named)} == inside
+    assert all(row["lasting"] and row["wait_minutes"] == 41 for row in document["loops"])
+    assert not document["suspects"]
+    text = run(waited(taken, tmp_path), "-e", taken.executable).decode()
+    assert "IN LOOPS OVER MAPS" in text
+    assert "1 goroutine [chan receive, up to 41 min] (inferred)" in text
+    assert f"P7  goroutines that stand in loops over maps: {len(document['loops'])} goroutines" in text
+
+
 def test_stacks_of_another_program_are_refused(take: Any):
     taken = take(Variant("1.23"), "standing-rising")
     other = Executable.open(take(Variant("1.26"), "standing-rising").executable)

@@ -31,7 +31,7 @@ from mapscope.report.profile_document import (
     SuspectRow,
     WaitRow,
 )
-from mapscope.report.profile_loops import indicator_of_loops, name_of, rise_row, suspect_of_loop
+from mapscope.report.profile_loops import indicator_of_loops, loop_row, name_of, rise_row, suspect_of_loop
 from mapscope.units import human_bytes
 
 _PAIR = (
@@ -85,6 +85,7 @@ def build_profile(
             for one in (courses(groups)[:_COURSES] if len(heaps) > 1 else ())
         ],
         goroutines=[_goroutines(one) for one in others if one.kind != HEAP],
+        loops=[loop_row(one) for one in stands or ()],
         settings=asdict(settings),
         notes=[valid(note) for note in notes_of(heaps)],
         next=following(newest, executable, bool(pairs or joined)),

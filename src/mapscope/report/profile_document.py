@@ -136,6 +136,20 @@ class WaitRow(Struct, frozen=True, kw_only=True):
     wait_minutes: Annotated[int | None, Meta(description="The longest; only debug=2 says it.")]
 
 
+class LoopRow(Struct, frozen=True, kw_only=True):
+    """Goroutines that stand in one loop over a map, in one state (P7)."""
+
+    function: str
+    file: str
+    line: int
+    type: Annotated[str | None, Meta(description="The map type named where the loop starts; null: not a constant.")]
+    told: Annotated[str, Meta(description="inferred (the code leads to the next entry of the map) or possible.")]
+    state: str | None
+    goroutines: Count
+    wait_minutes: int | None
+    lasting: Annotated[bool, Meta(description="By its wait, by a profile of leaks, or in each of several profiles.")]
+
+
 class GoroutineSummary(Struct, frozen=True, kw_only=True):
     """One goroutine profile."""
 
@@ -166,6 +180,7 @@ class ProfileDocument(Struct, frozen=True, kw_only=True):
     rising: list[RiseRow]
     series: Annotated[list[CourseRow], Meta(description="The largest 1,000 places; empty for less than two profiles.")]
     goroutines: list[GoroutineSummary]
+    loops: Annotated[list[LoopRow], Meta(description="Empty without the executable or a goroutine profile.")]
     settings: dict[str, float]
     notes: list[str]
     next: list[str]

@@ -8,7 +8,7 @@ from mapscope.profiles.model import Profile
 from mapscope.profiles.series import Rise
 from mapscope.profiles.standing import Standing, Suspicion
 from mapscope.report.escape import valid
-from mapscope.report.profile_document import IndicatorRow, RiseRow, SuspectRow
+from mapscope.report.profile_document import IndicatorRow, LoopRow, RiseRow, SuspectRow
 
 _LOOP = (
     "Goroutines stand in a loop over a map, and map memory only rises at the places named. An iterator that stands "
@@ -28,6 +28,21 @@ def rise_row(rise: Rise) -> RiseRow:
     return RiseRow(
         function=valid(rise.function), type=name_of(rise.type), first_bytes=rise.first, last_bytes=rise.last
     )  # fmt: skip
+
+
+def loop_row(one: Standing) -> LoopRow:
+    """Goroutines in one loop."""
+    return LoopRow(
+        function=valid(one.site.function),
+        file=valid(one.site.file),
+        line=one.site.line,
+        type=name_of(one.type),
+        told=one.how,
+        state=valid(one.state) or None,
+        goroutines=max(one.goroutines, 0),
+        wait_minutes=one.wait,
+        lasting=one.lasting,
+    )
 
 
 def suspect_of_loop(found: Suspicion) -> SuspectRow:

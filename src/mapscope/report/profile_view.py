@@ -7,7 +7,15 @@ import io
 from collections.abc import Iterator, Sequence
 
 from mapscope.report.escape import clean, csv_cell
-from mapscope.report.profile_document import CourseRow, IndicatorRow, ProfileDocument, RiseRow, SiteRow, SuspectRow
+from mapscope.report.profile_document import (
+    CourseRow,
+    IndicatorRow,
+    LoopRow,
+    ProfileDocument,
+    RiseRow,
+    SiteRow,
+    SuspectRow,
+)
 from mapscope.report.style import WIDTH, Style, percent, shorten, sparkline, table, wrap
 from mapscope.report.text import next_commands
 from mapscope.units import human_bytes
@@ -33,7 +41,10 @@ def render(document: ProfileDocument, top: int = 20, style: Style | None = None)
         yield from _suspects(document.suspects, style)
         yield from _indicators(document, style)
         yield from _article(document, style)
+    elif document.indicators:
+        yield from _indicators(document, style)
     yield from _goroutines(document, style)
+    yield from _loops(document.loops, style)
     for note in document.notes:
         yield ""
         yield from wrap(clean(note, 1000), "  ", "Note: ")
@@ -229,3 +240,19 @@ def _goroutines(document: ProfileDocument, style: Style) -> Iterator[str]:
         ]  # fmt: skip
         if rows:
             yield from table(("count", "waits", "state", "where"), rows, ">><<")
+
+
+def _loops(loops: Sequence[LoopRow], style: Style) -> Iterator[str]:
+    if not loops:
+        return
+    yield ""
+    yield style.head("IN LOOPS OVER MAPS") + f"  {sum(one.goroutines for one in loops):,} goroutines"
+    for one in loops[:_WAITS]:
+        many = "goroutine" if one.goroutines == 1 else "goroutines"
+        wait = "" if one.wait_minutes is None else f", up to {one.wait_minutes:,} min"
+        state = f" [{short(one.state, 20)}{wait}]" if one.state else wait
+        yield f"  {one.goroutines:,} {many}{state} ({one.told})"
+        yield "      " + style.name(short(one.type or "type not known", WIDTH - 6))
+        yield "      " + short(f"{one.function}  {place_of(one.file, one.line)}", WIDTH - 6)
+    if len(loops) > _WAITS:
+        yield f"  and {len(loops) - _WAITS:,} more places"
