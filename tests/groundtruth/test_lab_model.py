@@ -1,0 +1,167 @@
+"""The models of the map against real maps: after every operation of a random script the model has the state that the
+program reads from its own memory: the whole header, every tophash, key and elem, overflow chains, iterators.
+
+The program hands over what a model cannot know: its hashes, seeds, and where its iterators began.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mapscope.lab.model.classic import ClassicMap
+from mapscope.lab.model.releases import CLASSIC, ClassicSettings
+from tests.groundtruth import harness
+from tests.groundtruth.modelclassic import TYPES, Replay
+from tests.groundtruth.modelscripts import KINDS, Phase, obeyed, script
+from tests.groundtruth.variants import SERIES, Variant
+
+pytestmark = [pytest.mark.toolchain, pytest.mark.slow, pytest.mark.timeout(600)]
+
+OPERATIONS = 10_000
+
+CLASSIC_VARIANTS = [
+    *(Variant(series) for series in SERIES if not Variant(series).swiss),
+    Variant("1.24", experiment="noswissmap"),
+    Variant("1.25", experiment="noswissmap"),
+]
+
+CLEARED = (Phase("walk", 8, 12), Phase("clear", 0), Phase("steps", 20))
+# In the order of their growth: from nothing through every small size; same-size growth by chains that were emptied;
+# presized; iterators through all of it; iterators across a clear in a growth.
+CLASSIC_SCRIPTS: list[tuple[int | None, list[Phase]]] = [
+    (
+        None,
+        [Phase("mixed", 300, 1), Phase("walk", 200, 2), Phase("clear", 0), Phase("walk", 100, 3), Phase("empty", 0)],
+    ),
+    (0, [Phase("grow", 90), Phase("walk", 150, 5), Phase("miss", 40), Phase("shrink", 80), Phase("mixed", 100, 6)]),
+    (
+        90,
+        [Phase("grow", 4), Phase("fill", 10, 0, 0, 15), Phase("walk", 60, 7), Phase("grow", 60), Phase("walk", 60, 8)],
+    ),
+    (20, [Phase("walk", 20, 9), Phase("fill", 9, 0, 0, 3), Phase("walk", 40, 10), Phase("near", 30, 11, 0, 1)]),
+    (None, [Phase("grow", 194), *CLEARED, Phase("grow", 212), *CLEARED, Phase("walk", 80, 13)]),
+    (1000, [Phase("grow", 1660), Phase("update", 20, 14), Phase("walk", 100, 15), Phase("shrink", 1500, 16)]),
+]
+LONG_LISTS: tuple[int, list[Phase]] = (700, [Phase("fill", 9, 0, 0, 127), Phase("grow", 40)])
+"""More than 64 overflow buckets in the list of a map that is not scanned; the list has a malloc header from 1.22 on."""
+
+
+@pytest.mark.parametrize("variant", CLASSIC_VARIANTS, ids=str)
+def test_classic_map(variant: Variant):
+    executable = harness.build("model", variant)
+    done, reached = 0, Counter[str]()
+    for kind in KINDS:
+        for hint, phases in [*CLASSIC_SCRIPTS, *([LONG_LISTS] if kind == "plain" else [])]:
+            replay = Replay(CLASSIC[variant.release])
+            done += replay.follow(obeyed(executable, script(kind, hint, phases)))
+            reached += replay.reached
+    assert done >= OPERATIONS
+    for wanted in (
+        "hashGrow",
+        "done",
+        "mapclear",
+        "reseed",
+        "same-size growth",
+        "growth beside iterators",
+        "iteration begun in a growth",
+        "step on an array left behind",
+        "step that filters an old bucket",
+        "step in a same-size growth",
+        "several iterators",
+        "clear in a growth",
+    ):
+        assert reached[wanted], f"no script came to: {wanted}"
+
+
+PHASES = st.lists(
+    st.builds(
+        Phase,
+        st.sampled_from(["grow", "update", "shrink", "empty", "miss", "clear", "mixed", "walk", "steps"]),
+        st.integers(1, 60),
+        st.integers(0, 1 << 20),
+    )
+    | st.builds(Phase, st.just("near"), st.integers(1, 20), st.integers(0, 99), st.just(0), st.sampled_from([0, 1, 7]))
+    | st.builds(Phase, st.just("fill"), st.integers(8, 17), st.integers(0, 99), st.just(0), st.sampled_from([1, 3, 7])),
+    min_size=1,
+    max_size=8,
+)
+HINTS = st.none() | st.integers(0, 300)
+CHOSEN = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.mark.parametrize("variant", CLASSIC_VARIANTS, ids=str)
+@CHOSEN
+@given(kind=st.sampled_from(KINDS), hint=HINTS, phases=PHASES)
+def test_classic_map_by_any_script(variant: Variant, kind: str, hint: int | None, phases: list[Phase]):
+    executable = harness.build("model", variant)
+    Replay(CLASSIC[variant.release]).follow(obeyed(executable, script(kind, hint, phases)))
+
+
+@pytest.mark.parametrize(
+    ("series", "wrong"),
+    [
+        ("1.21", {"loadFactorNum": 13}),
+        ("1.23", {"loadFactorNum": 12}),
+        ("1.19", {"marks_buckets_empty": True}),
+        ("1.23", {"marks_buckets_empty": False}),
+        ("1.21", {"malloc_headers": True}),
+        ("1.23", {"malloc_headers": False}),
+    ],
+)
+def test_a_wrong_setting_of_the_classic_map_shows(series: str, wrong: dict[str, int]):
+    executable = harness.build("model", Variant(series))
+    mistaken = replace(CLASSIC[series], **wrong)
+    assert mistaken != CLASSIC[series]
+    scripts = [script("plain", hint, phases) for hint, phases in [*CLASSIC_SCRIPTS, LONG_LISTS]]
+    assert any(not follows(mistaken, executable, lines) for lines in scripts)
+
+
+def follows(family: ClassicSettings, executable: Path, lines: list[str]) -> bool:
+    """Whether a model of that family does what the program does."""
+    steps = list(obeyed(executable, lines))
+    try:
+        Replay(family).follow(steps)
+    except AssertionError:
+        return False
+    return True
+
+
+COUNTS = (8, 9, 100, 833, 922, 1665, 1841, 13313)
+"""Below, in and after growths: the window of a growth from 1,664 entries ends at about 1,841."""
+TRIES = 5
+"""The runtime makes a thread now and then, which takes memory too."""
+
+
+@pytest.mark.parametrize("kind", ["plain", "shared"])
+@pytest.mark.parametrize("variant", CLASSIC_VARIANTS, ids=str)
+def test_bytes_of_a_classic_map(variant: Variant, kind: str):
+    wrong = Counter[int]()
+    for count, truth in given_back(variant, kind, COUNTS * TRIES):
+        model = ClassicMap(
+            TYPES[kind],
+            CLASSIC[variant.release],
+            lambda key, seed, hashes=truth["hashes"]: hashes[key - 1],
+            lambda seed=truth["seed"]: seed,
+        )
+        for key in range(1, count + 1):
+            model.assign(key, key)
+        wrong[count] += model.bytes().total != truth["bytes"]
+    assert max(wrong.values()) < TRIES / 2, wrong
+
+
+def given_back(variant: Variant, kind: str, counts: tuple[int, ...]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """What the program says of maps of so many entries: their hashes, and the bytes of heap that each gave back."""
+    command = [harness.build("model", variant), kind, *map(str, counts)]
+    said = subprocess.run(command, capture_output=True, env=harness.ENVIRONMENT, check=True, timeout=60).stdout
+    for count, line in zip(counts, said.splitlines(), strict=True):
+        yield count, json.loads(line)
