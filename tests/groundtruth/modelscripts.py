@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from tests.groundtruth import harness
 
-KINDS = ("plain", "text", "shared", "wideelem", "widekey")
+KINDS = ("plain", "text", "shared", "wideelem", "widekey", "pair")
 SECONDS = 60
 
 
@@ -120,6 +120,9 @@ class Writer:
             case "near":
                 for _ in range(count):
                     self.near(phase.a, phase.b, dice.randrange(phase.b + 1))
+            case "crowd":
+                for _ in range(count):
+                    self.near(phase.a, phase.b, 0)
             case "fill":  # every bucket or group in turn: so many keys there, most of which go again
                 self.fill(dice, phase)
             case "clear":
@@ -128,6 +131,9 @@ class Writer:
             case "mixed":
                 for _ in range(count):
                     self.mixed(dice)
+            case "iterate":
+                for _ in range(count):
+                    self.iterate()
             case "steps":
                 for _ in range(count):
                     self.step(dice)

@@ -18,11 +18,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mapscope.lab.model.classic import ClassicMap
-from mapscope.lab.model.releases import CLASSIC, ClassicSettings
+from mapscope.lab.model.making import make
+from mapscope.lab.model.releases import CLASSIC, SWISS, ClassicSettings, SwissSettings, settings_of
 from tests.groundtruth import harness
-from tests.groundtruth.modelclassic import TYPES, Replay
+from tests.groundtruth.modelclassic import ClassicReplay
+from tests.groundtruth.modelreplay import TYPES
 from tests.groundtruth.modelscripts import KINDS, Phase, obeyed, script
+from tests.groundtruth.modelswiss import SwissReplay
 from tests.groundtruth.variants import SERIES, Variant
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -35,10 +37,19 @@ CLASSIC_VARIANTS = [
     Variant("1.25", experiment="noswissmap"),
 ]
 
+SWISS_VARIANTS = [
+    *(Variant(series) for series in SERIES if Variant(series).swiss),
+    Variant("1.27", experiment="mapsplitgroup"),
+]
+
+Script = tuple[int | None, list[Phase]]
+"""The hint of a map, and what is done to it."""
+TOMBSTONES = (Phase("fill", 8, 0, 7, 7), Phase("walk", 60, 6), Phase("fill", 8, 1, 7, 7), Phase("walk", 60, 7))
+CROWDED = (Phase("crowd", 900, 0, 62, 3), Phase("walk", 60, 11))
 CLEARED = (Phase("walk", 8, 12), Phase("clear", 0), Phase("steps", 20))
 # In the order of their growth: from nothing through every small size; same-size growth by chains that were emptied;
 # presized; iterators through all of it; iterators across a clear in a growth.
-CLASSIC_SCRIPTS: list[tuple[int | None, list[Phase]]] = [
+CLASSIC_SCRIPTS: list[Script] = [
     (
         None,
         [Phase("mixed", 300, 1), Phase("walk", 200, 2), Phase("clear", 0), Phase("walk", 100, 3), Phase("empty", 0)],
@@ -52,18 +63,42 @@ CLASSIC_SCRIPTS: list[tuple[int | None, list[Phase]]] = [
     (None, [Phase("grow", 194), *CLEARED, Phase("grow", 212), *CLEARED, Phase("walk", 80, 13)]),
     (1000, [Phase("grow", 1660), Phase("update", 20, 14), Phase("walk", 100, 15), Phase("shrink", 1500, 16)]),
 ]
-LONG_LISTS: tuple[int, list[Phase]] = (700, [Phase("fill", 9, 0, 0, 127), Phase("grow", 40)])
+LONG_LISTS: Script = (700, [Phase("fill", 9, 0, 0, 127), Phase("grow", 40)])
 """More than 64 overflow buckets in the list of a map that is not scanned; the list has a malloc header from 1.22 on."""
+
+
+# From one group to tables and back to nothing; every group filled, for tombstones, and again with iterators; presized.
+SWISS_SCRIPTS: list[Script] = [
+    (
+        None,
+        [Phase("mixed", 300, 1), Phase("walk", 200, 2), Phase("clear"), Phase("walk", 100, 3), Phase("empty")],
+    ),
+    (
+        0,
+        [Phase("grow", 8), Phase("iterate", 3), Phase("update", 8, 4), Phase("steps", 6), *CLEARED, Phase("mixed", 50)],
+    ),
+    (None, [Phase("grow", 7), Phase("iterate", 3), Phase("grow", 4), Phase("steps", 9), Phase("walk", 30, 5)]),
+    (56, [*TOMBSTONES, Phase("mixed", 200, 8), *CLEARED, Phase("grow", 100)]),
+    (400, [Phase("grow", 440), Phase("mixed", 300, 9), *TOMBSTONES, Phase("empty"), Phase("clear"), Phase("grow", 50)]),
+]
+# Splits, also lopsided ones, so that a table has many places in the directory; several tables from the start.
+SWISS_LARGE: list[Script] = [
+    (
+        None,
+        [Phase("grow", 890), Phase("walk", 40, 10), *CROWDED, Phase("shrink", 1500), *CLEARED, Phase("walk", 60)],
+    ),
+    (3000, [Phase("grow", 500), Phase("walk", 60, 14), Phase("grow", 2000), Phase("walk", 60, 15), *CLEARED]),
+]
 
 
 @pytest.mark.parametrize("variant", CLASSIC_VARIANTS, ids=str)
 def test_classic_map(variant: Variant):
-    executable = harness.build("model", variant)
+    family = CLASSIC[variant.release]
     done, reached = 0, Counter[str]()
     for kind in KINDS:
-        for hint, phases in [*CLASSIC_SCRIPTS, *([LONG_LISTS] if kind == "plain" else [])]:
-            replay = Replay(CLASSIC[variant.release])
-            done += replay.follow(obeyed(executable, script(kind, hint, phases)))
+        for lines in [*CLASSIC_SCRIPTS, *([LONG_LISTS] if kind == "plain" else [])]:
+            replay = ClassicReplay(family)
+            done += replay.follow(obeyed(harness.build("model", variant), script(kind, *lines)))
             reached += replay.reached
     assert done >= OPERATIONS
     for wanted in (
@@ -83,15 +118,52 @@ def test_classic_map(variant: Variant):
         assert reached[wanted], f"no script came to: {wanted}"
 
 
+@pytest.mark.parametrize("variant", SWISS_VARIANTS, ids=str)
+def test_swiss_map(variant: Variant):
+    family = SWISS[variant.release]
+    done, reached = 0, Counter[str]()
+    for kind in KINDS:
+        for lines in [*SWISS_SCRIPTS, *(SWISS_LARGE if kind in ("plain", "text") else [])]:
+            replay = SwissReplay(family)
+            done += replay.follow(obeyed(harness.build("model", variant), script(kind, *lines)))
+            reached += replay.reached
+            if replay.reached["prune"]:
+                assert TYPES[kind].mapfast
+    assert done >= OPERATIONS
+    for wanted in (
+        "growToTable beside iterators",
+        "grow beside iterators",
+        "grow with tombstones",
+        "split beside iterators",
+        "directory of four",
+        "tombstone",
+        "Clear of tables",
+        "Clear beside iterators",
+        "reseed",
+        "step in a stale table",
+        "step in a group left behind",
+        "iteration begun inside the places of a table",
+        "several iterators",
+    ):
+        assert reached[wanted], f"no script came to: {wanted}"
+    assert bool(reached["prune"]) == family.prunes_tombstones
+
+
 PHASES = st.lists(
     st.builds(
         Phase,
-        st.sampled_from(["grow", "update", "shrink", "empty", "miss", "clear", "mixed", "walk", "steps"]),
+        st.sampled_from(["grow", "update", "shrink", "empty", "miss", "clear", "mixed", "walk", "steps", "iterate"]),
         st.integers(1, 60),
         st.integers(0, 1 << 20),
     )
-    | st.builds(Phase, st.just("near"), st.integers(1, 20), st.integers(0, 99), st.just(0), st.sampled_from([0, 1, 7]))
-    | st.builds(Phase, st.just("fill"), st.integers(8, 17), st.integers(0, 99), st.just(0), st.sampled_from([1, 3, 7])),
+    | st.builds(
+        Phase,
+        st.sampled_from(["near", "fill"]),
+        st.integers(7, 17),
+        st.integers(0, 99),
+        st.sampled_from([0, 7]),
+        st.sampled_from([0, 1, 3, 7]),
+    ),
     min_size=1,
     max_size=8,
 )
@@ -99,12 +171,15 @@ HINTS = st.none() | st.integers(0, 300)
 CHOSEN = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-@pytest.mark.parametrize("variant", CLASSIC_VARIANTS, ids=str)
+@pytest.mark.parametrize("variant", [*CLASSIC_VARIANTS, *SWISS_VARIANTS], ids=str)
 @CHOSEN
 @given(kind=st.sampled_from(KINDS), hint=HINTS, phases=PHASES)
-def test_classic_map_by_any_script(variant: Variant, kind: str, hint: int | None, phases: list[Phase]):
-    executable = harness.build("model", variant)
-    Replay(CLASSIC[variant.release]).follow(obeyed(executable, script(kind, hint, phases)))
+def test_any_script(variant: Variant, kind: str, hint: int | None, phases: list[Phase]):
+    replay_of(settings_of(variant.release)).follow(obeyed(harness.build("model", variant), script(kind, hint, phases)))
+
+
+def replay_of(family: ClassicSettings | SwissSettings) -> ClassicReplay | SwissReplay:
+    return ClassicReplay(family) if isinstance(family, ClassicSettings) else SwissReplay(family)
 
 
 @pytest.mark.parametrize(
@@ -116,21 +191,32 @@ def test_classic_map_by_any_script(variant: Variant, kind: str, hint: int | None
         ("1.23", {"marks_buckets_empty": False}),
         ("1.21", {"malloc_headers": True}),
         ("1.23", {"malloc_headers": False}),
+        ("1.24", {"prunes_tombstones": True}),
+        ("1.25", {"prunes_tombstones": False}),
+        ("1.24", {"knows_tombstones": True}),
+        ("1.26", {"knows_tombstones": False}),
+        ("1.24", {"clear_test": "always"}),
+        ("1.25", {"clear_test": "when few"}),
+        ("1.26", {"clear_test": "always"}),
+        ("1.27", {"clear_test": "never"}),
+        ("1.26", {"update_grows": False}),
+        ("1.27", {"update_grows": True}),
     ],
 )
-def test_a_wrong_setting_of_the_classic_map_shows(series: str, wrong: dict[str, int]):
+def test_a_wrong_setting_shows(series: str, wrong: dict[str, Any]):
+    family = settings_of(series)
+    mistaken = replace(family, **wrong)
+    assert mistaken != family
     executable = harness.build("model", Variant(series))
-    mistaken = replace(CLASSIC[series], **wrong)
-    assert mistaken != CLASSIC[series]
-    scripts = [script("plain", hint, phases) for hint, phases in [*CLASSIC_SCRIPTS, LONG_LISTS]]
-    assert any(not follows(mistaken, executable, lines) for lines in scripts)
+    scripts = [*CLASSIC_SCRIPTS, LONG_LISTS] if isinstance(family, ClassicSettings) else [*SWISS_SCRIPTS, *SWISS_LARGE]
+    assert any(not follows(mistaken, executable, script("plain", *lines)) for lines in scripts)
 
 
-def follows(family: ClassicSettings, executable: Path, lines: list[str]) -> bool:
+def follows(family: ClassicSettings | SwissSettings, executable: Path, lines: list[str]) -> bool:
     """Whether a model of that family does what the program does."""
     steps = list(obeyed(executable, lines))
     try:
-        Replay(family).follow(steps)
+        replay_of(family).follow(steps)
     except AssertionError:
         return False
     return True
@@ -143,15 +229,15 @@ TRIES = 5
 
 
 @pytest.mark.parametrize("kind", ["plain", "shared"])
-@pytest.mark.parametrize("variant", CLASSIC_VARIANTS, ids=str)
-def test_bytes_of_a_classic_map(variant: Variant, kind: str):
+@pytest.mark.parametrize("variant", [*CLASSIC_VARIANTS, *SWISS_VARIANTS], ids=str)
+def test_bytes(variant: Variant, kind: str):
     wrong = Counter[int]()
     for count, truth in given_back(variant, kind, COUNTS * TRIES):
-        model = ClassicMap(
+        model = make(
+            variant.release,
             TYPES[kind],
-            CLASSIC[variant.release],
-            lambda key, seed, hashes=truth["hashes"]: hashes[key - 1],
-            lambda seed=truth["seed"]: seed,
+            hasher=lambda key, seed, hashes=truth["hashes"]: hashes[key - 1],
+            rand=lambda seed=truth["seed"]: seed,
         )
         for key in range(1, count + 1):
             model.assign(key, key)

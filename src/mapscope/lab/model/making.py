@@ -8,7 +8,8 @@ from collections.abc import Callable
 from mapscope.lab.model.classic import ClassicMap
 from mapscope.lab.model.interface import Hasher, Key, Rand
 from mapscope.lab.model.maptype import INT_INT, MapType
-from mapscope.lab.model.releases import classic_settings
+from mapscope.lab.model.releases import ClassicSettings, settings_of
+from mapscope.lab.model.swiss import SwissMap
 
 _MASK = (1 << 64) - 1
 
@@ -40,9 +41,13 @@ def make(
     hint: int | None = None,
     hasher: Hasher = mixed_hash,
     rand: Rand | None = None,
-) -> ClassicMap:
-    """``make(map[K]V, hint)`` of a release ("1.23", "1.25+noswissmap"); without a hint, ``make(map[K]V)``.
+) -> ClassicMap | SwissMap:
+    """``make(map[K]V, hint)`` of a release ("1.23", "1.26", "1.25+noswissmap"); without a hint, ``make(map[K]V)``.
 
     Raises :class:`mapscope.errors.UsageError` for a release without a model.
     """
-    return ClassicMap(t, classic_settings(release), hasher, rand or random_numbers(1), hint)
+    settings = settings_of(release)
+    numbers = rand or random_numbers(1)
+    if isinstance(settings, ClassicSettings):
+        return ClassicMap(t, settings, hasher, numbers, hint)
+    return SwissMap(t, settings, hasher, numbers, hint)

@@ -29,6 +29,10 @@ class MapType:
     needkeyupdate: bool = False
     """An update stores the key again: strings, floats and interfaces (cmd/compile/internal/types, needkeyupdate)."""
 
+    fast_key: bool = True
+    """The compiler has functions of their own for such keys: words of 32 and 64 bits without padding, and strings, but
+    no floats (mapfast in cmd/compile/internal/walk/walk.go)."""
+
     def __post_init__(self) -> None:
         sizes = (self.key_size, self.elem_size)
         aligns = (self.key_align, self.elem_align)
@@ -48,6 +52,11 @@ class MapType:
     def indirectelem(self) -> bool:
         """The slot holds a pointer to the elem."""
         return self.elem_size > INLINE_BYTES
+
+    @property
+    def mapfast(self) -> bool:
+        """Whether the compiled program assigns by mapassign_fast32, fast64 or faststr, and not by mapassign."""
+        return self.fast_key and not self.indirectkey and not self.indirectelem
 
     @property
     def KeySize(self) -> int:
@@ -91,6 +100,11 @@ class MapType:
     def GroupSize(self) -> int:
         """Bytes of a group: control word and slots."""
         return _align(SLOTS + SLOTS * self.SlotSize, WORD)
+
+    @property
+    def SplitGroupSize(self) -> int:
+        """Bytes of a group with GOEXPERIMENT=mapsplitgroup: control word, keys, elems (reflectdata, 1.27)."""
+        return SLOTS + SLOTS * self.KeySize + SLOTS * self.ValueSize
 
 
 class Indirect:

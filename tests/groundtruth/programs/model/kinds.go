@@ -14,7 +14,7 @@ type (
 func kinds() map[string]kind {
 	return map[string]kind{
 		"plain": &plain{}, "text": &words{}, "shared": &shared{},
-		"wideelem": &wideElem{}, "widekey": &wideKey{},
+		"wideelem": &wideElem{}, "widekey": &wideKey{}, "pair": &pairs{},
 	}
 }
 
@@ -158,6 +158,32 @@ func (w *wideElem) elemOf(v reflect.Value) uint64 {
 	e := v.Interface().(wide)
 	return narrow(&e)
 }
+
+// pairs has keys for which the compiler knows no fast function.
+type pairs struct{ m map[pair]uint64 }
+
+type pair struct{ n, pad uint64 }
+
+func (p *pairs) make(hint int) {
+	if hint < 0 {
+		p.m = make(map[pair]uint64)
+	} else {
+		p.m = make(map[pair]uint64, hint)
+	}
+}
+func (p *pairs) put(k, v uint64) { p.m[pair{n: k}] = v }
+func (p *pairs) drop(k uint64)   { delete(p.m, pair{n: k}) }
+func (p *pairs) get(k uint64) (uint64, bool) {
+	v, ok := p.m[pair{n: k}]
+	return v, ok
+}
+func (p *pairs) value() reflect.Value          { return reflect.ValueOf(p.m) }
+func (p *pairs) word() uintptr                 { return ptr(uintptr(unsafe.Pointer(&p.m))) }
+func (p *pairs) point(k uint64) unsafe.Pointer { return unsafe.Pointer(&pair{n: k}) }
+func (p *pairs) key(slot uintptr) uint64       { return u64(slot) }
+func (p *pairs) elem(slot uintptr) uint64      { return u64(slot) }
+func (p *pairs) keyOf(v reflect.Value) uint64  { return v.Field(0).Uint() }
+func (p *pairs) elemOf(v reflect.Value) uint64 { return v.Uint() }
 
 // wideKey holds its keys by pointer.
 type wideKey struct{ m map[wide]uint64 }

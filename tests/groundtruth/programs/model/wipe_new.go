@@ -7,3 +7,4 @@ func (w *words) wipe()    { clear(w.m) }
 func (s *shared) wipe()   { clear(s.m) }
 func (w *wideElem) wipe() { clear(w.m) }
 func (w *wideKey) wipe()  { clear(w.m) }
+func (p *pairs) wipe()    { clear(p.m) }

@@ -32,6 +32,13 @@ func (w *wideElem) wipe() {
 	}
 }
 
+func (p *pairs) wipe() {
+	m := p.m
+	for k := range m {
+		delete(m, k)
+	}
+}
+
 func (w *wideKey) wipe() {
 	m := w.m
 	for k := range m {
