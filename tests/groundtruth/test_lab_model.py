@@ -247,7 +247,56 @@ def test_bytes(variant: Variant, kind: str):
 
 def given_back(variant: Variant, kind: str, counts: tuple[int, ...]) -> Iterator[tuple[int, dict[str, Any]]]:
     """What the program says of maps of so many entries: their hashes, and the bytes of heap that each gave back."""
-    command = [harness.build("model", variant), kind, *map(str, counts)]
+    command = [harness.build("model", variant), "curve", kind, *map(str, counts)]
     said = subprocess.run(command, capture_output=True, env=harness.ENVIRONMENT, check=True, timeout=60).stdout
     for count, line in zip(counts, said.splitlines(), strict=True):
         yield count, json.loads(line)
+
+
+PINS = [(500, 9000), (5, 9), (7, 3000), (1000, 5000, 20_000), (1665, 1900)]
+"""The map when an iterator begins, and later: 1,665 entries are in the middle of a growth, 1,900 after it."""
+MAP_ITER_BYTES = 128
+"""The slot of a reflect.MapIter."""
+
+
+@pytest.mark.parametrize("kind", ["plain", "shared", "wideelem", "widekey"])
+@pytest.mark.parametrize("variant", [*CLASSIC_VARIANTS, *SWISS_VARIANTS], ids=str)
+def test_what_an_iterator_keeps(variant: Variant, kind: str):
+    """The bytes that go with an iterator, with the map variable, and with both, by the collector itself."""
+    for counts in PINS:
+        for first, then in (("iterator", "keep"), ("iterator", "delete"), ("map", "keep")):
+            tries = (kept(variant, kind, first, then, counts) for _ in range(TRIES))
+            assert any(ours == theirs for ours, theirs in tries), (counts, first, then)
+
+
+def kept(
+    variant: Variant, kind: str, first: str, then: str, counts: tuple[int, ...]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Bytes freed by the first drop and by both, as the model and as the program has it."""
+    command = [harness.build("model", variant), "pin", kind, first, then, *map(str, counts)]
+    done = subprocess.run(command, capture_output=True, env=harness.ENVIRONMENT, check=True, timeout=60)
+    truth = json.loads(done.stdout)
+    draws = [truth["seed"], *truth["drawn"]]
+    if not variant.swiss:
+        start, offset, bits = truth["drawn"]
+        draws = [truth["seed"], start | offset << bits]
+    model = make(
+        variant.release, TYPES[kind], hasher=lambda key, seed: truth["hashes"][key - 1], rand=lambda: draws.pop(0)
+    )
+    done_keys, cursor = 0, None
+    for count in counts:
+        for key in range(done_keys + 1, count + 1):
+            model.assign(key, key)
+        done_keys = count
+        if cursor is None:
+            cursor = model.iterate()
+        else:
+            model.step(cursor)
+    for key in range(1, done_keys) if then == "delete" else ():
+        model.delete(key)
+    heap = model.heap()
+    by_first = heap.bytes_kept_by("m") if first == "map" else heap.bytes_kept_by("iterator 0") + MAP_ITER_BYTES
+    if first == "iterator" and kind in ("plain", "shared"):
+        assert model.bytes().pinned == by_first - MAP_ITER_BYTES
+    everything = sum(one.bytes for one in heap.live()) + MAP_ITER_BYTES
+    return (by_first, everything), (truth["first"], truth["both"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mapscope.lab.model.collector import Heap, HeapObject
 from mapscope.lab.model.interface import Bytes, Cursor, Elem, Event, Key, Log
 from mapscope.lab.model.maptype import INT_INT, MapType
 
@@ -152,9 +153,27 @@ class ArticleMap:
     def bytes(self) -> Bytes:
         """Arrays of 2^B buckets, nothing else."""
         state = self.state()
+        old = sum(self._array_bytes(number) for number in state.oldbuckets)
+        held = sum(self._array_bytes(number) for number in {*state.held} - {*state.oldbuckets})
+        return Bytes(_HEADER_BYTES, self._array_bytes(state.buckets), old, 0, held)
+
+    def heap(self) -> Heap:
+        """Arrays, and ``hiter.t0`` as a root of old ones."""
+        header = HeapObject("hmap", _HEADER_BYTES)
+        arrays = {n: HeapObject(f"buckets {n}", self._array_bytes(n)) for n in range(len(self.arrays))}
+        header.point("buckets", arrays[len(self.arrays) - 1])
+        for number in self.oldbuckets:
+            header.point("oldbuckets", arrays[number])
+        roots = {"m": HeapObject("m", 0, False, [("m", header)])}
+        for number, it in enumerate(self.iterators):
+            roots[f"iterator {number}"] = HeapObject("hiter", 0, False, [("h", header)])
+            if it.t0 is not None:
+                roots[f"iterator {number}"].point("t0", arrays[it.t0])
+        return Heap(roots)
+
+    def _array_bytes(self, number: int) -> int:
         each = self.t.BucketSize if self.settings.bucket_bytes is None else self.settings.bucket_bytes
-        old = sum(each << self.arrays[number] for number in {*state.oldbuckets, *state.held})
-        return Bytes(_HEADER_BYTES, each << self.B, old, 0)
+        return each << self.arrays[number]
 
     def _evacuate(self) -> None:
         """One bucket, unless an iterator lives; after 2^B of them the old arrays are let go."""

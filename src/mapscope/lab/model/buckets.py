@@ -29,11 +29,12 @@ def tophash(hash_: int) -> int:
 
 
 class bmap:
-    """A bucket or an overflow bucket. ``index``: its place in its array, -1 outside of arrays."""
+    """A bucket or an overflow bucket. ``index``: its place in ``array``, -1 when it lies outside of arrays."""
 
-    __slots__ = ("elems", "index", "keys", "overflow", "tophash")
+    __slots__ = ("array", "elems", "index", "keys", "overflow", "tophash")
 
-    def __init__(self, index: int = -1) -> None:
+    def __init__(self, array: BucketArray | None = None, index: int = -1) -> None:
+        self.array = array
         self.index = index
         self.wipe()
 
@@ -60,7 +61,7 @@ class BucketArray:
         """Counts the arrays of this map, from 0."""
         self.base = base
         self.bytes = slot_bytes
-        self.bmaps = [bmap(index) for index in range(nbuckets)]
+        self.bmaps = [bmap(self, index) for index in range(nbuckets)]
 
 
 class Slice:
@@ -74,12 +75,11 @@ class Slice:
 
 
 class mapextra:
-    """Fields that not all maps have. ``nextOverflow``: the next free overflow bucket of ``array``."""
+    """Fields that not all maps have. ``nextOverflow``: the next free overflow bucket of an array."""
 
-    __slots__ = ("array", "nextOverflow", "oldoverflow", "overflow")
+    __slots__ = ("nextOverflow", "oldoverflow", "overflow")
 
     def __init__(self) -> None:
         self.overflow: Slice | None = None
         self.oldoverflow: Slice | None = None
         self.nextOverflow: bmap | None = None
-        self.array: BucketArray | None = None

@@ -6,10 +6,8 @@ is None in ``keys`` and ``elems``. What is left out: NaN keys, and the checks fo
 
 from __future__ import annotations
 
-from mapscope.lab.model.allocator import allocator, growslice
 from mapscope.lab.model.buckets import (
     BucketArray,
-    Slice,
     bmap,
     emptyOne,
     emptyRest,
@@ -17,52 +15,22 @@ from mapscope.lab.model.buckets import (
     evacuatedX,
     hashWriting,
     iterator,
-    loadFactorDen,
     mapextra,
     oldIterator,
     sameSizeGrow,
     tophash,
 )
+from mapscope.lab.model.classicheap import ClassicHeap
 from mapscope.lab.model.classicstate import ClassicState, bytes_of, state_of
+from mapscope.lab.model.collector import Heap
 from mapscope.lab.model.hiter import hiter, mapiterinit, mapiternext
-from mapscope.lab.model.interface import Bytes, Cursor, Elem, Event, Hasher, Key, Log, Rand
-from mapscope.lab.model.maptype import SLOTS, Indirect, MapType, through
-from mapscope.lab.model.releases import ClassicSettings
+from mapscope.lab.model.hmap import hmap
+from mapscope.lab.model.interface import Bytes, Cursor, Elem, Key
+from mapscope.lab.model.maptype import SLOTS, Indirect, through
 
 
-class ClassicMap:
-    """An ``hmap`` and what it points to; makemap with ``hint`` (None is a map made without one)."""
-
-    def __init__(
-        self, t: MapType, settings: ClassicSettings, hasher: Hasher, rand: Rand, hint: int | None = None
-    ) -> None:
-        self.t = t
-        self.settings = settings
-        self.hasher = hasher
-        self.rand = rand
-        self.log: Log | None = None
-        self.allocator = allocator(settings.malloc_headers)
-        self.made = 0
-        """Bucket arrays made so far."""
-        self.iterators: list[hiter] = []
-        """The open ones: they are roots."""
-        self.count = 0
-        self.flags = 0
-        self.B = 0
-        self.noverflow = 0
-        self.hash0 = rand() & 0xFFFFFFFF
-        self.buckets: BucketArray | None = None
-        self.oldbuckets: BucketArray | None = None
-        self.nevacuate = 0
-        self.extra: mapextra | None = None
-        self.clearSeq = 0
-        while self.overLoadFactor(hint or 0, self.B):
-            self.B += 1
-        if self.B:
-            self.buckets, nextOverflow = self.makeBucketArray(self.B)
-            if nextOverflow is not None:
-                self.extra = mapextra()
-                self.extra.nextOverflow, self.extra.array = nextOverflow, self.buckets
+class ClassicMap(hmap):
+    """A map: its ``hmap``, and what the runtime does with it."""
 
     # The interface of all models
 
@@ -115,72 +83,13 @@ class ClassicMap:
         """Header, arrays and chains."""
         return state_of(self)
 
+    def heap(self) -> Heap:
+        """Objects and roots."""
+        return ClassicHeap(self).heap()
+
     def bytes(self) -> Bytes:
-        """What the header leads to."""
+        """What the header leads to, and what only iterators keep."""
         return bytes_of(self)
-
-    # Memory
-
-    def makeBucketArray(self, b: int, dirtyalloc: BucketArray | None = None) -> tuple[BucketArray, bmap | None]:
-        """An array for 2^b buckets, with 2^(b-4) overflow buckets and what the size class leaves over from b=4 on."""
-        base = nbuckets = 1 << b
-        if b >= 4:
-            nbuckets += 1 << (b - 4)
-            size = self.t.BucketSize * nbuckets
-            up = self.allocator.usable(size, not self.t.pointers)
-            if up != size:
-                nbuckets = up // self.t.BucketSize
-        if dirtyalloc is None:
-            slot_bytes = self.allocator.slot(self.t.BucketSize * nbuckets, not self.t.pointers)
-            buckets = BucketArray(self.made, base, nbuckets, slot_bytes)
-            self.made += 1
-        else:
-            buckets = dirtyalloc
-            for b_ in buckets.bmaps:
-                b_.wipe()
-        if base == nbuckets:
-            return buckets, None
-        # the last one is told from the others by an overflow pointer that is not nil
-        buckets.bmaps[-1].overflow = buckets.bmaps[0]
-        return buckets, buckets.bmaps[base]
-
-    def newoverflow(self, b: bmap) -> bmap:
-        """A new overflow bucket at the end of the chain of ``b``."""
-        extra = self.extra
-        if extra is not None and extra.nextOverflow is not None:
-            ovf = extra.nextOverflow
-            if ovf.overflow is None:
-                assert extra.array is not None
-                extra.nextOverflow = extra.array.bmaps[ovf.index + 1]
-            else:
-                ovf.overflow = None
-                extra.nextOverflow = extra.array = None
-        else:
-            ovf = bmap()
-        self.incrnoverflow()
-        if not self.t.pointers:
-            kept = self.createOverflow()
-            kept.bmaps.append(ovf)
-            kept.cap = growslice(self.allocator, len(kept.bmaps), kept.cap)
-        b.overflow = ovf
-        return ovf
-
-    def createOverflow(self) -> Slice:
-        """The list of overflow buckets of a map whose buckets are not scanned."""
-        if self.extra is None:
-            self.extra = mapextra()
-        if self.extra.overflow is None:
-            self.extra.overflow = Slice()
-        return self.extra.overflow
-
-    def incrnoverflow(self) -> None:
-        """Count an overflow bucket: exactly below B=16, above with probability 2^(15-B)."""
-        if self.B < 16:
-            self.noverflow += 1
-            return
-        mask = (1 << (self.B - 15)) - 1
-        if self.rand() & 0xFFFFFFFF & mask == 0:
-            self.noverflow += 1
 
     # Lookup
 
@@ -331,11 +240,11 @@ class ClassicMap:
         self.count = 0
         self.hash0 = self.rand() & 0xFFFFFFFF
         if self.extra is not None:
-            self.extra.overflow = self.extra.oldoverflow = self.extra.nextOverflow = self.extra.array = None
+            self.extra.overflow = self.extra.oldoverflow = self.extra.nextOverflow = None
         _, nextOverflow = self.makeBucketArray(self.B, self.buckets)
         if nextOverflow is not None:
             assert self.extra is not None
-            self.extra.nextOverflow, self.extra.array = nextOverflow, self.buckets
+            self.extra.nextOverflow = nextOverflow
         self._note("mapclear", B=self.B, growing=growing)
 
     @staticmethod
@@ -347,18 +256,6 @@ class ClassicMap:
                 b = b.overflow
 
     # Growth
-
-    def overLoadFactor(self, count: int, B: int) -> bool:
-        """Whether ``count`` entries are too many for 2^B buckets."""
-        return count > SLOTS and count > self.settings.loadFactorNum * ((1 << B) // loadFactorDen)
-
-    def tooManyOverflowBuckets(self) -> bool:
-        """Whether there are about as many overflow buckets as buckets, though the load is low."""
-        return self.noverflow >= 1 << min(self.B, 15)
-
-    def noldbuckets(self) -> int:
-        """Buckets before the growth in progress."""
-        return 1 << (self.B if self.flags & sameSizeGrow else self.B - 1)
 
     def hashGrow(self) -> None:
         """Begin a growth: a new array; the old one is left to be evacuated."""
@@ -382,7 +279,7 @@ class ClassicMap:
         if nextOverflow is not None:
             if self.extra is None:
                 self.extra = mapextra()
-            self.extra.nextOverflow, self.extra.array = nextOverflow, newbuckets
+            self.extra.nextOverflow = nextOverflow
         self._note("hashGrow", B=self.B, same_size=1 - bigger, count=self.count)
 
     def growWork(self, bucket: int) -> None:
@@ -443,7 +340,3 @@ class ClassicMap:
                 self.extra.oldoverflow = None
             self.flags &= ~sameSizeGrow
             self._note("done", B=self.B, noldbuckets=newbit)
-
-    def _note(self, name: str, **facts: int) -> None:
-        if self.log is not None:
-            self.log.append(Event(name, facts))

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mapscope.lab.model.buckets import BucketArray, Slice, bmap
+from mapscope.lab.model.classicheap import EXTRA_BYTES, SLICE_BYTES, pinned_by_iterators
 from mapscope.lab.model.hiter import hiter
 from mapscope.lab.model.interface import Bytes, Elem, Key
 from mapscope.lab.model.maptype import through
 
 if TYPE_CHECKING:
     from mapscope.lab.model.classic import ClassicMap
-
-_SLICE_BYTES = 24
-_EXTRA_BYTES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ def header_of(h: ClassicMap) -> ClassicHeader:
     extra = None
     if h.extra is not None:
         after = h.extra.nextOverflow
-        place = (h.extra.array.number, after.index) if after is not None and h.extra.array is not None else None
+        place = (after.array.number, after.index) if after is not None and after.array is not None else None
         extra = ExtraState(place, _list(h.extra.overflow), _list(h.extra.oldoverflow))
     return ClassicHeader(
         h.count,
@@ -152,10 +150,10 @@ def bytes_of(h: ClassicMap) -> Bytes:
     header = slot(h.settings.header_bytes, False)
     overflow = 0
     if h.extra is not None:
-        header += slot(_EXTRA_BYTES, False)
+        header += slot(EXTRA_BYTES, False)
         for kept in (h.extra.overflow, h.extra.oldoverflow):
             if kept is not None:
-                overflow += slot(_SLICE_BYTES, False) + slot(8 * kept.cap, False)
+                overflow += slot(SLICE_BYTES, False) + slot(8 * kept.cap, False)
     apart = sum(b.index < 0 for array in (h.buckets, h.oldbuckets) for first in _buckets(array) for b in _chain(first))
     if not h.t.pointers and h.extra is not None:
         lists = (h.extra.overflow, h.extra.oldoverflow)
@@ -166,6 +164,7 @@ def bytes_of(h: ClassicMap) -> Bytes:
         0 if h.buckets is None else h.buckets.bytes,
         0 if h.oldbuckets is None else h.oldbuckets.bytes,
         overflow,
+        pinned_by_iterators(h.heap()) if h.iterators else 0,
     )
 
 

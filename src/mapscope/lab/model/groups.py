@@ -5,8 +5,13 @@ A set of slots of a group is a number with a bit a slot, as the runtime has it o
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mapscope.lab.model.interface import Elem, Key
 from mapscope.lab.model.maptype import SLOTS, Indirect, MapType
+
+if TYPE_CHECKING:
+    from mapscope.lab.model.table import table
 
 ctrlEmpty = 0x80
 ctrlDeleted = 0xFE
@@ -31,12 +36,15 @@ def first(slots: int) -> int:
 
 
 class Group:
-    """Control word and slots. ``index``: its place in its table. Memory never written or cleared is None."""
+    """Control word and slots. Memory that was never written or was cleared is None."""
 
-    __slots__ = ("ctrls", "elems", "index", "keys")
+    __slots__ = ("ctrls", "elems", "index", "keys", "table")
 
-    def __init__(self, index: int = 0) -> None:
+    def __init__(self, table: table | None = None, index: int = 0) -> None:
+        self.table = table
+        """None for the only group of a map without tables."""
         self.index = index
+        """Its place in the table."""
         self.ctrls = bytearray([ctrlEmpty]) * SLOTS
         self.keys: list[Key | None] = [None] * SLOTS
         self.elems: list[Elem] = [None] * SLOTS

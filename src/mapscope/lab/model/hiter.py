@@ -31,6 +31,7 @@ class hiter:
 
     __slots__ = (
         "B",
+        "at",
         "bptr",
         "bucket",
         "buckets",
@@ -64,6 +65,8 @@ class hiter:
         self.bucket = 0
         self.checkBucket = 0
         self.clearSeq = 0
+        self.at: tuple[bmap, Key | None, Elem] | None = None
+        """What ``key`` and ``elem`` point to: cells of this bucket, or the memory of that key or elem apart."""
 
 
 def mapiterinit(h: ClassicMap, it: hiter) -> None:
@@ -95,7 +98,7 @@ def mapiternext(h: ClassicMap, it: hiter) -> None:
     while True:
         if b is None:
             if bucket == it.startBucket and it.wrapped:
-                it.key = it.elem = None
+                it.key = it.elem = it.at = None
                 return
             b, checkBucket = it.buckets.bmaps[bucket], noCheck
             if h.oldbuckets is not None and it.B == h.B:
@@ -115,7 +118,7 @@ def mapiternext(h: ClassicMap, it: hiter) -> None:
             if top <= emptyOne or top == evacuatedEmpty:
                 continue
             key = b.keys[offi]
-            elem = b.elems[offi]
+            at = b, offi
             if (
                 checkBucket != noCheck
                 and not h.flags & sameSizeGrow
@@ -127,8 +130,10 @@ def mapiternext(h: ClassicMap, it: hiter) -> None:
                 found = h.mapaccessK(key)
                 if found is None:
                     continue
-                key, elem = found[0].keys[found[1]], found[0].elems[found[1]]
-            it.key, it.elem = key, through(elem)
+                at = found
+            b_, i_ = at
+            it.key, it.elem = b_.keys[i_], through(b_.elems[i_])
+            it.at = b_, b_.keys[i_], b_.elems[i_]
             it.bucket, it.bptr, it.i, it.checkBucket = bucket, b, i, checkBucket
             return
         b = b.overflow

@@ -6,6 +6,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from mapscope.lab.model.collector import Heap
+
 Key = Hashable
 """A key: anything that equals itself. NaN is left out: its hash is drawn anew each time (runtime/alg.go, f64hash)."""
 Elem = object
@@ -29,7 +31,7 @@ Log = list[Event]
 
 @dataclass(frozen=True, slots=True)
 class Bytes:
-    """Bytes of heap slots that a map keeps, by part. Contents of pointers are not counted."""
+    """Bytes of heap slots that a map and its open iterators keep, by part. Contents of pointers are not counted."""
 
     header: int
     """``hmap`` with ``mapextra``, or ``maps.Map``."""
@@ -39,11 +41,13 @@ class Bytes:
     """The old bucket array. Swiss maps have none."""
     overflow: int
     """Overflow buckets outside the arrays, and the lists of them. Swiss maps have none."""
+    pinned: int
+    """What only open iterators keep: arrays, overflow buckets, tables and groups that the map has left behind."""
 
     @property
     def total(self) -> int:
         """All parts."""
-        return self.header + self.buckets + self.oldbuckets + self.overflow
+        return self.header + self.buckets + self.oldbuckets + self.overflow + self.pinned
 
 
 class Cursor(Protocol):
@@ -90,6 +94,9 @@ class MapModel(Protocol):
 
     def state(self) -> object:
         """All that the differential test compares, as frozen records of plain data."""
+
+    def heap(self) -> Heap:
+        """The objects of the map and the roots that lead to them: to ask who keeps what."""
 
     def bytes(self) -> Bytes:
         """What is kept now."""

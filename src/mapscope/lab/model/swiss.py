@@ -7,10 +7,12 @@ operations).
 from __future__ import annotations
 
 from mapscope.lab.model.allocator import allocator
+from mapscope.lab.model.collector import Heap
 from mapscope.lab.model.groups import U64, Group, ctrlEmpty, first, h2
 from mapscope.lab.model.interface import Bytes, Cursor, Elem, Event, Hasher, Key, Log, Rand
 from mapscope.lab.model.maptype import SLOTS, Indirect, MapType, through
 from mapscope.lab.model.releases import SwissSettings
+from mapscope.lab.model.swissheap import SwissHeap
 from mapscope.lab.model.swissiter import Iter
 from mapscope.lab.model.swissstate import SwissState, bytes_of, state_of
 from mapscope.lab.model.table import alignUpPow2, maxTableCapacity, table
@@ -101,8 +103,12 @@ class SwissMap:
         """Header, directory, tables and groups."""
         return state_of(self)
 
+    def heap(self) -> Heap:
+        """Objects and roots."""
+        return SwissHeap(self).heap()
+
     def bytes(self) -> Bytes:
-        """What the header leads to."""
+        """What the header leads to, and what only iterators keep."""
         return bytes_of(self)
 
     # The directory

@@ -17,6 +17,7 @@ class Iter:
     """An iterator. It goes through the tables that it met, also when the map has replaced them."""
 
     __slots__ = (
+        "at",
         "clearSeq",
         "dirIdx",
         "dirOffset",
@@ -44,6 +45,8 @@ class Iter:
         self.group: Group | None = None
         self.entryIdx = 0
         """Before ``entryOffset`` is added."""
+        self.at: tuple[Group, Key | None, Elem] | None = None
+        """What ``key`` and ``elem`` point to: a slot of this group, or the memory of that key or elem apart."""
 
     def Init(self, m: SwissMap) -> None:
         """Choose where to begin."""
@@ -63,7 +66,7 @@ class Iter:
         """Go to the next entry; ``key`` is None after the last."""
         m = self.m
         if m is None or not (self._next_small(m) if self.dirIdx < 0 else self._next_full(m)):
-            self.key = self.elem = None
+            self.key = self.elem = self.at = None
 
     def _next_small(self, m: SwissMap) -> bool:
         """Of the only group, also when the map has tables by now: their entries are looked up."""
@@ -86,6 +89,7 @@ class Iter:
                 return False
             g, k = found
         self.key, self.elem = g.keys[k], through(g.elems[k])
+        self.at = g, g.keys[k], g.elems[k]
         return True
 
     def _next_full(self, m: SwissMap) -> bool:

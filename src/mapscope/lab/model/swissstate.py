@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mapscope.lab.model.swiss import SwissMap
     from mapscope.lab.model.swissiter import Iter
 
-_TABLE_BYTES = 32
+TABLE_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def group_of(g: Group) -> GroupState:
 def table_bytes(m: SwissMap, t: table) -> int:
     """Slot bytes of a table and of its groups."""
     slot = m.allocator.slot
-    return slot(_TABLE_BYTES, False) + slot(len(t.groups) * m.settings.group_bytes(m.t), not m.t.pointers)
+    return slot(TABLE_BYTES, False) + slot(len(t.groups) * m.settings.group_bytes(m.t), not m.t.pointers)
 
 
 def bytes_of(m: SwissMap) -> Bytes:
@@ -146,4 +146,8 @@ def bytes_of(m: SwissMap) -> Bytes:
     buckets = slot(8 * len(m.directory), False) + sum(table_bytes(m, t) for t in tables_of(m))
     if m.small is not None:
         buckets += slot(m.settings.group_bytes(m.t), not m.t.pointers)
-    return Bytes(slot(m.settings.header_bytes, False), buckets, 0, 0)
+    pinned = 0
+    if m.iterators:
+        heap = m.heap()
+        pinned = heap.bytes_kept_by(*(name for name in heap.roots if name != "m"), structure=True)
+    return Bytes(slot(m.settings.header_bytes, False), buckets, 0, 0, pinned)

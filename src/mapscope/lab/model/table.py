@@ -31,7 +31,7 @@ class table:
         self.index = index
         self.localDepth = localDepth
         self.used = 0
-        self.groups = [Group(i) for i in range(self.capacity // SLOTS)]
+        self.groups = [Group(self, i) for i in range(self.capacity // SLOTS)]
         self.growthLeft = self.maxGrowthLeft()
 
     def maxGrowthLeft(self) -> int:

@@ -157,6 +157,12 @@ func iterator(m *reflect.MapIter) {
 	}
 }
 
+// drawn is what an iterator drew when it began, with B of then.
+func drawn(m *reflect.MapIter) []uint64 {
+	it := uintptr(unsafe.Pointer(m)) + unsafe.Sizeof(reflect.Value{})
+	return []uint64{u64(it + iterOffset), u8(it + iterOffset + 8), u8(it + iterOffset + 10)}
+}
+
 // same says which of two lists p is: 1, 2, or 3 for another; 0 for none.
 func same(p, current, old uintptr) uint64 {
 	switch p {

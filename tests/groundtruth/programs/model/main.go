@@ -43,8 +43,12 @@ var (
 )
 
 func main() {
-	if len(os.Args) > 2 {
-		curve(os.Args[1], os.Args[2:])
+	if len(os.Args) > 3 && os.Args[1] == "curve" {
+		curve(os.Args[2], numbers(os.Args[3:]))
+		return
+	}
+	if len(os.Args) > 5 && os.Args[1] == "pin" {
+		pin(os.Args[2], os.Args[3], os.Args[4], numbers(os.Args[5:]))
 		return
 	}
 	in := bufio.NewScanner(os.Stdin)

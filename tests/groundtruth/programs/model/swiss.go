@@ -118,6 +118,12 @@ func iterator(m *reflect.MapIter) {
 	}
 }
 
+// drawn is what an iterator drew when it began.
+func drawn(m *reflect.MapIter) []uint64 {
+	it := uintptr(unsafe.Pointer(m)) + unsafe.Sizeof(reflect.Value{})
+	return []uint64{u64(it + 0x20), u64(it + 0x28)}
+}
+
 // place is the index of a group in a table.
 func place(t, g uintptr) uint64 {
 	if t == 0 || g == 0 {
