@@ -8,7 +8,7 @@ which is an optional dependency.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -77,8 +77,9 @@ class Op(NamedTuple):
 class Machine:
     """One architecture. ``arguments``: registers of integer arguments and results in order; ``context``: the closure's.
 
-    ``decode(code, address)`` gives the operations of ``code``, which lies at ``address``. ``barrier_register`` is
-    where the write barrier puts the address of its buffer (Go 1.21 on).
+    ``decode(code, address)`` gives the operations of ``code``, which lies at ``address``; ``disassemble`` its
+    instructions as (address, size, mnemonic, operands) in capstone's words; ``numbers`` the number of each register's
+    name in them. ``barrier_register`` is where the write barrier puts the address of its buffer (Go 1.21 on).
     """
 
     arch: str
@@ -88,6 +89,8 @@ class Machine:
     barrier_register: int
     scratch: tuple[int, ...]
     decode: Callable[[bytes, int], list[Op]]
+    disassemble: Callable[[bytes, int], Iterator[tuple[int, int, str, str]]]
+    numbers: Mapping[str, int]
 
 
 def have_capstone() -> bool:

