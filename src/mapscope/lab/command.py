@@ -12,12 +12,14 @@ import click
 _COMMANDS = {
     "toolchains": "mapscope.lab.toolchains_command",
     "asm": "mapscope.lab.asm_command",
+    "claims": "mapscope.lab.claims_command",
 }
 _EXIT_USAGE = 2
 _EPILOG = """\b
 Examples:
   mapscope lab toolchains install 1.23 1.26
   mapscope lab asm ./service
+  mapscope lab claims --section 2.1
 
 \b
 Exit status: 0 as expected, 1 something is not, 2 usage or unusable input."""

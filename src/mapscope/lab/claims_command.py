@@ -1,0 +1,86 @@
+"""``mapscope lab claims``: the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import click
+
+from mapscope.errors import UsageError
+from mapscope.lab.ledger import Claim, claims, in_section
+
+_EPILOG = """\b
+Examples:
+  mapscope lab claims --section 2.1
+  mapscope lab claims -f json
+
+\b
+mapscope lab verify runs the experiments that settle them."""
+_FAR = (1, 99)
+_NEAR = (1, 23)
+
+
+@click.command(epilog=_EPILOG)
+@click.option("--section", metavar="S", help="Only claims of a section (2.1) or of a chapter (2) of the article.")
+@click.option("-f", "--format", "form", type=click.Choice(("text", "json")), default="text", help="Default: text.")
+def command(section: str | None, form: str) -> None:
+    """Show the claims of the article, and what is true of them.
+
+    For each: the verdict for classic maps (up to Go 1.23) and for Swiss maps
+    (Go 1.24 on), why, where Go's source says so, and what settles it.
+    """
+    chosen = claims() if section is None else in_section(section)
+    if not chosen:
+        sections = ", ".join(dict.fromkeys(one.section for one in claims()))
+        raise UsageError(f"the article has no claims in section {section!r}", f"sections are {sections}")
+    if form == "json":
+        click.echo(json.dumps([_document(one) for one in chosen], indent=2, ensure_ascii=True))
+        return
+    for line in _lines(chosen):
+        click.echo(line)
+
+
+def _document(one: Claim) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "section": one.section,
+        "claim": one.text,
+        "left_out": one.left_out,
+        "classic": one.classic,
+        "swiss": one.swiss,
+        "exceptions": one.exceptions,
+        "why": one.reason(_NEAR),
+        "why_swiss": one.reason(_FAR),
+        "source": [
+            {
+                "file": source.file,
+                "name": source.name,
+                "first": f"{source.first[0]}.{source.first[1]}",
+                "last": f"{source.last[0]}.{source.last[1]}" if source.last < _FAR else None,
+            }
+            for source in one.sources
+        ],
+        "settled_by": one.kind,
+        "settled": one.by or None,
+    }
+
+
+def _lines(chosen: tuple[Claim, ...]) -> Iterator[str]:
+    for one in chosen:
+        left_out = "left out by the article: " if one.left_out else ""
+        yield f"{one.id:3d}  \N{SECTION SIGN}{one.section:4s} {left_out}{one.text}"
+        if one.classic == one.swiss and one.reason(_NEAR) == one.reason(_FAR):
+            yield f"     {one.classic}: {one.why}"
+        else:
+            yield f"     classic {one.classic}: {one.reason(_NEAR)}"
+            yield f"     Swiss {one.swiss}: {one.reason(_FAR)}"
+        for series, verdict in one.exceptions.items():
+            yield f"     Go {series} {verdict}"
+        yield f"     {one.kind} {one.by}".rstrip() + "; " + "; ".join(map(str, one.sources))
+    settled = {kind: sum(1 for one in chosen if one.kind == kind) for kind in ("scenario", "test", "source")}
+    yield ""
+    yield (
+        f"{len(chosen)} claims: {settled['scenario']} settled by a scenario (mapscope lab verify), "
+        f"{settled['test']} by a test of mapscope, {settled['source']} by Go's source alone"
+    )
