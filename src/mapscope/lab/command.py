@@ -13,6 +13,7 @@ _COMMANDS = {
     "toolchains": "mapscope.lab.toolchains_command",
     "asm": "mapscope.lab.asm_command",
     "claims": "mapscope.lab.claims_command",
+    "curve": "mapscope.lab.curve_command",
 }
 _EXIT_USAGE = 2
 _EPILOG = """\b

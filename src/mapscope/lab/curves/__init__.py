@@ -1,0 +1,1 @@
+"""Curves of real maps, of their models, and of the article, in one picture."""

@@ -1,0 +1,5 @@
+//go:build go1.26 || (go1.24 && goexperiment.swissmap)
+
+package main
+
+const classic = false
