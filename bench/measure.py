@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,15 +22,24 @@ class Measured:
     cpu_seconds: float
     anonymous_bytes: int
     """Peak of ``RssAnon``, sampled every 5 ms: memory of its own, without mapped files."""
+    peak_bytes: int
+    """Peak of all resident memory, mapped files too (``VmHWM``)."""
     status: int
     error: str
 
 
-def run(command: Sequence[str | Path], output: Path | None = None) -> Measured:
-    """Runs ``command`` with its standard output in ``output`` (or thrown away)."""
+def run(
+    command: Sequence[str | Path], output: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Measured:
+    """Runs ``command`` with its standard output in ``output`` (or thrown away).
+
+    Memory is that of the largest of the process and those that it starts; CPU time is of all of them.
+    """
     with open(output or os.devnull, "wb") as sink:
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.PIPE, text=True, env=environment
+        )
         sampler = _Sampler(process.pid)
         sampler.start()
         assert process.stderr is not None
@@ -40,25 +50,39 @@ def run(command: Sequence[str | Path], output: Path | None = None) -> Measured:
         process.stderr.close()
         sampler.ended.set()
         sampler.join()
-    return Measured(seconds, usage.ru_utime + usage.ru_stime, sampler.peak, process.returncode, error)
+    cpu = usage.ru_utime + usage.ru_stime
+    return Measured(seconds, cpu, sampler.anonymous, sampler.peak, process.returncode, error)
 
 
 class _Sampler(threading.Thread):
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
-        self._path = Path("/proc") / str(pid) / "status"
-        self.peak = 0
+        self._pid = pid
+        self.anonymous = self.peak = 0
         self.ended = threading.Event()
 
     def run(self) -> None:
         while not self.ended.wait(SAMPLE_SECONDS):
-            try:
-                text = self._path.read_text(encoding="ascii", errors="replace")
-            except (FileNotFoundError, ProcessLookupError):
-                return
-            for line in text.splitlines():
-                if line.startswith("RssAnon:"):
-                    self.peak = max(self.peak, int(line.split()[1]) * 1024)
+            for pid in _family(self._pid):
+                with contextlib.suppress(OSError):
+                    self._look(Path("/proc") / str(pid) / "status")
+
+    def _look(self, path: Path) -> None:
+        for line in path.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("RssAnon:"):
+                self.anonymous = max(self.anonymous, int(line.split()[1]) * 1024)
+            elif line.startswith("VmHWM:"):
+                self.peak = max(self.peak, int(line.split()[1]) * 1024)
+
+
+def _family(pid: int) -> list[int]:
+    """The process and those that it started, and that these did; those that are gone already are left out."""
+    found = [pid]
+    for one in found:
+        with contextlib.suppress(OSError):
+            for task in (Path("/proc") / str(one) / "task").iterdir():
+                found += map(int, (task / "children").read_text(encoding="ascii").split())
+    return found
 
 
 def cat_seconds(path: Path, times: int = 5) -> float:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench import gctrace, measure, pause
+from bench import gctrace, measure, pause, profiles
 from mapscope.errors import MapscopeError
 from mapscope.evidence.capture import capture
 from mapscope.lab import toolchains
@@ -255,6 +255,7 @@ def main() -> int:
     )
     rows: list[Row] = []
     pauses: list[pause.Row | None] = []
+    read: list[profiles.Row] = []
     # an installed package is byte-compiled; a checkout is where the environment does not forbid it
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
@@ -269,10 +270,13 @@ def main() -> int:
                     print(f"Go {release}, {size} MB …", file=sys.stderr, flush=True)
                     rows.append(bench_one(release, size, program, Path(name), options.runs))
                     pauses += [pause.bench(release, size, program, Path(name))] if size in pause.SIZES else []
+                print(f"Go {release}, profiles …", file=sys.stderr, flush=True)
+                read += profiles.bench(release, toolchain, Path(name), options.runs)
     except MapscopeError as error:
         print(f"{error}\n{error.hint}", file=sys.stderr)
         return error.exit_status
-    text = f"{machine()}\n\n{table(rows)}\n\n{parts(rows)}\n\n{verdict(rows)}\n\n{pause.report(pauses)}\n"
+    found = (machine(), table(rows), parts(rows), verdict(rows), pause.report(pauses), profiles.report(read))
+    text = "\n\n".join(found) + "\n"
     print(text)
     if options.markdown:
         options.markdown.write_text(text, encoding="utf-8")
