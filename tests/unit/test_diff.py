@@ -17,9 +17,9 @@ from mapscope.goruntime.identity import Identity
 from mapscope.heap.holding import Held
 from mapscope.heap.steps import Step
 from mapscope.maps.model import Confidence, Generation, MapTable
-from mapscope.report.build import to_json
 from mapscope.report.diff_view import build_diff, render
 from mapscope.report.schema import json_schema
+from mapscope.report.writing import to_json
 from tests.unit.report.fakes import FakeSnapshot, classic, map_type, stalled, swiss, table
 from tests.unit.report.schema_check import problems
 

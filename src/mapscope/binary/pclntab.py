@@ -97,6 +97,12 @@ def is_header(data: bytes | memoryview) -> bool:
     return True
 
 
+def shown_name(name: str) -> str:
+    """The name without type arguments, as the runtime prints it (runtime/symtab.go: funcNameForPrint)."""
+    start, end = name.find("["), name.rfind("]")
+    return name[:start] + "[...]" + name[end + 1 :] if 0 <= start < end else name
+
+
 class FunctionTable:
     """Functions in ascending order of entry, one row a function, as NumPy columns of length ``len(table)``.
 

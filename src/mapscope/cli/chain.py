@@ -51,9 +51,9 @@ def command(
             progress("chains", 0, 0)
         held = snapshot.holder(where)
         found = snapshot.chains(where) if every else None
-    from mapscope.report.build import to_json
     from mapscope.report.chain_view import build_chain, render
     from mapscope.report.style import Style
+    from mapscope.report.writing import to_json
 
     document = build_chain(snapshot, where, held, found)
     pieces: Iterable[bytes]

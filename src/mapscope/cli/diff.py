@@ -72,9 +72,9 @@ def command(
         if progress is not None:
             progress("comparing", 0, 0)
         from mapscope.diff import compare
-        from mapscope.report.build import to_json
         from mapscope.report.diff_view import build_diff, render
         from mapscope.report.style import Style
+        from mapscope.report.writing import to_json
 
         found = compare(before, after)
         document = build_diff(found, before, after, top)

@@ -39,9 +39,10 @@ def command(evidence: str, executable: str | None, top: int, form: str | None, o
         if progress is not None:
             progress("dominators", 0, 0)
         found = snapshot.dominators(top)
-    from mapscope.report.build import chain_command, to_json
+    from mapscope.report.build import chain_command
     from mapscope.report.dominators_view import build_dominators, render
     from mapscope.report.style import Style
+    from mapscope.report.writing import to_json
 
     document = build_dominators(snapshot, found)
     pieces: Iterable[bytes]

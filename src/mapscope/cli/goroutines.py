@@ -43,9 +43,9 @@ def command(
 
     alive = there(everyone)
     found = [one for one in alive if not holding_maps or one.address in held]
-    from mapscope.report.build import to_json
     from mapscope.report.goroutines_view import build_goroutines, render
     from mapscope.report.style import Style
+    from mapscope.report.writing import to_json
 
     document = build_goroutines(snapshot, found, held, len(alive))
     pieces: Iterable[bytes]

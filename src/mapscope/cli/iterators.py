@@ -37,9 +37,9 @@ def command(evidence: str, executable: str | None, form: str | None, output: str
             progress("iterators", 0, 0)
         found = snapshot.iterators
         findings = snapshot.iterator_findings
-    from mapscope.report.build import to_json
     from mapscope.report.iterators_view import build_iterators, render
     from mapscope.report.style import Style
+    from mapscope.report.writing import to_json
 
     document = build_iterators(snapshot, found, findings)
     pieces: Iterable[bytes]

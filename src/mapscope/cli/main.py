@@ -119,6 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> NoReturn:
     """The console script."""
+    # no command multiplies matrices: without this, importing NumPy waits for a thread of OpenBLAS on each CPU
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     status = main()
     if status == EXIT_INTERRUPTED:
         sys.stderr.flush()

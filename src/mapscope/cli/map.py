@@ -49,9 +49,9 @@ def command(
     with watched() as progress:
         snapshot = open_evidence(core, executable, progress)
         detail = snapshot.detail(where, contents=show_contents)
-    from mapscope.report.build import to_json
     from mapscope.report.map_view import build_map, render
     from mapscope.report.style import Style
+    from mapscope.report.writing import to_json
 
     document = build_map(snapshot, detail)
     if show_contents:

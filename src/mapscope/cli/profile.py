@@ -133,10 +133,10 @@ def _pieces(
         import gzip
 
         return [gzip.compress(write_protobuf(restored(heaps[0])), 6, mtime=0)]
-    from mapscope.report.build import to_json
     from mapscope.report.profile_build import build_profile
     from mapscope.report.profile_view import render, render_csv
     from mapscope.report.style import Style
+    from mapscope.report.writing import to_json
 
     document = build_profile(heaps, others, program)
     if chosen == "json":

@@ -72,9 +72,9 @@ def command(
     from mapscope.profiles.fetch import Request
     from mapscope.profiles.model import HEAP
     from mapscope.profiles.symbols import open_symbols
-    from mapscope.report.build import to_json
     from mapscope.report.profile_diff import build_profile_diff, render, render_csv
     from mapscope.report.style import Style
+    from mapscope.report.writing import to_json
 
     request = Request(0, timeout, parse_headers(header), not insecure, ca)
     with watched() as progress:

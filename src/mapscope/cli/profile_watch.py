@@ -105,7 +105,8 @@ def command(
         raise UsageError(
             f"{total:g} s at every {every:g} s", f"give --every 1s or more, and at most {_MAX_PROFILES:,} profiles"
         )
-    from mapscope.profiles.fetch import Request, is_url, profile_url
+    from mapscope.profiles.fetch import Request, is_url
+    from mapscope.profiles.web import profile_url
 
     if not is_url(url):
         raise UsageError(f"{url} is no URL", "give http://HOST:PORT; files go to mapscope profile")
@@ -121,10 +122,10 @@ def command(
     report_line(f"mapscope: kept {len(heaps):,} profiles in {folder}")
     from mapscope.profiles.fetch import read_profile
     from mapscope.profiles.watch import take_goroutines
-    from mapscope.report.build import to_json
     from mapscope.report.profile_build import build_profile
     from mapscope.report.profile_view import render
     from mapscope.report.style import Style
+    from mapscope.report.writing import to_json
 
     others = []
     try:

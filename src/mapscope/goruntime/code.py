@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from mapscope._kernels.reference.stacks import ASYNC, BAD_SIZE, INJECTED, NO_FRAME, SIGPANIC, SP_WRITE, TOP, VALID
 from mapscope.binary.inline import InlineFrame, unfold
 from mapscope.binary.moduledata import ModuleData
-from mapscope.binary.pclntab import FLAG_SP_WRITE, FLAG_TOP_FRAME, FunctionTable
+from mapscope.binary.pclntab import FLAG_SP_WRITE, FLAG_TOP_FRAME, FunctionTable, shown_name
 from mapscope.errors import FormatError
 from mapscope.evidence.memory import Memory
 from mapscope.goruntime.layout import Layouts
@@ -114,12 +114,6 @@ def read_code(process: Process) -> Code:
             continue
         tables.append((module, table))
     return Code(process.memory, process.executable.arch, tables, _wrapper(process.layouts))
-
-
-def shown_name(name: str) -> str:
-    """The name without type arguments, as the runtime prints it (runtime/symtab.go: funcNameForPrint)."""
-    start, end = name.find("["), name.rfind("]")
-    return name[:start] + "[...]" + name[end + 1 :] if 0 <= start < end else name
 
 
 def _wrapper(layouts: Layouts) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mapscope.binary.machine import Code, Machine, Op, decoder, have_capstone
-from mapscope.goruntime.code import shown_name
+from mapscope.binary.pclntab import shown_name
 from mapscope.profiles.parts import INFERRED, POSSIBLE
 from mapscope.profiles.symbols import Symbols
 

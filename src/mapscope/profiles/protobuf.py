@@ -13,7 +13,7 @@ MAX_TABLES = 2 << 30
 """Bytes that the columns of one profile may take."""
 
 
-def read_protobuf(origin: str, data: bytes) -> Profile:
+def read_protobuf(origin: str, data: bytes | bytearray) -> Profile:
     """The profile in ``data`` (not compressed). EvidenceError where it is none, or one that would take too much."""
     codec, raw = load("pprof"), np.frombuffer(data, np.uint8)
     counts = np.zeros(len(wire.WIDTHS), np.int64)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mapscope.binary.executable import Executable
+from mapscope.binary.pclntab import shown_name
 from mapscope.errors import ExecutableError
-from mapscope.goruntime.code import shown_name
 from mapscope.profiles.classify import THROUGH, Site, return_addresses
 from mapscope.profiles.loops import Loops
 from mapscope.profiles.model import Column, Profile

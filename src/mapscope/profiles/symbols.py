@@ -15,10 +15,10 @@ import numpy.typing as npt
 from mapscope._kernels.reference import pprof as wire
 from mapscope.binary.executable import Executable
 from mapscope.binary.inline import inlined_at, unfold
+from mapscope.binary.pclntab import shown_name
 from mapscope.binary.rtype import Kind, RType
 from mapscope.binary.textcode import TextCode
 from mapscope.errors import ExecutableError, FormatError
-from mapscope.goruntime.code import shown_name
 from mapscope.profiles.model import Profile
 
 _PAGE = 4096

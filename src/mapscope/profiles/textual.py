@@ -44,7 +44,7 @@ def is_text(head: bytes) -> bool:
     return bool(_HEAP.match(line) or _COUNTS.match(line) or _GOROUTINE.match(line))
 
 
-def read_text(origin: str, data: bytes) -> Profile:
+def read_text(origin: str, data: bytes | bytearray) -> Profile:
     """The profile in ``data``. EvidenceError where a line is none of the format, with its number."""
     if len(data) > MAX_TEXT:
         raise EvidenceError(
@@ -53,7 +53,7 @@ def read_text(origin: str, data: bytes) -> Profile:
         )
     first = data[:4096].split(b"\n", 1)[0].decode("ascii", "replace")
     if _GOROUTINE.match(first):
-        return _read_stacks(origin, data)
+        return _read_stacks(origin, bytes(data))
     builder, heap = Builder(), _HEAP.match(first)
     counts = _COUNTS.match(first)
     if heap is None and counts is None:
@@ -68,7 +68,7 @@ def read_text(origin: str, data: bytes) -> Profile:
         builder.period(counts[1], "count", 1)
     statistics: dict[str, int] = {}
     pattern = _HEAP_SAMPLE if heap else _COUNT_SAMPLE
-    for number, sample, comments in _records(data):
+    for number, sample, comments in _records(bytes(data)):
         found = pattern.match(sample)
         if found is None:
             raise EvidenceError(

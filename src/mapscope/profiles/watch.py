@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mapscope.errors import EvidenceError
-from mapscope.profiles.fetch import Request, fetched, goroutines_url
+from mapscope.profiles.fetch import Request
+from mapscope.profiles.web import fetched, goroutines_url
 
 _MAX_FAILURES = 3
 """Failures one after the other after which the service counts as gone."""

@@ -10,7 +10,6 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from mapscope import __version__
 from mapscope.findings import WHOLE_MAP
 from mapscope.findings.columns import current_waste, ints
 from mapscope.findings.model import Finding
@@ -25,6 +24,7 @@ from mapscope.report.goroutine_rows import goroutine_rows
 from mapscope.report.holding import StepRows, dominator_row
 from mapscope.report.rows import map_lines, map_rows
 from mapscope.report.source import Source
+from mapscope.report.writing import tool
 from mapscope.units import hex_addr, human_bytes
 
 Rows = npt.NDArray[np.int64]
@@ -83,11 +83,6 @@ def maps_json(source: Source, rows: Rows, matching: int) -> Iterator[bytes]:
     return _stream(head, source, rows)
 
 
-def to_json(document: msgspec.Struct) -> bytes:
-    """A small document as indented JSON, printable ASCII."""
-    return ascii_json(msgspec.json.format(msgspec.json.encode(document), indent=2)) + b"\n"
-
-
 def _stream(head: doc.Document | doc.MapsDocument, source: Source, rows: Rows) -> Iterator[bytes]:
     """``head`` with its last field, the empty ``maps``, replaced by ``rows``."""
     text = msgspec.json.format(msgspec.json.encode(head), indent=2)
@@ -101,11 +96,6 @@ def _stream(head: doc.Document | doc.MapsDocument, source: Source, rows: Rows) -
         yield map_lines(source.maps, part, source.holders, (before, b",\n    ")).text.tobytes()
         before = b",\n    "
     yield b"\n  ]\n}\n" if len(rows) else b"]\n}\n"
-
-
-def tool() -> doc.Tool:
-    """This mapscope."""
-    return doc.Tool(name="mapscope", version=__version__)
 
 
 def evidence(source: Source) -> doc.Evidence:

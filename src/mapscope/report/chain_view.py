@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from mapscope.heap.chains import AllChains, ChainTree
 from mapscope.heap.holding import Held
 from mapscope.report import document as doc
-from mapscope.report.build import evidence, process, tool
+from mapscope.report.build import evidence, process
 from mapscope.report.holding import step_row, step_text
 from mapscope.report.source import Source
 from mapscope.report.style import Style, wrap
+from mapscope.report.writing import tool
 from mapscope.units import hex_addr, human_bytes
 
 _MAX_LINES = 400

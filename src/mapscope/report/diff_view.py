@@ -12,12 +12,13 @@ from mapscope.findings.columns import Ints
 from mapscope.maps.model import MapTable
 from mapscope.report import diff_document as dd
 from mapscope.report import document as doc
-from mapscope.report.build import evidence, finding_rows, process, tool
+from mapscope.report.build import evidence, finding_rows, process
 from mapscope.report.escape import clean, valid
 from mapscope.report.holding import StepRows, chain_text
 from mapscope.report.source import Source
-from mapscope.report.style import Style, wrap
-from mapscope.report.text import finding_lines, next_commands
+from mapscope.report.style import Style, next_commands, wrap
+from mapscope.report.text import finding_lines
+from mapscope.report.writing import tool
 from mapscope.units import hex_addr, human_bytes
 
 SHOWN_FINDINGS = 20

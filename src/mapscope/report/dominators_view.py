@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from mapscope.heap.holding import Dominator
 from mapscope.report import document as doc
-from mapscope.report.build import evidence, process, tool
+from mapscope.report.build import evidence, process
 from mapscope.report.holding import dominator_row, step_text, suspect_lines
 from mapscope.report.source import Source
-from mapscope.report.style import WIDTH, Style, percent, shorten, table
-from mapscope.report.text import next_commands
+from mapscope.report.style import WIDTH, Style, next_commands, percent, shorten, table
+from mapscope.report.writing import tool
 from mapscope.units import human_bytes
 
 

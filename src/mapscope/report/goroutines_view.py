@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mapscope.goruntime.frames import Goroutine
 from mapscope.report import document as doc
-from mapscope.report.build import evidence, process, tool
+from mapscope.report.build import evidence, process
 from mapscope.report.goroutine_document import GoroutinesDocument
 from mapscope.report.goroutine_rows import GoroutineRow, goroutine_rows
 from mapscope.report.source import Source
-from mapscope.report.style import WIDTH, Style, shorten
-from mapscope.report.text import next_commands
+from mapscope.report.style import WIDTH, Style, next_commands, shorten
+from mapscope.report.writing import tool
 from mapscope.units import human_bytes, human_duration
 
 _SHOWN_FRAMES = 12

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from mapscope.findings.model import Finding
 from mapscope.maps.itermodel import MapIterator
 from mapscope.report import document as doc
-from mapscope.report.build import evidence, finding_rows, iterator_rows, process, tool
+from mapscope.report.build import evidence, finding_rows, iterator_rows, process
 from mapscope.report.escape import clean
 from mapscope.report.source import Source
 from mapscope.report.style import WIDTH, Style, shorten
 from mapscope.report.text import finding_lines
+from mapscope.report.writing import tool
 from mapscope.units import human_bytes
 
 _SHOWN = 50

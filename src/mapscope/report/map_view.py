@@ -10,7 +10,7 @@ import numpy as np
 from mapscope.maps.contents import TEXT_BYTES, Content
 from mapscope.maps.detail import MapDetail
 from mapscope.report import document as doc
-from mapscope.report.build import evidence, finding_rows, process, tool
+from mapscope.report.build import evidence, finding_rows, process
 from mapscope.report.document import MapDocument, SwissMap
 from mapscope.report.escape import clean, valid
 from mapscope.report.fields import flag_names
@@ -19,6 +19,7 @@ from mapscope.report.rows import map_rows
 from mapscope.report.source import Source
 from mapscope.report.style import Style, bar, listed, percent, table, wrap
 from mapscope.report.text import also_lines, finding_lines
+from mapscope.report.writing import tool
 from mapscope.units import hex_addr, human_bytes
 
 _SHOWN_TABLES = 16

@@ -13,8 +13,8 @@ from mapscope.maps.model import MapTable
 from mapscope.report.document import MapRow, SwissMap
 from mapscope.report.escape import csv_cell
 from mapscope.report.rows import map_rows
-from mapscope.report.style import Style
-from mapscope.report.text import map_table, next_commands
+from mapscope.report.style import Style, next_commands
+from mapscope.report.text import map_table
 
 Rows = npt.NDArray[np.int64]
 

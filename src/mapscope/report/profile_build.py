@@ -15,7 +15,6 @@ from mapscope.profiles.series import Slope, courses, rising, slope
 from mapscope.profiles.settings import DEFAULT, Settings
 from mapscope.profiles.standing import LEAK, standing, suspicions
 from mapscope.report import document as doc
-from mapscope.report.build import tool
 from mapscope.report.escape import valid
 from mapscope.report.profile_document import (
     ArticleRow,
@@ -32,6 +31,7 @@ from mapscope.report.profile_document import (
     WaitRow,
 )
 from mapscope.report.profile_loops import indicator_of_loops, loop_row, name_of, rise_row, suspect_of_loop
+from mapscope.report.writing import tool
 from mapscope.units import human_bytes
 
 _PAIR = (

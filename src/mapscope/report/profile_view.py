@@ -16,8 +16,7 @@ from mapscope.report.profile_document import (
     SiteRow,
     SuspectRow,
 )
-from mapscope.report.style import WIDTH, Style, percent, shorten, sparkline, table, wrap
-from mapscope.report.text import next_commands
+from mapscope.report.style import WIDTH, Style, next_commands, percent, shorten, sparkline, table, wrap
 from mapscope.units import human_bytes
 
 _SIZES = 8

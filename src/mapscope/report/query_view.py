@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 
 from mapscope.report import document as doc
-from mapscope.report.build import evidence, process, tool
+from mapscope.report.build import evidence, process
 from mapscope.report.escape import ascii_json, clean, csv_cell, valid
 from mapscope.report.source import Source
 from mapscope.report.style import Style, table
+from mapscope.report.writing import tool
 from mapscope.table import Table
 from mapscope.units import hex_addr
 

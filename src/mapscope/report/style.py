@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from mapscope.report.escape import clean
+
 WIDTH = 80
 _KEPT_TOGETHER = re.compile(r"(?<=\d) (?=(?:[kMG]?B|%)\b|%)|(?<=\bT,) (?=n\))")
 """Spaces inside ``40.1 MB``, ``12 %`` and ``make(T, n)``."""
@@ -60,6 +62,16 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: str) -> It
     for cells in (heads, *rows):
         line = "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(cells, right, widths, strict=True))
         yield "  " + line.rstrip()
+
+
+def next_commands(commands: Sequence[str], style: Style) -> Iterator[str]:
+    """What to run now. Never wrapped, so that it can be copied."""
+    if not commands:
+        return
+    yield ""
+    yield style.head("NEXT")
+    for command in commands:
+        yield "  " + clean(command, 1000)
 
 
 def bar(part: int, whole: int, width: int = 20) -> str:

@@ -9,7 +9,7 @@ from mapscope.report.document import AdviceText, Document, FindingRow, MapRow
 from mapscope.report.escape import clean, clean_lines
 from mapscope.report.fields import shown
 from mapscope.report.holding import held_lines, suspect_lines
-from mapscope.report.style import WIDTH, Style, bar, listed, percent, shorten, table, wrap
+from mapscope.report.style import WIDTH, Style, bar, listed, next_commands, percent, shorten, table, wrap
 from mapscope.units import human_bytes
 
 SHOWN_FINDINGS = 20
@@ -234,16 +234,6 @@ def _remarks(document: Document, style: Style) -> Iterator[str]:
     yield style.head("REMARKS")
     for remark in remarks:
         yield from wrap(clean(remark, 400), "    ", "  - ")
-
-
-def next_commands(commands: Sequence[str], style: Style) -> Iterator[str]:
-    """What to run now. Never wrapped, so that it can be copied."""
-    if not commands:
-        return
-    yield ""
-    yield style.head("NEXT")
-    for command in commands:
-        yield "  " + clean(command, 1000)
 
 
 def _plural(word: str, count: int) -> str:

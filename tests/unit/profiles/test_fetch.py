@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from mapscope.errors import EvidenceError, UsageError
-from mapscope.profiles.fetch import Request, profile_url, read_profile
+from mapscope.profiles.fetch import Request, read_profile
+from mapscope.profiles.web import profile_url
 from tests.unit.binary.gobuilds import toolchain
 
 TEXT = b"goroutine profile: total 1\n1 @ 0x1\n"

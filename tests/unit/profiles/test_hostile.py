@@ -16,9 +16,9 @@ from mapscope.profiles.fetch import parse
 from mapscope.profiles.protobuf import read_protobuf, write_protobuf
 from mapscope.profiles.restore import restored
 from mapscope.profiles.symbols import Symbols, open_symbols
-from mapscope.report.build import to_json
 from mapscope.report.profile_build import build_profile
 from mapscope.report.profile_view import render, render_csv
+from mapscope.report.writing import to_json
 from tests.groundtruth import harness
 from tests.groundtruth.variants import Variant
 from tests.unit.kernels.pprofs import Profile as Message

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from mapscope.report import document as doc
-from mapscope.report.build import CHUNK, build, json_of, maps_json, to_json
+from mapscope.report.build import CHUNK, build, json_of, maps_json
 from mapscope.report.map_view import build_map
 from mapscope.report.schema import json_schema
+from mapscope.report.writing import to_json
 from tests.unit.report.fakes import (
     FakeSnapshot,
     classic,

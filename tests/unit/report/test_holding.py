@@ -12,10 +12,11 @@ from mapscope.heap.chains import AllChains, ChainTree
 from mapscope.heap.holding import Dominator, Held
 from mapscope.heap.steps import Step
 from mapscope.report import chain_view, dominators_view, text
-from mapscope.report.build import build, json_of, to_json
+from mapscope.report.build import build, json_of
 from mapscope.report.chain_view import build_chain
 from mapscope.report.dominators_view import build_dominators
 from mapscope.report.holding import chain_text, step_row, step_text
+from mapscope.report.writing import to_json
 from tests.unit.report.fakes import FakeSnapshot, sample, stalled, table
 from tests.unit.report.schema_check import problems
 
