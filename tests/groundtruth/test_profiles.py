@@ -15,8 +15,8 @@ from mapscope.binary.executable import Executable
 from mapscope.errors import ExecutableError
 from mapscope.profiles.classify import Classified, classify
 from mapscope.profiles.fetch import read_profile
+from mapscope.profiles.loading import open_symbols
 from mapscope.profiles.statements import ENTRY, Sources
-from mapscope.profiles.symbols import open_symbols
 from tests.groundtruth import harness
 from tests.groundtruth.variants import Variant
 

@@ -9,6 +9,7 @@ moduledata's).
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -225,6 +226,27 @@ class FunctionTable:
             found.extend(np.flatnonzero(self.nameoff == at).tolist())
             at = blob.find(wanted, at + 1)
         return found
+
+    def indices_by_shown(self, wanted: Collection[str]) -> dict[str, list[int]]:
+        """Functions by their names without type arguments (``shown_name``), those of ``wanted`` alone."""
+        blob, at = self._blob()[1:-1], 0
+        begins: list[int] = []
+        names: list[str] = []
+        for piece in blob.split(b"\0"):
+            name = piece.decode("utf-8", "replace")
+            name = shown_name(name) if "[" in name else name
+            if name in wanted:
+                begins.append(at)
+                names.append(name)
+            at += len(piece) + 1
+        order = np.argsort(self.nameoff, kind="stable")
+        ordered = self.nameoff[order]
+        low, high = (np.searchsorted(ordered, np.array(begins, np.int64), side).tolist() for side in ("left", "right"))
+        found: dict[str, list[int]] = {}
+        for name, begin, end in zip(names, low, high, strict=True):
+            if begin < end:
+                found.setdefault(name, []).extend(order[begin:end].tolist())
+        return {name: sorted(rows) for name, rows in found.items()}
 
     def index_of(self, name: str) -> int:
         """The first function of this ``name``, or -1."""

@@ -70,8 +70,8 @@ def command(
     chosen = chosen_format(form, output, _FORMATS)
     from mapscope.profiles.classify import classify
     from mapscope.profiles.fetch import Request
+    from mapscope.profiles.loading import open_symbols
     from mapscope.profiles.model import HEAP
-    from mapscope.profiles.symbols import open_symbols
     from mapscope.report.profile_diff import build_profile_diff, render, render_csv
     from mapscope.report.style import Style
     from mapscope.report.writing import to_json

@@ -94,8 +94,8 @@ def classify_all(
 ) -> tuple[list[Classified], list[Profile]]:
     """Heap profiles by time (in the order given where one does not say), classified; and the others, as given."""
     from mapscope.profiles.classify import classify
+    from mapscope.profiles.loading import open_symbols
     from mapscope.profiles.model import HEAP
-    from mapscope.profiles.symbols import open_symbols
 
     heaps = [one for one in found if one.kind == HEAP]
     if all(one.time_nanos for one in heaps):

@@ -15,12 +15,13 @@ from mapscope.binary.executable import Executable
 from mapscope.binary.pclntab import shown_name
 from mapscope.errors import ExecutableError
 from mapscope.profiles.classify import THROUGH, Site, return_addresses
+from mapscope.profiles.loading import open_symbols
 from mapscope.profiles.loops import Loops
 from mapscope.profiles.model import Column, Profile
 from mapscope.profiles.parts import HIDDEN, INFERRED, POSSIBLE
 from mapscope.profiles.series import Rise
 from mapscope.profiles.settings import Settings
-from mapscope.profiles.symbols import Symbols, open_symbols
+from mapscope.profiles.symbols import Symbols
 
 LEAK = "goroutineleak"
 """Name of the profile of goroutines that nothing can wake any more (Go 1.26 on, runtime/pprof)."""

@@ -6,26 +6,16 @@ frames (protomem.go: writeHeapProto), the call before the leaf's address leads i
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
-from mapscope._kernels.reference import pprof as wire
 from mapscope.binary.executable import Executable
 from mapscope.binary.inline import inlined_at, unfold
 from mapscope.binary.pclntab import shown_name
 from mapscope.binary.rtype import Kind, RType
 from mapscope.binary.textcode import TextCode
-from mapscope.errors import ExecutableError, FormatError
-from mapscope.profiles.model import Profile
+from mapscope.errors import FormatError
 
-_PAGE = 4096
-_USER_SPACE = 1 << 47
-_VOTERS = 400
-_MAY_DIFFER = 0.02
-"""Share of the functions of a profile that need not lie where they lie in the executable."""
 _WINDOW = 96
 """Bytes before a call in which the address of the map's type is looked for."""
 _TYPE_WORDS = {0x30: "key", 0x38: "elem", 0x40: "bucket"}
@@ -38,7 +28,7 @@ class Symbols:
     def __init__(self, executable: Executable, bias: int) -> None:
         self.executable = executable
         self.bias = bias
-        self.table = executable.functions_at(bias)
+        self.table = executable.functions_at(bias) if bias else executable.functions
         self._image = executable.image_at(bias)
         start = int(self.table.entry[0])
         data = executable.image.view(start - bias, self.table.end - start)
@@ -190,71 +180,6 @@ class Symbols:
             if code[k] in (0x48, 0x49) and code[k + 1] == 0x8B and code[k + 2] >> 3 == 0b01000 and code[k + 2] & 7 != 4:
                 return _TYPE_WORDS.get(code[k + 3], "")
         return ""
-
-
-def open_symbols(executable: Executable, profile: Profile) -> Symbols:
-    """The executable where the profile's process had it. ExecutableError when it is not the one that made it."""
-    addresses, names = _named(profile)
-    table = executable.functions
-    by_name: dict[str, list[int]] = {}
-    wanted = set(names)
-    for index, name in enumerate(table.names()):
-        if shown_name(name) in wanted:
-            by_name.setdefault(shown_name(name), []).append(index)
-    spans = []
-    for address, name in zip(addresses, names, strict=True):
-        ranges = [(address - table.end_of(i) + 1, address - int(table.entry[i])) for i in by_name.get(name, ())]
-        spans.append(ranges)
-    best = max(
-        _biases(executable, profile, spans), key=lambda bias: sum(any(a <= bias <= b for a, b in one) for one in spans)
-    )
-    symbols = Symbols(executable, best)
-    build_id = profile.string(int(profile.tables[wire.MAPPINGS][0, 5])) if len(profile.tables[wire.MAPPINGS]) else ""
-    own = executable.elf.build_id
-    wrong = sum(not symbols.agrees(at, name, profile.form) for at, name in zip(addresses, names, strict=True))
-    if wrong > _MAY_DIFFER * len(names) or (own and len(build_id) == len(own) and build_id != own):
-        raise ExecutableError(
-            f"{executable.path} is not the program that made {profile.origin}: {wrong:,} of {len(names):,} functions "
-            "lie elsewhere in it",
-            "give the very file that ran; a rebuilt one has other addresses",
-        )
-    return symbols
-
-
-def _named(profile: Profile) -> tuple[list[int], list[str]]:
-    """Addresses of some locations (of the call, not the return) and the name of the outermost function there."""
-    addresses, names = [], []
-    ends = profile.locations[:, 3]
-    usable = (np.diff(ends, prepend=0) > 0) & (profile.locations[:, 2] != 0)
-    mappings = profile.tables[wire.MAPPINGS]
-    if len(mappings):  # the first is the program's (runtime/pprof/proto.go: readMapping); others are of libraries
-        usable &= profile.locations[:, 1] == mappings[0, 0]
-    rows = np.flatnonzero(usable)
-    for row in rows[:: max(1, len(rows) // _VOTERS)].tolist():
-        function = int(profile.function_of[int(ends[row]) - 1])
-        if function >= 0:
-            addresses.append(int(profile.locations[row, 2]) - 1)
-            names.append(shown_name(profile.function(function)[0]))
-    return addresses, names
-
-
-def _biases(executable: Executable, profile: Profile, spans: Sequence[Sequence[tuple[int, int]]]) -> list[int]:
-    """Where the executable may have been loaded: as its mapping says; not moved; as most functions would have it."""
-    if executable.elf.kind == "EXEC":
-        return [0]
-    found = []
-    mappings = profile.tables[wire.MAPPINGS]
-    text = executable.module.text
-    segment = next((one for one in executable.elf.segments if one.vaddr <= text < one.vaddr + one.memsz), None)
-    if len(mappings) and segment is not None:
-        found.append(int(mappings[0, 1]) - int(mappings[0, 3]) - (segment.vaddr - segment.offset))
-    found.append(0)
-    votes: Counter[int] = Counter()
-    for ranges in spans:
-        for low, high in ranges[:4]:
-            votes.update(range(-(-low // _PAGE) * _PAGE, min(high, low + 16 * _PAGE) + 1, _PAGE))
-    found.extend(bias for bias, _ in votes.most_common(3))
-    return [bias for bias in found if 0 <= bias < _USER_SPACE and bias % _PAGE == 0] or [0]
 
 
 def _word(data: npt.NDArray[np.uint8], at: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:

@@ -13,9 +13,10 @@ from mapscope.binary.executable import Executable
 from mapscope.errors import MapscopeError
 from mapscope.profiles.classify import Classified, classify
 from mapscope.profiles.fetch import parse
+from mapscope.profiles.loading import open_symbols
 from mapscope.profiles.protobuf import read_protobuf, write_protobuf
 from mapscope.profiles.restore import restored
-from mapscope.profiles.symbols import Symbols, open_symbols
+from mapscope.profiles.symbols import Symbols
 from mapscope.report.profile_build import build_profile
 from mapscope.report.profile_view import render, render_csv
 from mapscope.report.writing import to_json
