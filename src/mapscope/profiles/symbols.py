@@ -6,9 +6,12 @@ frames (protomem.go: writeHeapProto), the call before the leaf's address leads i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
+from mapscope.binary.callargs import first_arguments
 from mapscope.binary.executable import Executable
 from mapscope.binary.inline import inlined_at, unfold
 from mapscope.binary.pclntab import shown_name
@@ -16,8 +19,6 @@ from mapscope.binary.rtype import Kind, RType
 from mapscope.binary.textcode import TextCode
 from mapscope.errors import FormatError
 
-_WINDOW = 96
-"""Bytes before a call in which the address of the map's type is looked for."""
 _TYPE_WORDS = {0x30: "key", 0x38: "elem", 0x40: "bucket"}
 """Offsets in runtime.maptype (abi.MapType, abi.SwissMapType), the same in every release from 1.19 to 1.27."""
 
@@ -130,41 +131,29 @@ class Symbols:
         return TextCode(self._text.data[begin:end].data, low, self._text.arch)
 
     def map_type(self, pc: int) -> RType | None:
-        """The map type whose address is put into the first argument before the call that returns to ``pc``.
+        """``map_types`` of one return address."""
+        return self.map_types([pc])[0]
+
+    def map_types(self, pcs: Sequence[int]) -> list[RType | None]:
+        """The map type whose address is put into the first argument before the call that returns to each of ``pcs``.
 
         None where it comes from elsewhere (a dictionary of a generic function, reflection).
         """
-        if pc not in self._types:
-            self._types[pc] = self._find_type(pc)
-        return self._types[pc]
+        new = np.array([pc for pc in pcs if pc not in self._types], np.uint64)
+        if len(new):
+            low, high = (self.bias + one for one in (self.executable.module.types, self.executable.module.etypes))
+            found = first_arguments(self._text, self.table, new, low, high)
+            known = {0: None} | {at: self._map_at(at - self.bias) for at in set(found.tolist()) - {0}}
+            self._types.update(zip(new.tolist(), map(known.__getitem__, found.tolist()), strict=True))
+        return [self._types[pc] for pc in pcs]
+
+    def _map_at(self, address: int) -> RType | None:
+        found = self.executable.types_in_file.at(address)
+        return found if found is not None and found.kind is Kind.MAP and found.map is not None else None
 
     def types(self) -> list[RType]:
         """The map types that were found so far."""
         return list({one.address: one for one in self._types.values() if one is not None}.values())
-
-    def _find_type(self, pc: int) -> RType | None:
-        index = self.table.find(pc - 1)
-        if index < 0:
-            return None
-        start = max(int(self.table.entry[index]), pc - _WINDOW)
-        if self._text.arch == "arm64":
-            start += -start % 4
-        code = self.code(start, pc)
-        calls = code.calls(anywhere=True)
-        earlier = calls.end[calls.site < np.uint64(pc - 5)]
-        after = 0
-        if len(earlier):
-            known = self.targets(earlier) >= 0
-            after = int(earlier[known].max()) if known.any() else 0
-        module = self.executable.module
-        made = code.addresses(module.types + self.bias, module.etypes + self.bias)
-        for site, target, register in reversed(
-            list(zip(made.site.tolist(), made.target.tolist(), made.register, strict=True))
-        ):
-            if register == 0 and site >= after:
-                found = self.executable.types_in_file.at(target - self.bias)
-                return found if found is not None and found.kind is Kind.MAP and found.map is not None else None
-        return None
 
     def allocates(self, pc: int) -> str:
         """What the call in runtime.mapassign that returns to ``pc`` allocates: ``"key"``, ``"elem"`` or ``"bucket"``.
