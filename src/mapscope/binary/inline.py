@@ -56,6 +56,17 @@ def unfold(table: FunctionTable, reader: Reader, i: int, pc: int) -> list[Inline
     return frames
 
 
+def innermost_name(table: FunctionTable, reader: Reader, i: int, pc: int) -> str:
+    """Name of the first function that ``unfold`` gives, without files and lines."""
+    tree = table.funcdata(i, FUNCDATA_INL_TREE)
+    index = table.pcdata(i, PCDATA_INL_TREE_INDEX, pc) if tree is not None else -1
+    if tree is None or not 0 <= index < _MAX_INDEX:
+        return table.name(i)
+    size, at = (16, 4) if table.header.magic == MAGIC_120 else (20, 12)
+    raw = reader.read(tree + index * size, size)
+    return table.name(i) if raw is None else table.name_at(int.from_bytes(raw[at : at + 4], "little", signed=True))
+
+
 def inlined_at(table: FunctionTable, reader: Reader, i: int, pc: int) -> str:
     """Name of the function whose inlined call is marked by the instruction at ``pc`` of function ``i``; empty if none.
 

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from mapscope._kernels.reference import pprof as wire
 from mapscope.errors import EvidenceError
-from mapscope.profiles.model import HEAP, Column, Profile
-from mapscope.profiles.parts import (
-    CREATION,
-    EXACT,
-    HIDDEN,
-    INFERRED,
-    NOT_A_PART,
-    PARTS,
-    POSSIBLE,
-    SOME,
-    Part,
-    Sizes,
-    by_stack,
-    is_entry,
+from mapscope.profiles.frames import (
+    distinct,
+    functions_beginning,
+    groups_of,
+    innermost,
+    line_begins,
+    strings_equal,
 )
+from mapscope.profiles.model import HEAP, Column, Profile
+from mapscope.profiles.parts import CREATION, HIDDEN, POSSIBLE, SOME, Part, Sizes, is_entry
+from mapscope.profiles.sites import Site, Sites
 from mapscope.profiles.statements import Sources
 from mapscope.profiles.symbols import Symbols
+from mapscope.profiles.whole import WholeStacks
 
-THROUGH = ("reflect.", "maps.", "sync.", "internal/sync.", "internal/runtime/", "runtime.", "encoding/json.")
-"""Packages that make maps on behalf of their callers: a site is the first frame outside of them."""
 _VISIBLE = {
     "reflect.makemap": CREATION,
     "maps.clone": CREATION,
@@ -36,15 +31,6 @@ _VISIBLE = {
     "reflect.mapassign_faststr0": SOME,
 }
 """Functions of the runtime under names of other packages (linkname): not hidden, and known without the executable."""
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A place in the program that makes maps or fills them."""
-
-    function: str
-    file: str
-    line: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +64,7 @@ def classify(profile: Profile, symbols: Symbols | None, sources: Sources | None 
         )
     work = _Work(profile, symbols)
     if profile.form == "text" and symbols is not None:
-        work.whole_stacks(range(len(profile)), [symbols.name(pc) for pc in work.pcs.tolist()])
+        work.whole_stacks(np.arange(len(profile)))
     else:
         work.leaves(sources)
     return work.done()
@@ -107,16 +93,6 @@ def return_addresses(profile: Profile, symbols: Symbols | None) -> npt.NDArray[n
     return after
 
 
-def location_names(profile: Profile, symbols: Symbols | None) -> list[str]:
-    """Innermost function of each location, as the profile names it, else as the executable does; else empty."""
-    names = []
-    pcs = return_addresses(profile, symbols).tolist()
-    for row in range(len(profile.locations)):
-        lines = profile.lines(row)
-        names.append(lines[0][0] if lines else symbols.name(pcs[row]) if symbols is not None else "")
-    return names
-
-
 class _Work:
     """What is known so far."""
 
@@ -127,17 +103,18 @@ class _Work:
         self.site_of = np.full(len(profile), -1, np.int64)
         self.hidden = np.full(len(profile), -1, np.int64)
         self.leaf = profile.leaves()
-        self.sites_at: dict[int, tuple[int, int]] = {}
         self.pcs = return_addresses(profile, symbols)
         self.known = Sizes(symbols.executable) if symbols is not None else None
         self.parts: dict[Part, int] = {}
-        self.sites: dict[Site, int] = {}
+        self.sites = Sites(profile, symbols, self.pcs)
         self.callees: dict[str, int] = {}
         self.notes: list[str] = []
 
     def done(self) -> Classified:
+        rows = np.flatnonzero(self.part_of >= 0)
+        self.site_of[rows] = self.sites.rows(rows)
         return Classified(
-            self.profile, self.symbols, tuple(self.parts), tuple(self.sites), self.part_of, self.site_of,
+            self.profile, self.symbols, tuple(self.parts), tuple(self.sites.table), self.part_of, self.site_of,
             self.sizes, self.hidden, tuple(self.callees), tuple(self.notes),
         )  # fmt: skip
 
@@ -145,122 +122,92 @@ class _Work:
         """Row of a part."""
         return self.parts.setdefault(part, len(self.parts))
 
-    def locate(self, samples: Column) -> None:
-        """The sites of these samples: most are told by the leaf alone."""
-        leaf = self.leaf[samples]
-        own = np.full(len(self.profile.locations), -1, np.int64)
-        for row in np.unique(leaf).tolist():
-            own[row] = self.site_at(row)[0]
-        self.site_of[samples] = own[leaf]
-        for sample in samples[own[leaf] < 0].tolist():
-            self.site_of[sample] = self.site(self.profile.stack(sample))
-
-    def site_at(self, row: int) -> tuple[int, int]:
-        """The site in the frames of one location, -1 where all work for others; and its innermost frame as a site."""
-        if row not in self.sites_at:
-            lines = self.profile.lines(row)
-            if self.symbols is not None and not lines:
-                lines = [self.symbols.line(int(self.pcs[row]))]
-            own = next((line for line in lines if not line[0].startswith(THROUGH)), None)
-            found = [
-                Site(name or "?", file, line) for name, file, line in (own or ("", "", 0), (lines or [("", "", 0)])[0])
-            ]
-            first = self.sites.setdefault(found[1], len(self.sites))
-            self.sites_at[row] = -1 if own is None else self.sites.setdefault(found[0], len(self.sites)), first
-        return self.sites_at[row]
-
-    def site(self, stack: Sequence[int]) -> int:
-        """The first frame outside of the packages that work for others; the leaf where there is none."""
-        own = (self.site_at(row)[0] for row in stack)
-        return next((row for row in own if row >= 0), self.site_at(stack[0])[1])
-
-    def whole_stacks(self, samples: Sequence[int], names: Sequence[str]) -> None:
-        """Samples whose stacks hold the runtime's frames; ``names`` by row of location."""
-        for sample in samples:
-            stack = self.profile.stack(sample)
-            part = by_stack([names[row] for row in stack])
-            if part is not None and self.profile.text_label(sample, "map part") != NOT_A_PART:
-                done = self.labelled(part, sample) or self.completed(part, sample, stack, names)
-                self.part_of[sample] = self.part(done)
-                self.site_of[sample] = self.site(stack)
-
-    def labelled(self, part: Part, sample: int) -> Part | None:
-        """The part that a profile with its frames put back says itself (``restore``)."""
-        label = self.profile.text_label
-        said, told = label(sample, "map part"), label(sample, "told")
-        if said not in PARTS or told not in (EXACT, INFERRED, POSSIBLE):
-            return None
-        return replace(part, part=said, how=told, type=label(sample, "map type") or None)
-
-    def completed(self, part: Part, sample: int, stack: Sequence[int], names: Sequence[str]) -> Part:
-        """The part with the type that the call of the entry names, and what mapassign itself allocated."""
-        if self.symbols is None or self.known is None:
-            return replace(part, how=POSSIBLE) if part.part == SOME else part
-        pcs = [int(self.pcs[row]) for row in stack]
-        rtype = self.symbols.map_type(pcs[part.depth]) if part.depth < len(pcs) else None
-        if part.part == SOME and is_entry(part.entry):
-            allocates = self.symbols.allocates(pcs[part.depth - 1])
-            what = self.known.direct(part.entry, int(self.sizes[sample]), rtype, allocates)
-            part = replace(part, part=what, how=part.how if what != SOME else POSSIBLE)
-        return replace(part, type=rtype.name if rtype is not None else None)
+    def whole_stacks(self, samples: Column) -> None:
+        """Samples whose stacks hold the runtime's frames."""
+        whole = WholeStacks(self.profile, self.symbols, self.known, self.pcs)
+        self.part_of[samples] = whole.parts(samples, self.sizes, self.part)
 
     def leaves(self, sources: Sources | None) -> None:
         """Samples whose runtime frames are hidden: the leaf's call says which entry it was."""
-        leaf = self.leaf
-        names = location_names(self.profile, None)
-        shown = np.array([name.startswith(HIDDEN) for name in names] + [False], np.bool_)[leaf]
-        whole = np.flatnonzero(shown & (leaf >= 0)).tolist()
-        if whole:
-            self.whole_stacks(whole, names)
+        leaf, function = self.leaf, innermost(self.profile)
+        shown = np.append(functions_beginning(self.profile, HIDDEN)[function], False)[leaf]
+        whole = np.flatnonzero(shown & (leaf >= 0))
+        if len(whole):
+            self.whole_stacks(whole)
         rest = np.flatnonzero(~shown & (leaf >= 0))
         if self.symbols is None:
-            part_at = np.full(len(self.profile.locations), -1, np.int64)
-            for row in np.unique(leaf[rest]).tolist():
-                if (part := _VISIBLE.get(names[row])) is not None:
-                    part_at[row] = self.part(Part(part, POSSIBLE, names[row]))
-                elif sources is not None and (lines := self.profile.lines(row)):
-                    made = sources.part(*lines[0][1:])
-                    part_at[row] = -1 if made is None else self.part(made)
-            self.part_of[rest] = part_at[leaf[rest]]
-            self.locate(rest[self.part_of[rest] >= 0])
-            if len(rest):
-                self.notes.append(
-                    "runtime/pprof hides the runtime's own frames, so without the executable it is not known which "
-                    "samples are memory of maps: give it with -e (no symbols are needed)"
-                    + (". What the statements of the source say is possible, no more" if sources is not None else "")
-                )
+            self._without_symbols(rest, function, sources)
             return
-        used = np.unique(leaf[rest])
-        targets = self.symbols.targets(self.pcs[used]).tolist()
+        used = distinct(leaf[rest])
+        targets = self.symbols.targets(self.pcs[used])
         callee_of = np.full(len(self.profile.locations), -1, np.int64)
-        for row, target in zip(used.tolist(), targets, strict=True):
-            if callee := self.symbols.callee(int(self.pcs[row]), target):
-                callee_of[row] = self.callees.setdefault(callee, len(self.callees))
+        callee_of[used] = self._callees(self.pcs[used], targets)
         self.hidden[rest] = callee_of[leaf[rest]]
         unknown = int(self.profile.value("inuse_space")[rest][self.hidden[rest] < 0].sum())
         if unknown:
             self.notes.append(f"{unknown:,} bytes in use lie at places whose call is not direct: not looked at")
         direct = np.zeros(len(self.profile.locations), np.bool_)
-        direct[used] = np.array(targets, np.int64) >= 0
-        self.by_entry(rest, leaf, direct)
+        direct[used] = targets >= 0
+        self._by_entry(rest, direct)
 
-    def by_entry(self, rest: Column, leaf: Column, direct: npt.NDArray[np.bool_]) -> None:
+    def _without_symbols(self, rest: Column, function: Column, sources: Sources | None) -> None:
+        """What the name of the leaf says, or the statement of the source at its line; ``function``: by location."""
+        for name, part in _VISIBLE.items():
+            named = strings_equal(self.profile, [name])[self.profile.tables[wire.FUNCTIONS][:, 1]]
+            rows = rest[np.append(named, False)[function[self.leaf[rest]]]]
+            if len(rows):
+                self.part_of[rows] = self.part(Part(part, POSSIBLE, name))
+        if sources is not None:
+            self._by_statement(rest[self.part_of[rest] < 0], function, sources)
+        if len(rest):
+            self.notes.append(
+                "runtime/pprof hides the runtime's own frames, so without the executable it is not known which "
+                "samples are memory of maps: give it with -e (no symbols are needed)"
+                + (". What the statements of the source say is possible, no more" if sources is not None else "")
+            )
+
+    def _by_statement(self, samples: Column, function: Column, sources: Sources) -> None:
+        """Parts by the innermost line of the leaf: each line of each file once."""
+        lines = line_begins(self.profile)
+        samples = samples[lines[self.leaf[samples]] < self.profile.locations[self.leaf[samples], 3]]
+        leaf = self.leaf[samples]
+        files = np.append(self.profile.tables[wire.FUNCTIONS][:, 3], 0)[function[leaf]]
+        numbers = self.profile.tables[wire.LINES][lines[leaf], 1]
+        heads, group = groups_of(files, numbers)
+        part_of = np.full(len(heads), -1, np.int64)
+        for row, head in enumerate(heads.tolist()):
+            made = sources.part(self.profile.string(int(files[head])), int(numbers[head]))
+            part_of[row] = -1 if made is None else self.part(made)
+        self.part_of[samples] = part_of[group]
+
+    def _callees(self, pcs: npt.NDArray[np.uint64], targets: Column) -> Column:
+        """Row in ``callees`` of the function that each address returns from; -1 where it is not known."""
+        assert self.symbols is not None
+        found = np.full(len(pcs), -1, np.int64)
+        heads, group = groups_of(np.where(targets >= 0, targets, -1 - np.arange(len(pcs))))
+        for number, head in enumerate(heads.tolist()):
+            callee = self.symbols.callee(int(pcs[head]), int(targets[head]))
+            found[number] = self.callees.setdefault(callee, len(self.callees)) if callee else -1
+        return found[group]
+
+    def _by_entry(self, rest: Column, direct: npt.NDArray[np.bool_]) -> None:
+        """Parts by the entry that was called, the size, and the type that the call names: each such triple once."""
         assert self.symbols is not None
         assert self.known is not None
         entries = list(self.callees)
-        wanted = np.array([row for row, name in enumerate(entries) if is_entry(name)], np.int64)
-        chosen = rest[np.isin(self.hidden[rest], wanted) & (self.sizes[rest] > 0)]
-        sizes, code = np.unique(self.sizes[chosen], return_inverse=True)
-        # the same place and size are the same part
-        known, first, which = np.unique(
-            leaf[chosen] * max(len(sizes), 1) + code, return_index=True, return_inverse=True
-        )
-        part_of = np.full(len(known), -1, np.int64)
-        for number, sample in enumerate(chosen[first].tolist()):
-            row = int(leaf[sample])
-            rtype = self.symbols.map_type(int(self.pcs[row])) if direct[row] else None
-            part = self.known.by_entry(entries[int(self.hidden[sample])], int(self.sizes[sample]), rtype)
+        wanted = np.array([is_entry(name) for name in entries] + [False], np.bool_)
+        chosen = rest[wanted[self.hidden[rest]] & (self.sizes[rest] > 0)]
+        leaf = self.leaf[chosen]
+        called = distinct(leaf[direct[leaf]])
+        types = self.symbols.map_types(self.pcs[called].tolist())
+        type_of = np.zeros(len(self.profile.locations), np.int64)
+        type_of[called] = [0 if one is None else one.address for one in types]
+        known = {one.address: one for one in types if one is not None}
+        heads, group = groups_of(self.hidden[chosen], self.sizes[chosen], type_of[leaf])
+        part_of = np.full(len(heads), -1, np.int64)
+        for number, head in enumerate(heads.tolist()):
+            entry, size = entries[int(self.hidden[chosen[head]])], int(self.sizes[chosen[head]])
+            part = self.known.by_entry(entry, size, known.get(int(type_of[leaf[head]])))
             if part is not None:
                 part_of[number] = self.part(part)
-        self.part_of[chosen] = part_of[which]
-        self.locate(chosen[part_of[which] >= 0])
+        self.part_of[chosen] = part_of[group]

@@ -6,15 +6,17 @@ docs/reference/indicators.md defines each. A profile suspects, a snapshot decide
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from mapscope.profiles.classify import Classified, Site, location_names
-from mapscope.profiles.model import Column
+from mapscope.profiles.classify import Classified, return_addresses
+from mapscope.profiles.frames import functions_beginning, groups_of, innermost, line_begins
+from mapscope.profiles.model import Column, Profile
 from mapscope.profiles.parts import CREATION, GROWTH, Sizes
 from mapscope.profiles.settings import Settings
+from mapscope.profiles.sites import Site
 
 _CHAIN = ("runtime.makeslice", "runtime.growslice", "runtime.mapassign")
 _ARRAYS = (GROWTH, CREATION)
@@ -153,13 +155,17 @@ def pairs(classified: Classified, settings: Settings) -> list[Pair]:
     if classified.symbols is not None and classified.symbols.executable.swiss_maps:
         return []
     inuse = classified.profile.value("inuse_objects")
+    growth = np.array([part.part == GROWTH for part in classified.parts] + [False], np.bool_)
+    large = growth[classified.part_of] & (inuse > 0) & (classified.sizes >= settings.pair_min_bytes)
+    rows = np.flatnonzero(large)
+    heads, group = groups_of(classified.part_of[rows], classified.site_of[rows], classified.sizes[rows])
+    counts = np.zeros(len(heads), np.int64)
+    np.add.at(counts, group, inuse[rows])
     live: dict[tuple[Site, str | None, str], dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    large = (classified.part_of >= 0) & (inuse > 0) & (classified.sizes >= settings.pair_min_bytes)
-    for row in np.flatnonzero(large).tolist():
+    for row, count in zip(rows[heads].tolist(), counts.tolist(), strict=True):
         part = classified.parts[int(classified.part_of[row])]
-        if part.part == GROWTH:
-            key = classified.sites[int(classified.site_of[row])], part.type, part.how
-            live[key][int(classified.sizes[row])] += int(inuse[row])
+        key = classified.sites[int(classified.site_of[row])], part.type, part.how
+        live[key][int(classified.sizes[row])] += count
     arrays = _arrays(classified)
     found = []
     for (site, name, how), sizes in live.items():
@@ -198,13 +204,29 @@ def article(classified: Classified) -> Article:
 def _chain(classified: Classified) -> int:
     """Samples in whose stack makeslice, growslice and mapassign call each other in this order, leaf first."""
     profile = classified.profile
-    names = location_names(profile, classified.symbols)
-    return sum(_in_order([names[row] for row in profile.stack(sample)], _CHAIN) for sample in range(len(profile)))
+    function, code = innermost(profile), np.zeros(len(profile.locations), np.int8)
+    for number, name in enumerate(_CHAIN, 1):
+        code[functions_beginning(profile, [name])[function]] = number
+    if classified.symbols is not None:  # what the profile does not name
+        pcs = return_addresses(profile, classified.symbols)
+        for row in np.flatnonzero(line_begins(profile) == profile.locations[:, 3]).tolist():
+            name = classified.symbols.name(int(pcs[row]))
+            code[row] = next((number for number, one in enumerate(_CHAIN, 1) if name.startswith(one)), 0)
+    return in_order(code, profile, len(_CHAIN))
 
 
-def _in_order(names: Sequence[str], wanted: Iterable[str]) -> bool:
-    rest = iter(names)
-    return all(any(name.startswith(one) for name in rest) for one in wanted)
+def in_order(code: npt.NDArray[np.int8], profile: Profile, last: int) -> int:
+    """Samples with frames of code 1, 2 and so on up to ``last`` after one another; ``code`` by row of location."""
+    frames, ends = code[profile.stacks], profile.stack_ends
+    at = np.flatnonzero(frames == 1)
+    sample, first = np.unique(np.searchsorted(ends, at, "right"), return_index=True)
+    at = at[first]
+    for number in range(2, last + 1):
+        places = np.append(np.flatnonzero(frames == number), len(frames))
+        at = places[np.searchsorted(places, at, "right")]
+        inside = at < ends[sample]
+        at, sample = at[inside], sample[inside]
+    return len(at)
 
 
 def _arrays(classified: Classified) -> dict[str, list[int]]:

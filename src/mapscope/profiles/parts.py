@@ -9,7 +9,6 @@ each (MAXKEYSIZE, MapMaxKeyBytes).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mapscope.binary.executable import Executable
@@ -84,24 +83,25 @@ class Part:
     depth: int = 0
 
 
-def by_stack(names: Sequence[str]) -> Part | None:
-    """The part of a map that these frames allocate, the leaf first; None when they do not make a part of a map.
+ALLOCATES, ON_MAPS = 1, 2
+"""Bits of ``kind_of``. A few functions of the runtime's package of maps do both."""
+_TELLING = ((4, _OVERFLOW, OVERFLOW), (8, _GROWTH, GROWTH), (16, _CREATION, CREATION), (32, _FIRST, FIRST))
 
-    ``part`` is SOME where a key, a value or a bucket can be meant: mapassign allocates them itself.
+
+def kind_of(name: str) -> int:
+    """What a frame of the runtime is, as bits: it allocates; it works on maps, and for what. 0 for others."""
+    found = ALLOCATES if _ALLOCATE.match(name) else 0
+    if _MAP.match(name):
+        found |= ON_MAPS | sum(bit for bit, pattern, _ in _TELLING if pattern.match(name))
+    return found
+
+
+def told_by(kinds: int) -> str:
+    """The part of a map that frames of these kinds (their bits together) allocate.
+
+    SOME where a key, a value or a bucket can be meant: mapassign allocates them itself.
     """
-    at = 0
-    while at < len(names) and _ALLOCATE.match(names[at]):
-        at += 1
-    first = at
-    while at < len(names) and _MAP.match(names[at]):
-        at += 1
-    frames = names[first:at]
-    if not frames:
-        return None
-    for pattern, part in ((_OVERFLOW, OVERFLOW), (_GROWTH, GROWTH), (_CREATION, CREATION), (_FIRST, FIRST)):
-        if any(pattern.match(name) for name in frames):
-            return Part(part, EXACT, frames[-1], depth=at)
-    return Part(SOME, EXACT, frames[-1], depth=at)
+    return next((part for bit, _, part in _TELLING if kinds & bit), SOME)
 
 
 def is_entry(name: str) -> bool:

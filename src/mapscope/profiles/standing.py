@@ -14,13 +14,14 @@ import numpy as np
 from mapscope.binary.executable import Executable
 from mapscope.binary.pclntab import shown_name
 from mapscope.errors import ExecutableError
-from mapscope.profiles.classify import THROUGH, Site, return_addresses
+from mapscope.profiles.classify import return_addresses
 from mapscope.profiles.loading import open_symbols
 from mapscope.profiles.loops import Loops
 from mapscope.profiles.model import Column, Profile
 from mapscope.profiles.parts import HIDDEN, INFERRED, POSSIBLE
 from mapscope.profiles.series import Rise
 from mapscope.profiles.settings import Settings
+from mapscope.profiles.sites import THROUGH, Site
 from mapscope.profiles.symbols import Symbols
 
 LEAK = "goroutineleak"

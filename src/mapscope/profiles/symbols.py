@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mapscope.binary.callargs import first_arguments
 from mapscope.binary.executable import Executable
-from mapscope.binary.inline import inlined_at, unfold
+from mapscope.binary.inline import inlined_at, innermost_name, unfold
 from mapscope.binary.pclntab import shown_name
 from mapscope.binary.rtype import Kind, RType
 from mapscope.binary.textcode import TextCode
@@ -46,8 +46,7 @@ class Symbols:
         """
         if pc not in self._names:
             index = self.table.find(pc - 1)
-            frames = unfold(self.table, self._image, index, pc - 1) if index >= 0 else []
-            self._names[pc] = shown_name(frames[0].name) if frames else ""
+            self._names[pc] = shown_name(innermost_name(self.table, self._image, index, pc - 1)) if index >= 0 else ""
         return self._names[pc]
 
     def agrees(self, address: int, name: str, form: str) -> bool:

@@ -30,7 +30,8 @@ def simple(text: TextCode, table: FunctionTable, pc: int, low: int, high: int) -
             after = max(after, end)
     made = code.addresses(low, high)
     rows = zip(made.site.tolist(), made.target.tolist(), made.register.tolist(), strict=True)
-    return max(((site, target) for site, target, register in rows if register == 0 and site >= after), default=(0, 0))[1]
+    good = [(site, target) for site, target, register in rows if register == 0 and site >= after]
+    return max(good, default=(0, 0))[1]
 
 
 @pytest.mark.toolchain

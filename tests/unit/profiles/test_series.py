@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mapscope.profiles.classify import Site
 from mapscope.profiles.indicators import Group, Sums
 from mapscope.profiles.series import rising, slope
 from mapscope.profiles.settings import DEFAULT
+from mapscope.profiles.sites import Site
 
 
 @settings(max_examples=200, deadline=None)
