@@ -128,8 +128,12 @@ def groups(classified: Classified) -> list[Group]:
         found[name] = found.get(name, Sums()) + numbers
     made = [Group(*name, sums=total) for name, total in found.items()]
     return sorted(
-        made, key=lambda one: (-one.sums.inuse_bytes, -one.sums.alloc_bytes, one.site.function, one.site.line)
-    )
+        made,
+        key=lambda one: (
+            -one.sums.inuse_bytes, -one.sums.alloc_bytes, one.site.function, one.site.line, one.part, one.type or "",
+            one.how, one.entry,
+        ),
+    )  # fmt: skip
 
 
 def by_size(classified: Classified) -> list[SizeRow]:
@@ -143,7 +147,7 @@ def by_size(classified: Classified) -> list[SizeRow]:
         name = int(sizes[size]), part.part, part.type
         found[name] = found.get(name, Sums()) + numbers
     made = [SizeRow(*key, sums) for key, sums in found.items()]
-    return sorted(made, key=lambda one: (-one.sums.inuse_bytes, one.size, one.part))
+    return sorted(made, key=lambda one: (-one.sums.inuse_bytes, one.size, one.part, one.type or ""))
 
 
 def pairs(classified: Classified, settings: Settings) -> list[Pair]:
