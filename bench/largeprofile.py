@@ -109,13 +109,12 @@ class _Calls:
         made = np.maximum(_PERIOD // size, 1) * chance.integers(1, 9, count)
         live = np.where(chance.random(count) < 0.5, made // 2, 0)
         tables[wire.VALUES] = np.stack([made, made * size, live, live * size], axis=1).reshape(-1, 1)
-        tables[wire.LOCATIONS_OF] = rows.reshape(-1, 1) + 1
         tables[wire.LABELS] = np.stack([np.full(count, key), size * 0, size, np.full(count, key)], axis=1)
         row = np.arange(1, count + 1)
         tables[wire.SAMPLES] = np.stack([ends, row * len(_TYPES), row], axis=1)
         return Profile(
             base.origin, base.form, base.kind, base.text, tuple(tables), base.types,
-            tables[wire.VALUES].reshape(count, -1), rows, base.function_of,
+            tables[wire.VALUES].reshape(count, -1), rows.astype(np.int32), base.function_of,
         )  # fmt: skip
 
     def location(self, builder: Builder, call: int) -> None:

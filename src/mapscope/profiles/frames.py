@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from mapscope._kernels.reference import pprof as wire
-from mapscope.profiles.model import Column, Profile
+from mapscope.profiles.model import Column, Profile, Rows
 
 Flags = npt.NDArray[np.bool_]
+Ints = TypeVar("Ints", Column, Rows)
 
-_STEPS = 32
+_STEPS = 64
 """Frames of a stack that are looked at one after the other, before the rest is looked at as a whole."""
+_TOGETHER = 1 << 12
+"""Stacks whose rest is looked at together."""
 
 
 def strings_beginning(profile: Profile, prefixes: Sequence[str]) -> Flags:
@@ -71,12 +75,12 @@ def first_line(profile: Profile, skipped: Flags) -> Column:
 
 
 def first_frame(
-    profile: Profile, samples: Column, good: Flags, learn: Callable[[Column], object] = lambda _rows: None
+    profile: Profile, samples: Column, good: Flags, learn: Callable[[Rows], object] = lambda _rows: None
 ) -> Column:
     """Location row of the first frame of each of ``samples`` that is ``good`` (by location row); -1 where none is.
 
     ``learn`` is told which locations will be looked at next, so that ``good`` can be made up for them when it has to
-    be: each at least once, no others but where a stack is very deep.
+    be: each at least once, others only in very deep stacks.
     """
     at, ends = profile.starts()[samples], profile.stack_ends[samples]
     found = np.full(len(samples), -1, np.int64)
@@ -91,12 +95,16 @@ def first_frame(
         waiting = waiting[~here]
         at[waiting] += 1
         waiting = waiting[at[waiting] < ends[waiting]]
-    if len(waiting):
-        learn(np.arange(len(profile.locations)))
-        places = np.append(np.flatnonzero(good[profile.stacks]), len(profile.stacks))
-        next_one = places[np.searchsorted(places, at[waiting])]
-        inside = next_one < ends[waiting]
-        found[waiting[inside]] = profile.stacks[next_one[inside]]
+    for part in range(0, len(waiting), _TOGETHER):
+        few = waiting[part : part + _TOGETHER]
+        length = ends[few] - at[few]
+        first = begins(np.cumsum(length))
+        frames = profile.stacks[np.arange(int(length.sum())) + np.repeat(at[few] - first, length)]
+        learn(frames)
+        places = np.append(np.flatnonzero(good[frames]), len(frames))
+        next_one = places[np.searchsorted(places, first)]
+        inside = next_one < first + length
+        found[few[inside]] = frames[next_one[inside]]
     return found
 
 
@@ -121,7 +129,7 @@ def groups_of(*columns: Column) -> tuple[Column, Column]:
     return order[new], group
 
 
-def distinct(values: Column) -> Column:
+def distinct(values: Ints) -> Ints:
     """The different values, ascending (np.unique, which loads a module of masked arrays for it)."""
     ordered = np.sort(values)
     return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered

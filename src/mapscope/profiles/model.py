@@ -15,9 +15,12 @@ from mapscope._kernels.reference import pprof as wire
 from mapscope.errors import EvidenceError
 
 Column = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int32]
 Bytes = npt.NDArray[np.uint8]
 
 HEAP = "heap"
+_MAX_ROWS = 1 << 31
+_CHUNK = 1 << 20
 DAMAGED = "fetch or copy it again; it is damaged"
 
 
@@ -27,7 +30,8 @@ class Profile:
 
     ``origin``: file or URL, as given. ``form``: ``"protobuf"``, ``"text"`` (debug=1) or ``"stacks"`` (debug=2).
     ``kind``: ``"heap"``, ``"goroutine"``, ``"goroutineleak"``, or the name of the first sample type. ``values``: a row
-    a sample, a column a sample type, in the units of ``types``. ``stack_ends``, ``stacks``: rows of locations, flat.
+    a sample, a column a sample type, in the units of ``types``. ``stack_ends``, ``stacks``: rows of locations, flat;
+    the table LOCATIONS_OF, which would hold their ids, is empty.
     ``function_of``: row of the function of each line, -1 for none. ``statistics``: runtime.MemStats of debug=1.
     """
 
@@ -38,7 +42,7 @@ class Profile:
     tables: tuple[Column, ...]
     types: tuple[tuple[str, str], ...]
     values: Column
-    stacks: Column
+    stacks: Rows
     function_of: Column
     statistics: dict[str, int] = field(default_factory=dict)
 
@@ -161,13 +165,16 @@ def checked(
         raise wrong("it has no sample type")
     if not np.array_equal(samples[:, 1], np.arange(1, len(samples) + 1) * columns):
         raise wrong("a sample has more or fewer values than there are types")
-    locations = tables[wire.LOCATIONS]
-    stacks = _rows(tables[wire.LOCATIONS_OF][:, 0], locations[:, 0])
+    if len(tables[wire.LOCATIONS]) >= _MAX_ROWS:
+        raise wrong(f"it has {len(tables[wire.LOCATIONS]):,} locations")
+    stacks = _stacks(tables[wire.LOCATIONS_OF][:, 0], tables[wire.LOCATIONS][:, 0])
     functions = _rows(tables[wire.LINES][:, 0], tables[wire.FUNCTIONS][:, 0])
-    if (stacks < 0).any():
+    if stacks is None:
         raise wrong("a sample names a location that is not there")
     if (functions[tables[wire.LINES][:, 0] != 0] < 0).any():
         raise wrong("a line names a function that is not there")
+    tables = [*tables]
+    tables[wire.LOCATIONS_OF] = np.zeros((0, 1), np.int64)
     made = Profile(
         origin, form, "", text, tuple(tables), (), tables[wire.VALUES].reshape(-1, columns), stacks, functions,
         statistics or {},
@@ -178,6 +185,17 @@ def checked(
     return Profile(
         origin, form, kind, text, tuple(tables), types, made.values, stacks, functions, made.statistics
     )  # fmt: skip
+
+
+def _stacks(wanted: Column, ids: Column) -> Rows | None:
+    """Rows of the locations of all stacks, a part after the other: there are many. None where one is not there."""
+    found = np.empty(len(wanted), np.int32)
+    for begin in range(0, len(wanted), _CHUNK):
+        part = _rows(wanted[begin : begin + _CHUNK], ids)
+        if part.min() < 0:
+            return None
+        found[begin : begin + _CHUNK] = part
+    return found
 
 
 def _rows(wanted: Column, ids: Column) -> Column:

@@ -38,7 +38,8 @@ def read_protobuf(origin: str, data: bytes | bytearray) -> Profile:
 
 def write_protobuf(profile: Profile) -> bytes:
     """The profile as a protocol buffer, not compressed."""
-    codec = load("pprof")
-    out = np.zeros(codec.encode(profile.text, profile.tables, None), np.uint8)
-    codec.encode(profile.text, profile.tables, out)
+    codec, tables = load("pprof"), list(profile.tables)
+    tables[wire.LOCATIONS_OF] = profile.locations[:, :1][profile.stacks]
+    out = np.zeros(codec.encode(profile.text, tables, None), np.uint8)
+    codec.encode(profile.text, tables, out)
     return out.tobytes()

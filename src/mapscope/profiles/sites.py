@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mapscope._kernels.reference import pprof as wire
 from mapscope.profiles.frames import distinct, first_frame, first_line, functions_beginning, line_begins
-from mapscope.profiles.model import Column, Profile
+from mapscope.profiles.model import Column, Profile, Rows
 from mapscope.profiles.symbols import Symbols
 
 THROUGH = ("reflect.", "maps.", "sync.", "internal/sync.", "internal/runtime/", "runtime.", "encoding/json.")
@@ -71,7 +71,7 @@ class Sites:
             sites[row] = self._row(site)
         return sites[np.searchsorted(known, lines)]
 
-    def _learn(self, locations: Column) -> None:
+    def _learn(self, locations: Rows) -> None:
         """Names those of ``locations`` that the profile does not name."""
         if self._symbols is None:
             return

@@ -142,7 +142,9 @@ def _offsets(profile: Profile, symbols: Symbols) -> Column:
                 named.setdefault(shown_name(name), []).append(index)
     found = np.zeros(len(profile.locations), np.int64)
     looked, wrong = 0, 0
-    inner = set(profile.stacks.tolist()) - set(profile.leaves().tolist())  # a leaf need not stand after a call
+    leaves, inner = profile.leaves(), np.zeros(len(profile.locations), np.bool_)
+    inner[profile.stacks] = True
+    inner[leaves[leaves >= 0]] = False  # a leaf need not stand after a call
     for row, offset in enumerate(profile.locations[:, 2].tolist()):
         name, _, line = profile.lines(row)[0]
         if offset <= 0:
@@ -154,7 +156,7 @@ def _offsets(profile: Profile, symbols: Symbols) -> Column:
             if pc <= symbols.table.end_of(index) and symbols.outermost(pc)[2] == line:
                 found[row] = pc
                 break
-        if row in inner and not name.startswith(HIDDEN):
+        if inner[row] and not name.startswith(HIDDEN):
             looked, wrong = looked + 1, wrong + (not found[row])
     if wrong > _MAY_DIFFER * looked:
         raise ExecutableError(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mapscope._kernels.reference import pprof as wire
 from mapscope.profiles.frames import distinct, groups_of, innermost, strings_beginning, strings_equal, text_labels
-from mapscope.profiles.model import Column, Profile
+from mapscope.profiles.model import Column, Profile, Rows
 from mapscope.profiles.parts import (
     ALLOCATES,
     EXACT,
@@ -105,7 +105,7 @@ class WholeStacks:
             waiting = waiting[at[waiting] < ends[waiting]]
         return at - begin, kinds.astype(np.int64)
 
-    def _kinds(self, locations: Column) -> Kinds:
+    def _kinds(self, locations: Rows) -> Kinds:
         """``kind_of`` of the function of each location."""
         if self._symbols is not None:
             for row in distinct(locations[self._kind[locations] == _NOT_ASKED]).tolist():
