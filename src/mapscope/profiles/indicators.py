@@ -201,11 +201,11 @@ def article(classified: Classified) -> Article:
         array_bytes=size,
         objects_ratio=total.alloc_objects / total.inuse_objects if total.inuse_objects else None,
         depth=max(depths) if depths else None,
-        chain=_chain(classified) if whole else None,
+        chain=chained(classified) if whole else None,
     )
 
 
-def _chain(classified: Classified) -> int:
+def chained(classified: Classified) -> int:
     """Samples in whose stack makeslice, growslice and mapassign call each other in this order, leaf first."""
     profile = classified.profile
     function, code = innermost(profile), np.zeros(len(profile.locations), np.int8)
