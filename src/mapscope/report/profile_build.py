@@ -14,6 +14,7 @@ from mapscope.profiles.model import HEAP, Profile
 from mapscope.profiles.series import Slope, courses, rising, slope
 from mapscope.profiles.settings import DEFAULT, Settings
 from mapscope.profiles.standing import LEAK, standing, suspicions
+from mapscope.profiles.waiting import by_place
 from mapscope.report import document as doc
 from mapscope.report.escape import valid
 from mapscope.report.profile_document import (
@@ -259,19 +260,11 @@ def _article(heaps: Sequence[Classified], settings: Settings) -> list[ArticleRow
 
 def _goroutines(profile: Profile) -> GoroutineSummary:
     """Goroutines by where they stand: the first function outside of the runtime."""
-    waits, counts = profile.number_label("wait"), profile.values[:, 0]
-    found: dict[tuple[str, str, int, str], list[int]] = {}
-    for sample in range(len(profile)):
-        lines = [line for row in profile.stack(sample) for line in profile.lines(row)]
-        place = next((one for one in lines if not one[0].startswith(("runtime.", "internal/"))), ("", "", 0))
-        sums = found.setdefault((*place, profile.text_label(sample, "state")), [0, 0])
-        sums[0] += int(counts[sample])
-        sums[1] = max(sums[1], int(waits[sample]))
-    ordered = sorted(found.items(), key=lambda item: (-item[1][1], -item[1][0], item[0]))
+    ordered = sorted(by_place(profile).items(), key=lambda item: (-item[1][1], -item[1][0], item[0]))
     return GoroutineSummary(
         origin=valid(profile.origin),
         kind=valid(profile.kind),
-        total=int(counts.sum()),
+        total=int(profile.values[:, 0].sum()),
         groups=[
             WaitRow(
                 function=valid(key[0] or "?"), file=valid(key[1]), line=key[2], state=valid(key[3]) or None,

@@ -18,6 +18,7 @@ from mapscope.profiles.loading import open_symbols
 from mapscope.profiles.protobuf import read_protobuf, write_protobuf
 from mapscope.profiles.restore import restored
 from mapscope.profiles.symbols import Symbols
+from mapscope.profiles.waiting import by_place
 from tests.groundtruth import harness
 from tests.groundtruth.variants import Variant
 from tests.unit.kernels.pprofs import Profile as Message
@@ -75,6 +76,37 @@ def made_up(chance: random.Random) -> Message:
 @pytest.mark.parametrize("seed", range(40))
 def test_made_up_profiles(seed: int):
     same(classify(read_protobuf("made", made_up(random.Random(seed)).SerializeToString()), None))
+
+
+def goroutines(chance: random.Random) -> Message:
+    """The same as a profile of goroutines with states and waits."""
+    message = made_up(chance)
+    message.string_table.extend(["goroutine", "state", "wait", "running", "chan receive"])
+    first = len(message.string_table) - 5
+    del message.sample_type[1:]
+    message.sample_type[0].type = first
+    for sample in message.sample:
+        del sample.value[1:]
+        if chance.random() < 0.7:
+            sample.label.add(key=first + 1, str=first + chance.choice((3, 4)))
+        if chance.random() < 0.7:
+            sample.label.add(key=first + 2, num=chance.randrange(50))
+    return message
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_where_goroutines_stand(seed: int):
+    profile = read_protobuf("made", goroutines(random.Random(seed)).SerializeToString())
+    found: dict[tuple[str, str, int, str], tuple[int, int]] = {}
+    for sample in range(len(profile)):
+        lines = [line for row in profile.stack(sample) for line in profile.lines(row)]
+        place = next((one for one in lines if not one[0].startswith(("runtime.", "internal/"))), ("", "", 0))
+        key = (*place, profile.text_label(sample, "state"))
+        count, wait = found.get(key, (0, 0))
+        waited = int(profile.number_label("wait")[sample])
+        found[key] = count + int(profile.values[sample, 0]), max(wait, waited)
+    assert by_place(profile) == found
+    assert len(found) > 10
 
 
 @pytest.mark.toolchain
