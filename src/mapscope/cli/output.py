@@ -7,7 +7,6 @@ import errno
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
@@ -107,6 +106,8 @@ def _to_stdout(pieces: Iterable[bytes]) -> None:
 
 
 def _to_file(pieces: Iterable[bytes], path: str, target: str, force: bool) -> None:
+    import tempfile
+
     folder, name = os.path.split(target)
     with _naming(path):
         handle, beside = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".tmp", dir=folder)  # mode 0600

@@ -12,11 +12,13 @@ import re
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from mapscope.binary.dwarf import Dwarf
 from mapscope.binary.structs import Field, StructLayout
 from mapscope.errors import LayoutError
+
+if TYPE_CHECKING:
+    from mapscope.binary.dwarf import Dwarf
 
 SCHEMA: Final = 1
 """Version of the tables' own format."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,11 @@ from mapscope.profiles.frames import (
 from mapscope.profiles.model import HEAP, Column, Profile
 from mapscope.profiles.parts import CREATION, HIDDEN, POSSIBLE, SOME, Part, Sizes, is_entry
 from mapscope.profiles.sites import Site, Sites
-from mapscope.profiles.statements import Sources
 from mapscope.profiles.symbols import Symbols
 from mapscope.profiles.whole import WholeStacks
+
+if TYPE_CHECKING:
+    from mapscope.profiles.statements import Sources
 
 _VISIBLE = {
     "reflect.makemap": CREATION,

@@ -14,7 +14,6 @@ from typing import BinaryIO
 from mapscope.errors import EvidenceError, UsageError
 from mapscope.profiles.model import Profile
 from mapscope.profiles.protobuf import read_protobuf
-from mapscope.profiles.textual import is_text, read_text
 
 MAX_BYTES = 512 << 20
 """Bytes of one profile, inflated, that are read."""
@@ -82,8 +81,11 @@ def parse(origin: str, data: bytes | bytearray, limit: int = MAX_BYTES) -> Profi
         data = inflate(origin, data, limit)
     if not data:
         raise EvidenceError(f"{origin} is empty", "fetch it again")
-    if is_text(bytes(data[:4096])):
-        return read_text(origin, data)
+    if data[:1].isalpha():  # a protocol buffer of Go begins with a line feed: the tag of its sample types
+        from mapscope.profiles.textual import is_text, read_text
+
+        if is_text(bytes(data[:4096])):
+            return read_text(origin, data)
     if data[:1] in (b"<", b"{"):
         raise EvidenceError(
             f"{origin} is a page, not a profile", "give the profile itself: http://HOST:PORT/debug/pprof/heap"

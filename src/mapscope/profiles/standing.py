@@ -16,7 +16,6 @@ from mapscope.binary.pclntab import shown_name
 from mapscope.errors import ExecutableError
 from mapscope.profiles.classify import return_addresses
 from mapscope.profiles.loading import open_symbols
-from mapscope.profiles.loops import Loops
 from mapscope.profiles.model import Column, Profile
 from mapscope.profiles.parts import HIDDEN, INFERRED, POSSIBLE
 from mapscope.profiles.series import Rise
@@ -92,6 +91,8 @@ def _standing(executable: Executable, profile: Profile, settings: Settings) -> d
     stacks = profile.form == "stacks"
     symbols = Symbols(executable, 0) if stacks else open_symbols(executable, profile)
     pcs = _offsets(profile, symbols) if stacks else return_addresses(profile, symbols).astype(np.int64)
+    from mapscope.profiles.loops import Loops
+
     loops = Loops(symbols)
     found = [loops.at(pc) if pc > 0 else None for pc in pcs.tolist()]
     inside = np.array([one is not None for one in found] + [False], np.bool_)

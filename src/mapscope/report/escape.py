@@ -11,7 +11,6 @@ DOCUMENT_LIMIT = 4096
 """Longest text that the document carries."""
 
 _PLAIN = re.compile(r"[ -~]*\Z")
-_NOT_ASCII = re.compile(r"[\x7f-\U0010ffff]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 _SHOWN = frozenset("LNPS")
 """Unicode classes that may stand as they are: letters, numbers, punctuation, symbols.
@@ -45,7 +44,7 @@ def ascii_json(data: bytes) -> bytes:
     r"""The same JSON with everything beyond printable ASCII written as ``\uXXXX``: no terminal can be misled by it."""
     if data.isascii() and b"\x7f" not in data:
         return data
-    return _NOT_ASCII.sub(_json_escape, data.decode("utf-8")).encode("ascii")
+    return re.sub(r"[\x7f-\U0010ffff]", _json_escape, data.decode("utf-8")).encode("ascii")
 
 
 def csv_cell(value: object) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
 
-from mapscope.goruntime.frames import Frame, Goroutine
 from mapscope.report.escape import clean
 from mapscope.report.scalars import Address, Bytes, Count
 from mapscope.units import hex_addr
+
+if TYPE_CHECKING:
+    from mapscope.goruntime.frames import Frame, Goroutine
 
 
 class FrameRow(Struct, frozen=True, kw_only=True):
