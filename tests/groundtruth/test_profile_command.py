@@ -111,7 +111,7 @@ def test_twins(variant: Variant, take: Any):
     assert "look the same in a heap profile" in stalled["text"]
     text = run(runs["pinned"].folder / "heap.pb.gz", "-e", runs["pinned"].executable).decode()
     assert "a snapshot decides" in text
-    assert "mapscope analyze svc.PID" in text
+    assert "mapscope capture PID -o svc.core && mapscope analyze svc.core" in text
 
 
 @pytest.mark.parametrize("variant", [Variant("1.23"), Variant("1.24"), Variant("1.26")], ids=str)

@@ -117,7 +117,6 @@ def test_real_profiles_and_spoiled_ones(variant: Variant, tmp_path: Path):
     with harness.running(built, "kinds", folder=tmp_path):
         pass
     executable, chance = Executable.open(built), random.Random(5)
-    spoiled = 0
     for name in ("heap.pb.gz", "heap.txt"):
         profile = parse(name, (tmp_path / name).read_bytes())
         symbols = open_symbols(executable, profile)
@@ -127,7 +126,10 @@ def test_real_profiles_and_spoiled_ones(variant: Variant, tmp_path: Path):
         same(classify(read_protobuf("put back", write_protobuf(restored(classify(profile, symbols)))), symbols))
         raw = (tmp_path / name).read_bytes()
         data = bytearray(gzip.decompress(raw) if name.endswith("gz") else raw)
-        for _ in range(12):
+        spoiled = 0
+        for _ in range(400):  # most are refused, and so they should be
+            if spoiled >= 4:
+                break
             other = bytearray(data)
             for _ in range(chance.choice((1, 3, 30))):
                 other[chance.randrange(len(other))] = chance.randrange(256)
@@ -136,4 +138,4 @@ def test_real_profiles_and_spoiled_ones(variant: Variant, tmp_path: Path):
                 found = classify(profile, Symbols(executable, chance.choice((0, 1 << 40))))
                 spoiled += 1
                 same(found)
-    assert spoiled > 3
+        assert spoiled >= 4, name
