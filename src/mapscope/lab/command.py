@@ -12,6 +12,8 @@ import click
 _COMMANDS = {
     "toolchains": "mapscope.lab.toolchains_command",
     "asm": "mapscope.lab.asm_command",
+    "scenarios": "mapscope.lab.scenarios_command",
+    "run": "mapscope.lab.run_command",
     "claims": "mapscope.lab.claims_command",
     "curve": "mapscope.lab.curve_command",
 }
@@ -20,6 +22,7 @@ _EPILOG = """\b
 Examples:
   mapscope lab toolchains install 1.23 1.26
   mapscope lab asm ./service
+  mapscope lab run stalled --go 1.23 --go 1.26
   mapscope lab claims --section 2.1
 
 \b
