@@ -61,7 +61,7 @@ def test_options_exist(name: str):
     assert command is not None
     if rest:
         command = command.make_context(first, [*rest, "one", "two"][: 3 if rest == ["diff"] else 2]).command
-    offered = {option for parameter in command.params for option in parameter.opts}
+    offered = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     page = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
     cells = [line.split(" | ") for line in page.splitlines() if line.startswith("| `-")]
     rows = [options for options, commands, *_ in cells if {name, "all"} & set(commands.split(", "))]

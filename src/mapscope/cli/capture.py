@@ -73,6 +73,13 @@ def _tell(pid: int, target: str, taken: CaptureResult) -> None:
         f"mapscope: wrote {target}: {human_bytes(taken.bytes_written)} of process {pid}, {taken.threads} threads; "
         f"it stood still for {taken.pause_seconds:.3f} s"
     )
+    if 0 < taken.stopped_bytes < taken.bytes_written:
+        report_line(f"  {human_bytes(taken.stopped_bytes)} of that were copied while it stood still, the rest before")
+    if taken.bits_in_use:
+        report_line(
+            "  nothing was copied before the stop: somebody (an earlier capture, CRIU) has cleared the process's "
+            "soft-dirty bits and may rely on them; --precopy takes them"
+        )
     lost = sum(each.end - each.start for each in taken.missing)
     if lost:
         report_line(f"  {human_bytes(lost)} could not be read and are missing in it")

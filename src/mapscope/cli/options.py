@@ -111,7 +111,7 @@ def cached() -> bool:
 
 
 def pause_options(command: F) -> F:
-    """``--pause`` and ``--max-pause``, kept in the context."""
+    """``--pause``, ``--precopy`` and ``--max-pause``, kept in the context."""
     command = click.option(
         "--max-pause",
         type=click.FloatRange(min=0, min_open=True),
@@ -119,6 +119,14 @@ def pause_options(command: F) -> F:
         callback=_keep,
         expose_value=False,
         help="Give up when the process has stood still so long. Default: no limit.",
+    )(command)
+    command = click.option(
+        "--precopy/--no-precopy",
+        default=None,
+        callback=_keep,
+        expose_value=False,
+        help="With --pause stop: copy before the stop, and in it only what changed since. Default: where the kernel "
+        "tracks changes, it pays, and nobody else uses that (CRIU does).",
     )(command)
     return click.option(
         "--pause",
@@ -137,7 +145,7 @@ def limits(max_bytes: int | None = None) -> Limits:
 
     meta = click.get_current_context().meta
     way: Literal["stop", "fork"] = "fork" if meta.get("mapscope.pause") == "fork" else "stop"
-    return Limits(max_bytes, meta.get("mapscope.max_pause"), way)
+    return Limits(max_bytes, meta.get("mapscope.max_pause"), way, meta.get("mapscope.precopy"))
 
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from mapscope.errors import EvidenceError
-from mapscope.evidence import corewriter, forking, plan, procfs, ptrace
+from mapscope.evidence import corewriter, forking, plan, precopy, procfs, ptrace
 from mapscope.evidence.check import check_process, check_space, explain, program
 from mapscope.evidence.copier import Buffers, Copier
 from mapscope.evidence.core import data_ranges
@@ -32,6 +32,8 @@ _REGISTER_BYTES = {"x86_64": 216, "aarch64": 272}
 """Size of ``struct user_regs_struct``; another size is a process of another word size."""
 _SLACK = 16 << 20
 """How much a process may grow between the first look and the stop before buffers are too small."""
+_CHANGED = 4
+"""One part in so many may change between a copy before the stop and the stop, and have room in buffers besides."""
 _PROGRESS_SECONDS = 0.1
 
 Progress = Callable[[int, int], None]
@@ -57,6 +59,8 @@ class Limits:
     """Seconds that the process may stand still."""
     pause: Literal["stop", "fork"] = "stop"
     """``stop``: it stands still while its memory is copied; ``fork``: only while a copy-on-write copy is made."""
+    precopy: bool | None = None
+    """With ``stop``: copy what can be copied before. None: where it pays and takes nobody's soft-dirty bits away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,10 @@ class CaptureResult:
     missing: tuple[MissingRange, ...]
     program: str
     """Path of the program, as the process itself sees it."""
+    stopped_bytes: int = 0
+    """Bytes that were copied while it stood still; with a frozen copy, none."""
+    bits_in_use: bool = False
+    """Nothing was copied before the stop because somebody may rely on the process's soft-dirty bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,29 +201,49 @@ class _Capture:
         self._program = program(pid)
         self._tasks: dict[int, TaskStatus] = {}
         self._copier: Copier | None = None
+        self._stopped_bytes = 0
+        self._in_use = False
 
     def run(self) -> CaptureResult:
         """All of it."""
         machine = _machine()
-        expected = self._look()
+        looked = self._look()
         if self._limits.pause == "fork":
             return self._from_copy(machine)
-        buffers = Buffers(expected + _SLACK)
+        needed = sum(each.size for each in looked) + _SLACK
+        refused = precopy.allowed(self._pid, looked, self._limits.precopy)
+        self._in_use = refused == precopy.IN_USE
+        buffers = Buffers(needed if refused else needed + needed // _CHANGED)
         copier = self._copier = Copier(self._pid, buffers, self._write, self._check)
         try:
+            ahead = None if refused or buffers.size < needed else self._ahead(copier)
+            before = copier.read
             with deferred_signals(self._pause), ptrace.stopped(self._pid, self._pause) as process:
                 maps = procfs.mappings(self._pid)
                 plans = self._planned(self._pid, maps)
                 threads = [self._thread(process, tid) for tid in process.threads]
                 layout = CoreLayout(machine, self._notes(threads, maps), [each.segment for each in plans])
                 with self._pause.tearable():
-                    copier.copy(plan.in_order(plans))
+                    rest = precopy.rest(self._pid, ahead, plans) if ahead else None
+                    copier.copy(plan.in_order(rest.plans if rest else plans))
+            self._stopped_bytes = copier.read - before
             if process.lost:
                 raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+            if ahead and rest:
+                precopy.hand_on(copier, ahead, rest)
             copier.finish(self._show)
         finally:
             copier.close()
         return self._complete(layout, plans, len(threads), copier)
+
+    def _ahead(self, copier: Copier) -> precopy.Ahead | None:
+        """What is copied before the stop; None where the kernel does not let us note writes, unless that was asked."""
+        try:
+            return precopy.take(self._pid, copier)
+        except PermissionError:
+            if self._limits.precopy:
+                raise
+            return None
 
     def _from_copy(self, machine: int) -> CaptureResult:
         """Lets the process go as soon as there is a frozen copy of it, and reads that."""
@@ -243,7 +271,7 @@ class _Capture:
                 copy.end()
         return self._complete(layout, plans, len(threads), copier)
 
-    def _look(self) -> int:
+    def _look(self) -> list[plan.Plan]:
         """What will be copied, as far as it can be told before the stop; full disks are better found then."""
         plans = self._planned(self._pid, procfs.mappings(self._pid))
         for tid in procfs.threads(self._pid):
@@ -251,9 +279,8 @@ class _Capture:
                 self._tasks[tid] = procfs.status(self._pid, tid)
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it has ended meanwhile
-        expected = sum(each.size for each in plans)
-        check_space(self._pid, self._target.parent, expected)
-        return expected
+        check_space(self._pid, self._target.parent, sum(each.size for each in plans))
+        return plans
 
     def _planned(self, pid: int, maps: list[Mapping]) -> list[plan.Plan]:
         plans = plan.make(pid, maps)
@@ -312,7 +339,16 @@ class _Capture:
         missing = tuple(
             MissingRange(start, end, each.segment.mapping.path) for each in plans for start, end in each.segment.missing
         )
-        return CaptureResult(self._target, self._pause.seconds, copier.read, threads, missing, self._program)
+        return CaptureResult(
+            path=self._target,
+            pause_seconds=self._pause.seconds,
+            bytes_written=copier.read,
+            threads=threads,
+            missing=missing,
+            program=self._program,
+            stopped_bytes=self._stopped_bytes,
+            bits_in_use=self._in_use,
+        )
 
 
 def _machine() -> int:

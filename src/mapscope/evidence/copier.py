@@ -36,6 +36,8 @@ _POPULATE_WRITE = 23
 
 Write = Callable[[memoryview, int], None]
 """Called with bytes and their offset in the core."""
+Piece = tuple[int, int, int, bool]
+"""Bytes in a buffer: place, offset in the core, size, and whether they may be left out where they are zeros."""
 
 
 @dataclass(slots=True)
@@ -44,6 +46,15 @@ class _Batch:
 
     pieces: list[tuple[Segment, int, int]] = field(default_factory=list)
     size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One buffer whose content is not for the writer yet."""
+
+    number: int
+    pieces: list[tuple[int, int, int]]
+    """(place in the buffers, address, bytes)"""
 
 
 class Buffers:
@@ -80,7 +91,7 @@ class Copier:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._libc.process_vm_readv.restype = ctypes.c_ssize_t
         self._memory = os.open(procfs.task_folder(pid) / "mem", os.O_RDONLY | os.O_CLOEXEC)
-        self._full: queue.SimpleQueue[tuple[int, list[tuple[int, int, int, bool]]] | None] = queue.SimpleQueue()
+        self._full: queue.SimpleQueue[tuple[int, list[Piece]] | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._failure: BaseException | None = None
         self.read = 0
@@ -101,6 +112,39 @@ class Copier:
                 self._full.put((number, pieces))
             else:
                 self._buffers.free.put(number)
+
+    @property
+    def room(self) -> int:
+        """Bytes that can be read without waiting for the writer."""
+        return self._buffers.free.qsize() * CHUNK
+
+    def hold(self, plans: Sequence[Plan]) -> list[Held]:
+        """Reads ranges and keeps them, as many as leave buffers for others; the offset of each segment is its address.
+
+        What cannot be read is not in what is held. Raises as :meth:`copy` does.
+        """
+        held = []
+        for batch in _batches(plans):
+            if self._buffers.free.qsize() <= _MIN_CHUNKS:
+                break
+            self._check()
+            number = self._free_buffer()
+            pieces = self._fill(batch, number * CHUNK)
+            held.append(Held(number, [(place, address, size) for place, address, size, _ in pieces]))
+        return held
+
+    def drop(self, held: Sequence[Held]) -> None:
+        """Forgets what was held."""
+        self.write_held(held, [[] for _ in held])
+
+    def write_held(self, held: Sequence[Held], pieces: Sequence[list[Piece]]) -> None:
+        """Hands ``pieces`` of each held buffer to the writer, and gives up the rest of it."""
+        for each, wanted in zip(held, pieces, strict=True):
+            self.read -= sum(size for _, _, size in each.pieces) - sum(size for _, _, size, _ in wanted)
+            if wanted:
+                self._full.put((each.number, wanted))
+            else:
+                self._buffers.free.put(each.number)
 
     def finish(self, tick: Callable[[], None] | None = None) -> None:
         """Waits until all is written. ``tick`` is called now and then."""
@@ -152,35 +196,41 @@ class Copier:
                 self._failure = error
             self._buffers.free.put(number)
 
-    def _write_pieces(self, pieces: list[tuple[int, int, int, bool]]) -> None:
+    def _write_pieces(self, pieces: list[Piece]) -> None:
         for at, offset, size, sparse in pieces:
             data = self._buffers.view[at : at + size]
             if not sparse or np.frombuffer(data, dtype=np.uint8).any():
                 self._write(data, offset)
             self.written += size
 
-    def _fill(self, batch: _Batch, at: int) -> list[tuple[int, int, int, bool]]:
+    def _fill(self, batch: _Batch, at: int) -> list[Piece]:
         """Reads a batch to byte ``at`` of the buffers; answers (place, offset in core, size, shared) of each piece."""
-        filled: list[tuple[int, int, int, bool]] = []
-        if self._read_all(batch, at):
-            for segment, address, size in batch.pieces:
-                _append(filled, at, segment, address, size)
-                at += size
-            return filled
-        for segment, address, size in batch.pieces:
-            for start, length, have in self._read_piece(address, size, at):
-                if have:
-                    _append(filled, at + start - address, segment, start, length)
+        filled: list[Piece] = []
+        for first in range(0, len(batch.pieces), _MAX_VECTORS):
+            pieces = batch.pieces[first : first + _MAX_VECTORS]
+            whole = self._read_all(pieces, at)
+            for segment, address, size in pieces:
+                if whole:
+                    _append(filled, at, segment, address, size)
                 else:
-                    add_missing(segment, start, start + length)
-            at += size
+                    self._fill_one(filled, segment, address, size, at)
+                at += size
         return filled
 
-    def _read_all(self, batch: _Batch, at: int) -> bool:
-        here = IoVec(self._buffers.address + at, batch.size)
-        there = (IoVec * len(batch.pieces))(*(IoVec(address, size) for _, address, size in batch.pieces))
-        count = self._read_vectors(here, there, len(batch.pieces))
-        if count == batch.size:
+    def _fill_one(self, filled: list[Piece], segment: Segment, address: int, size: int, at: int) -> None:
+        """One piece by itself, as far as it can be read."""
+        for start, length, have in self._read_piece(address, size, at):
+            if have:
+                _append(filled, at + start - address, segment, start, length)
+            else:
+                add_missing(segment, start, start + length)
+
+    def _read_all(self, pieces: Sequence[tuple[Segment, int, int]], at: int) -> bool:
+        total = sum(size for _, _, size in pieces)
+        here = IoVec(self._buffers.address + at, total)
+        there = (IoVec * len(pieces))(*(IoVec(address, size) for _, address, size in pieces))
+        count = self._read_vectors(here, there, len(pieces))
+        if count == total:
             self.read += count
             return True
         return False
@@ -222,7 +272,7 @@ class Copier:
             raise
 
 
-def _append(filled: list[tuple[int, int, int, bool]], at: int, segment: Segment, address: int, size: int) -> None:
+def _append(filled: list[Piece], at: int, segment: Segment, address: int, size: int) -> None:
     """One more piece; joined with the one before it where both lie side by side in buffer and core."""
     offset = segment.offset + address - segment.mapping.start
     shared = segment.mapping.shared
@@ -235,7 +285,7 @@ def _append(filled: list[tuple[int, int, int, bool]], at: int, segment: Segment,
 
 
 def _batches(plans: Sequence[Plan]) -> Iterator[_Batch]:
-    """All ranges, cut and gathered so that each batch fits one buffer and one system call."""
+    """All ranges, cut and gathered so that each batch fits one buffer."""
     batch = _Batch()
     for plan in plans:
         for start, end in plan.ranges:
@@ -244,7 +294,7 @@ def _batches(plans: Sequence[Plan]) -> Iterator[_Batch]:
                 batch.pieces.append((plan.segment, start, size))
                 batch.size += size
                 start += size
-                if batch.size == CHUNK or len(batch.pieces) == _MAX_VECTORS:
+                if batch.size == CHUNK:
                     yield batch
                     batch = _Batch()
     if batch.pieces:
