@@ -119,13 +119,13 @@ class Copier:
         return self._buffers.free.qsize() * CHUNK
 
     def hold(self, plans: Sequence[Plan]) -> list[Held]:
-        """Reads ranges and keeps them, as many as leave buffers for others; the offset of each segment is its address.
+        """Reads ranges and keeps them, as many as leave one buffer free; the offset of each segment is its address.
 
         What cannot be read is not in what is held. Raises as :meth:`copy` does.
         """
         held = []
         for batch in _batches(plans):
-            if self._buffers.free.qsize() <= _MIN_CHUNKS:
+            if self._buffers.free.qsize() <= 1:  # the last one is for the stop, or nobody would ever free one
                 break
             self._check()
             number = self._free_buffer()

@@ -34,8 +34,8 @@ _GAP = 3 * PAGE
 class Ahead:
     """What was copied while the process ran."""
 
-    maps: frozenset[Mapping]
-    """The mappings that it was copied from."""
+    maps: dict[tuple[str, str], Ranges]
+    """The mappings that it was copied from, by permissions and name."""
     held: list[Held]
     have: Ranges
     """The addresses of ``held``."""
@@ -96,7 +96,7 @@ def take(pid: int, copier: Copier) -> Ahead | None:
         ]
         held = copier.hold(plan.in_order(plans))
         have = _addresses(held)
-        ahead = Ahead(frozenset(each.segment.mapping for each in plans), held, have)
+        ahead = Ahead({kind: _extents(of_kind) for kind, of_kind in _kinds(plans).items()}, held, have)
         if _pays(ahead, softdirty.unchanged(pid, have), copier):
             return ahead
         copier.drop(held)
@@ -111,17 +111,19 @@ def _pays(ahead: Ahead, unchanged: Ranges, copier: Copier) -> bool:
 def rest(pid: int, ahead: Ahead, plans: list[Plan]) -> Rest:
     """Called in the stop: what of ``plans`` must still be copied.
 
-    A mapping that is not what it was is copied as a whole, what is gone is in no plan.
+    Memory that is not where it was, with the permissions that it had, is copied; what is gone is in no plan.
     """
-    same = [each for each in plans if each.segment.mapping in ahead.maps]
-    wanted = ranges.ranges_of(piece for each in same for piece in each.ranges)
-    changed = ranges.subtract(wanted, softdirty.unchanged(pid, ahead.have))
-    now = ranges.intersect(ranges.near(changed, _GAP), wanted)
-    left = [
-        Plan(each.segment, _pairs(now, each.segment.mapping)) if each.segment.mapping in ahead.maps else each
-        for each in plans
-    ]
-    return Rest(left, ranges.subtract(wanted, now))
+    unchanged = softdirty.unchanged(pid, ahead.have)
+    left: dict[int, Plan] = {}
+    reused = []
+    for kind, of_kind in _kinds([each for each in plans if eligible(each.segment.mapping)]).items():
+        wanted = ranges.ranges_of(piece for each in of_kind for piece in each.ranges)
+        known = ranges.intersect(unchanged, ahead.maps.get(kind, ranges.ranges_of([])))
+        now = ranges.intersect(ranges.near(ranges.subtract(wanted, known), _GAP), wanted)
+        left |= {each.segment.mapping.start: Plan(each.segment, _pairs(now, each.segment.mapping)) for each in of_kind}
+        reused.append(ranges.subtract(wanted, now))
+    every = ranges.ranges_of(sorted((start, end) for found in reused for start, end in found.tolist()))
+    return Rest([left.get(each.segment.mapping.start, each) for each in plans], every)
 
 
 def hand_on(copier: Copier, ahead: Ahead, left: Rest) -> None:
@@ -135,7 +137,7 @@ def hand_on(copier: Copier, ahead: Ahead, left: Rest) -> None:
     out: list[list[Piece]] = [[] for _ in ahead.held]
     for each in left.plans:
         mapping = each.segment.mapping
-        for start, end in _pairs(left.reused, mapping) if mapping in ahead.maps else ():
+        for start, end in _pairs(left.reused, mapping):
             at = bisect.bisect_right(starts, start) - 1
             while start < end:
                 first, last, place, number = pieces[at]
@@ -144,6 +146,18 @@ def hand_on(copier: Copier, ahead: Ahead, left: Rest) -> None:
                 out[number].append((place + start - first, offset, stop - start, False))
                 start, at = stop, at + 1
     copier.write_held(ahead.held, out)
+
+
+def _kinds(plans: Sequence[Plan]) -> dict[tuple[str, str], list[Plan]]:
+    """By what must be the same before the stop and in it."""
+    found: dict[tuple[str, str], list[Plan]] = {}
+    for each in plans:
+        found.setdefault((each.segment.mapping.perms, each.segment.mapping.path), []).append(each)
+    return found
+
+
+def _extents(plans: Sequence[Plan]) -> Ranges:
+    return ranges.ranges_of((each.segment.mapping.start, each.segment.mapping.end) for each in plans)
 
 
 def _pairs(found: Ranges, mapping: Mapping) -> list[tuple[int, int]]:

@@ -46,7 +46,7 @@ def subtract(first: Ranges, second: Ranges) -> Ranges:
 def within(found: Ranges, start: int, end: int) -> Ranges:
     """The part of it in [start, end)."""
     first = int(np.searchsorted(found[:, 1], start, side="right"))
-    last = int(np.searchsorted(found[:, 0], end, side="left"))
+    last = int(np.searchsorted(found[:, 0], end, side="left")) if start < end else first
     return np.clip(found[first:last], start, end)
 
 
