@@ -10,6 +10,7 @@ import json
 import os
 import struct
 import subprocess
+import sys
 import tarfile
 import time
 import traceback
@@ -17,6 +18,8 @@ import zlib
 from pathlib import Path
 
 MEGABYTES = 112
+CHANGES = ("scatter write drop zero", "write end guard", "scatter write drop zero end move guard new")
+"""What changer.py does; a new mapping may join an old one, which then counts as written as a whole."""
 STEP = 1 << 20
 FINIT_MODULE = 313
 RESTART = 0x01234567
@@ -100,15 +103,6 @@ def taken(pid: int, core: Path, wish: bool | None) -> dict[str, object]:
     }
 
 
-def timed(pid: int, wish: bool) -> float:
-    """How long a process stands still."""
-    from mapscope.evidence.capture import Limits, capture
-
-    result = capture(pid, "/tmp/timed", overwrite=True, limits=Limits(precopy=wish))
-    os.unlink("/tmp/timed")
-    return result.pause_seconds
-
-
 def started(huge: str) -> tuple[subprocess.Popen[str], object]:
     """The program at work, with or without huge pages, and what it says of itself."""
     Path("/sys/kernel/mm/transparent_hugepage/enabled").write_text(huge)
@@ -143,7 +137,6 @@ def work() -> dict[str, object]:
     answer["again"] = taken(program.pid, Path("/tmp/again"), None)
     answer["forced"] = taken(program.pid, Path("/tmp/again"), True)
     answer["plain"] = taken(program.pid, Path("/tmp/again"), False)
-    answer["seconds"] = {"precopy": timed(program.pid, True), "plain": timed(program.pid, False)}
     unchanged = softdirty.unchanged
     softdirty.unchanged = lambda _, asked: asked  # type: ignore[assignment]
     answer["blind"] = taken(program.pid, Path("/tmp/again"), True)
@@ -157,7 +150,43 @@ def work() -> dict[str, object]:
     program.wait()
     program, _ = started("always")
     answer["huge"] = taken(program.pid, Path("/tmp/again"), True)
+    program.kill()
+    program.wait()
+    for huge in ("never", "always"):
+        answer[f"changed {huge}"] = [changed(huge, words) for words in CHANGES]
     return answer
+
+
+def changed(huge: str, words: str) -> dict[str, object]:
+    """A capture of the other program, which changes its memory between the first copy, which is kept, and the stop."""
+    from mapscope.evidence import precopy
+    from mapscope.evidence.copier import Copier
+
+    Path("/sys/kernel/mm/transparent_hugepage/enabled").write_text(huge)
+    command = [sys.executable, "/changer.py"]
+    program = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+    assert program.stdin is not None
+    assert program.stdout is not None
+    program.stdout.readline()
+    hold = Copier.hold
+    said = []
+
+    def held(self: Copier, plans: object) -> object:
+        found = hold(self, plans)  # type: ignore[arg-type]
+        program.stdin.write(f"{words}\n")  # type: ignore[union-attr]
+        said.append(program.stdout.readline())  # type: ignore[union-attr]
+        return found
+
+    pays = precopy._pays
+    precopy._pays = lambda *_: True
+    Copier.hold = held  # type: ignore[method-assign, assignment]
+    try:
+        return {**taken(program.pid, Path("/tmp/again"), True), "said": said}
+    finally:
+        precopy._pays = pays
+        Copier.hold = hold  # type: ignore[method-assign]
+        program.kill()
+        program.wait()
 
 
 def main() -> None:

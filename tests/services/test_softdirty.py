@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.toolchain, pytest.mark.slow, pytest.mark.timeout(600)]
 VARIANT = Variant("1.26")
 SECONDS = 500
 INSIDE = Path(__file__).with_name("inside.py")
+CHANGER = Path(__file__).parents[1] / "unit" / "evidence" / "changer.py"
 GOLDEN = 0x9E3779B97F4A7C15
 
 
@@ -30,7 +31,7 @@ def executable() -> Path:
 @pytest.fixture(scope="module")
 def answer(executable: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
     folder = tmp_path_factory.mktemp("guest")
-    said, unpacked = guest.run(folder, INSIDE, {"/churner": executable}, SECONDS)
+    said, unpacked = guest.run(folder, INSIDE, {"/churner": executable, "/changer.py": CHANGER}, SECONDS)
     told = json.loads((unpacked / "answer.json").read_text())
     assert "error" not in told, f"{told['error']}\n{said[-2000:]}"
     assert told["tracked"]
@@ -52,6 +53,16 @@ def test_little_is_copied_in_the_stop(answer: tuple[dict[str, Any], Path]):
         assert not told[name]["in_use"]
     assert told["plain"]["stopped_bytes"] == told["plain"]["bytes"]
     assert not told["plain"]["in_use"]
+
+
+@pytest.mark.parametrize("huge", ["never", "always"])
+def test_whatever_changes_between_the_first_copy_and_the_stop(answer: tuple[dict[str, Any], Path], huge: str):
+    for told in answer[0][f"changed {huge}"]:
+        assert told["said"] == ["done\n"]
+        assert told["differences"] == 0
+        assert told["bytes"] == told["compared"] > 40 << 20
+    for told in answer[0][f"changed {huge}"][:2]:  # what is changed there leaves most as it was
+        assert told["stopped_bytes"] < told["bytes"] * (0.5 if huge == "never" else 0.9)
 
 
 def test_bits_that_somebody_cleared_are_left_alone(answer: tuple[dict[str, Any], Path]):

@@ -8,67 +8,28 @@ from __future__ import annotations
 import itertools
 import mmap
 import os
+import re
 import select
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from elftools.elf.elffile import ELFFile
 
+from mapscope.cli.main import cli
 from mapscope.errors import EvidenceError
 from mapscope.evidence import capture as capturing
 from mapscope.evidence import copier, plan, precopy, procfs, ranges, softdirty
 from mapscope.evidence.capture import CaptureResult, Limits, capture
 from mapscope.evidence.procfs import PAGE, Mapping
 
-# Does to its memory what a line says, and answers.
-TARGET = """
-import ctypes, mmap, os, sys
-libc = ctypes.CDLL(None)
-libc.mmap.restype = libc.mremap.restype = ctypes.c_void_p
-PAGE, MB = mmap.PAGESIZE, 1 << 20
-def new(size, first):
-    at = libc.mmap(None, ctypes.c_size_t(size), 3, 0x22, -1, 0)
-    for page in range(0, size, PAGE):
-        ctypes.memmove(at + page, first + str(page).encode(), len(first) + len(str(page)))
-    return at
-def write(at, text):
-    ctypes.memmove(at, text, len(text))
-far = lambda at: ctypes.c_void_p(at)
-big = new(32 * MB, b"big")
-written, dropped, zeroed, ended, moved, guarded = (new(2 * MB, bytes([65 + n])) for n in range(6))
-print(os.getpid(), flush=True)
-for line in sys.stdin:
-    for word in line.split():
-        if word == "scatter":
-            for page in range(0, 32 * MB, 5 * PAGE):
-                write(big + page, b"scattered")
-        elif word == "all":
-            for page in range(0, 32 * MB, PAGE):
-                write(big + page, line.encode())
-        elif word == "write":
-            write(written + 7 * PAGE + 9, b"written")
-        elif word == "drop":
-            libc.madvise(far(dropped + MB), ctypes.c_size_t(MB // 2), 4)
-        elif word == "zero":
-            libc.madvise(far(zeroed), ctypes.c_size_t(MB), 4)
-            ctypes.string_at(zeroed, MB)
-        elif word == "end":
-            libc.munmap(far(ended), ctypes.c_size_t(2 * MB))
-        elif word == "move":
-            moved = libc.mremap(far(moved), ctypes.c_size_t(2 * MB), ctypes.c_size_t(64 * MB), 1)
-            write(moved + 3 * MB, b"moved")
-        elif word == "guard":
-            write(guarded, b"guarded")
-            libc.mprotect(far(guarded), ctypes.c_size_t(MB), 1)
-        elif word == "new":
-            fresh = new(3 * MB, b"new")
-    print("done", flush=True)
-"""
+CHANGER = Path(__file__).with_name("changer.py")
 EVERYTHING = "scatter write drop zero end move guard new"
 
 
@@ -77,15 +38,21 @@ class Target:
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", TARGET], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            [sys.executable, CHANGER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
-        self.pid = int(self._line())
+        self.pid = self.process.pid
+        self._line()
 
     def _line(self) -> str:
         assert self.process.stdout is not None
         ready, _, _ = select.select([self.process.stdout], [], [], 60)
         assert ready, "the process does not answer: it was left stopped"
-        return self.process.stdout.readline()
+        line = self.process.stdout.readline()
+        deadline = time.monotonic() + 60
+        while procfs.status(self.pid).state != "S":  # it waits for the next line, and changes nothing any more
+            assert time.monotonic() < deadline, procfs.status(self.pid).state
+            os.sched_yield()
+        return line
 
     def does(self, words: str) -> None:
         assert self.process.stdin is not None
@@ -164,40 +131,54 @@ def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], N
     return plant
 
 
+@pytest.fixture(autouse=True)
+def stopped(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bytes]]:
+    """What the process has in memory within the stop: behind it, the kernel alone may write (``struct rseq``)."""
+    copy = copier.Copier.copy
+    found: list[tuple[int, bytes]] = []
+
+    def watched(self: copier.Copier, plans: list[plan.Plan]) -> None:
+        copy(self, plans)
+        found.clear()
+        with open(f"/proc/{self._pid}/mem", "rb", buffering=0) as memory:
+            for segment in (each.segment for each in plans if each.segment.file_bytes):
+                start = segment.mapping.start
+                found.append((start, os.pread(memory.fileno(), segment.file_bytes, start)))
+
+    monkeypatch.setattr(copier.Copier, "copy", watched)
+    return found
+
+
 def taken(target: Target, core: Path) -> CaptureResult:
     return capture(target.pid, core, limits=Limits(precopy=True))
 
 
-def differing(target: Target, core: Path) -> list[int]:
-    """Where the core is not what the process, which has not gone on since, has in memory."""
+def differing(stopped: list[tuple[int, bytes]], core: Path) -> list[int]:
+    """The mappings that the core has otherwise than the process had them in the stop."""
     with core.open("rb") as stream:
         heads = [part.header for part in ELFFile(stream).iter_segments() if part.header.p_type == "PT_LOAD"]
-        found = []
-        with open(f"/proc/{target.pid}/mem", "rb", buffering=0) as memory:
-            for head in heads:
-                for at in range(0, head.p_filesz, 1 << 20):
-                    size = min(1 << 20, head.p_filesz - at)
-                    there = os.pread(memory.fileno(), size, head.p_vaddr + at)
-                    if os.pread(stream.fileno(), size, head.p_offset + at) != there:
-                        found.append(head.p_vaddr + at)
-    assert sum(head.p_filesz for head in heads) > 40 << 20
-    mapped = [each.start for each in procfs.mappings(target.pid) if each.path not in ("[vvar]", "[vsyscall]")]
-    assert [head.p_vaddr for head in heads] == mapped
-    return found
+        kept = {head.p_vaddr: os.pread(stream.fileno(), head.p_filesz, head.p_offset) for head in heads}
+    assert sum(map(len, kept.values())) > 40 << 20
+    assert sorted(start for start, _ in stopped) == [start for start, data in kept.items() if data]
+    return [start for start, data in stopped if kept[start] != data]
 
 
 @pytest.mark.parametrize("words", [*EVERYTHING.split(), EVERYTHING, ""])
-def test_the_core_is_the_memory_at_the_stop(target: Target, tracker: Tracker, between, tmp_path: Path, words: str):
+def test_the_core_is_the_memory_at_the_stop(
+    target: Target, stopped, tracker: Tracker, between, tmp_path: Path, words: str
+):
     between(lambda: target.does(words))
     result = taken(target, tmp_path / "core")
-    assert differing(target, tmp_path / "core") == []
+    assert differing(stopped, tmp_path / "core") == []
     assert tracker.cleared == 1
     assert 0 < result.stopped_bytes < result.bytes_written / 2
     assert result.missing == ()
     target.does("")
 
 
-def test_the_writer_may_have_to_go_on_in_the_stop(target: Target, tracker, between, tmp_path: Path, monkeypatch):
+def test_the_writer_may_have_to_go_on_in_the_stop(
+    target: Target, stopped, tracker, between, tmp_path: Path, monkeypatch
+):
     """Buffers hold what was copied before, and next to nothing else."""
     monkeypatch.setattr(copier, "CHUNK", 1 << 16)
     monkeypatch.setattr(capturing, "_SLACK", 0)
@@ -205,40 +186,44 @@ def test_the_writer_may_have_to_go_on_in_the_stop(target: Target, tracker, betwe
     monkeypatch.setattr(precopy, "_pays", lambda *_: True)
     between(lambda: target.does(f"all {EVERYTHING}"))
     result = taken(target, tmp_path / "core")
-    assert differing(target, tmp_path / "core") == []
+    assert differing(stopped, tmp_path / "core") == []
     assert 32 << 20 < result.stopped_bytes < result.bytes_written
 
 
-def test_whoever_is_not_told_of_changes_takes_a_stale_core(target: Target, tracker, between, tmp_path, monkeypatch):
+def test_whoever_is_not_told_of_changes_takes_a_stale_core(
+    target: Target, stopped, tracker, between, tmp_path, monkeypatch
+):
     monkeypatch.setattr(softdirty, "unchanged", lambda _, asked: asked)
     between(lambda: target.does("write"))
     taken(target, tmp_path / "core")
-    assert differing(target, tmp_path / "core") != []
+    assert differing(stopped, tmp_path / "core") != []
 
 
-def test_once_more_when_too_much_has_changed(target: Target, tracker: Tracker, between, tmp_path: Path):
+def test_once_more_when_too_much_has_changed(target: Target, stopped, tracker: Tracker, between, tmp_path: Path):
     words = iter(["all", "write"])
     between(lambda: target.does(next(words)))
     result = taken(target, tmp_path / "core")
-    assert differing(target, tmp_path / "core") == []
+    assert differing(stopped, tmp_path / "core") == []
     assert tracker.cleared == 2
     assert 0 < result.stopped_bytes < result.bytes_written / 2
 
 
-def test_a_plain_stop_when_that_is_no_better(target: Target, tracker: Tracker, between, tmp_path: Path):
+def test_a_plain_stop_when_that_is_no_better(target: Target, stopped, tracker: Tracker, between, tmp_path: Path):
     number = itertools.count()
     between(lambda: target.does(f"all {next(number)}"))
     result = taken(target, tmp_path / "core")
-    assert differing(target, tmp_path / "core") == []
+    assert differing(stopped, tmp_path / "core") == []
     assert tracker.cleared == 2
     assert result.stopped_bytes == result.bytes_written
 
 
-def test_a_plain_stop_where_there_is_little_memory(target: Target, tracker: Tracker, tmp_path: Path, monkeypatch):
+def test_a_plain_stop_where_there_is_little_memory(
+    target: Target, stopped, tracker: Tracker, tmp_path: Path, monkeypatch
+):
     monkeypatch.setattr(copier, "available_bytes", lambda: 32 << 20)
     monkeypatch.setattr(copier, "CHUNK", 1 << 16)
     result = taken(target, tmp_path / "core")
-    assert differing(target, tmp_path / "core") == []
+    assert differing(stopped, tmp_path / "core") == []
     assert tracker.cleared == 0
     assert result.stopped_bytes == result.bytes_written
 
@@ -247,11 +232,11 @@ def refuse(_: int) -> None:
     raise PermissionError(1, "not permitted")
 
 
-def test_a_kernel_that_refuses(target: Target, tracker: Tracker, tmp_path: Path, monkeypatch):
+def test_a_kernel_that_refuses(target: Target, stopped, tracker: Tracker, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(softdirty, "clear", refuse)
     monkeypatch.setattr(precopy, "LEAST", 0)
     result = capture(target.pid, tmp_path / "core")
-    assert differing(target, tmp_path / "core") == []
+    assert differing(stopped, tmp_path / "core") == []
     assert result.stopped_bytes == result.bytes_written
     with pytest.raises(EvidenceError, match="not permitted"):
         taken(target, tmp_path / "second")
@@ -351,3 +336,32 @@ def test_the_kernel_is_asked_whether_it_tracks():
                 flags = line.split()[1:]
     assert flags
     assert softdirty.tracked() == ("sd" in flags)
+
+
+@pytest.mark.parametrize(
+    ("options", "in_use", "said"),
+    [
+        (
+            ["--precopy"],
+            True,
+            r"mapscope: wrote .*\n  \d.* of that were copied while it stood still, the rest before\n",
+        ),
+        ([], False, r"mapscope: wrote .*\n  \d.* of that were copied while it stood still, the rest before\n"),
+        ([], True, r"mapscope: wrote .*\n  nothing was copied before the stop: .*; --precopy takes them\n"),
+        (["--no-precopy"], True, r"mapscope: wrote .*\n"),
+        (["--pause", "fork"], True, r"mapscope: wrote .*\n"),
+    ],
+)
+def test_the_command_says_what_was_done(target, tracker, tmp_path: Path, monkeypatch, options, in_use, said):
+    monkeypatch.setattr(precopy, "LEAST", 0)
+    monkeypatch.setattr(softdirty, "in_use", lambda pid, maps: in_use)
+    if "fork" in options:
+        monkeypatch.setattr(capturing._Capture, "_from_copy", lambda self, machine: whole(self._target))
+    words = ["capture", str(target.pid), "-o", str(tmp_path / "core"), "--any", *options]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.output
+    assert re.fullmatch(said, done.stderr), done.stderr
+
+
+def whole(path: Path) -> CaptureResult:
+    return CaptureResult(path, 0.0, 1, 1, (), sys.executable)
