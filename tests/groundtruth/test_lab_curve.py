@@ -118,6 +118,15 @@ def test_what_cannot_be_drawn_is_said_in_one_line(arguments: tuple[str, ...], wo
     assert "Traceback" not in done.stderr
 
 
+def test_long_curves_are_modelled_by_the_twin(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(series, "READABLE", 1000)
+    real, model = series.residency("1.22", STRING_INT, TO)[0]
+    assert model.x == real.x
+    near = [abs(a - b) <= 0.03 * a + 4096 for a, b in zip(real.y, model.y, strict=True)]
+    assert sum(near) >= 0.9 * len(near)
+    assert [one.who.split(" ")[0] for one in series.residency("1.26", STRING_INT, 2_000)[0]] == ["Go"]
+
+
 def test_values_without_size_have_no_model():
     curves, model = series.residency("1.26", Shape.parse("map[int]struct{}"), 2_000)
     assert model is None

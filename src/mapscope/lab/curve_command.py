@@ -55,8 +55,10 @@ def command(what: str, releases: tuple[str, ...], type_: str, to: int, folder: s
             curves += found
         else:
             curves += (series.stalled if what == "stalled" else series.pinned)(release, shape, to)
-    if what == "residency" and model_type is not None:
+    if what == "residency" and model_type is not None and to <= series.READABLE:
         curves.append(series.article(model_type, to))
+    if to > series.READABLE:
+        click.echo(f"beyond {series.READABLE:,} inserts only classic maps are modelled", err=True)
     target = Path(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
