@@ -128,4 +128,6 @@ def run(folder: Path, script: Path, more: dict[str, Path], seconds: float) -> tu
             archive.extractall(unpacked, filter="data")
     except tarfile.TarError as error:
         raise AssertionError(f"the guest gave no answer: {error}\n{done.stdout[-3000:]}") from error
+    for large in (folder / "image", answer):
+        large.unlink()
     return done.stdout, unpacked
