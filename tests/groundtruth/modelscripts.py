@@ -134,6 +134,13 @@ class Writer:
             case "iterate":
                 for _ in range(count):
                     self.iterate()
+            case "exhaust":  # ranges up to their end and beyond
+                for _ in range(count):
+                    self.iterate()
+                    for _ in range(len(self.live) + 2):
+                        self.write(f"next {self.open[-1]}")
+            case "needed":
+                self.needed()
             case "steps":
                 for _ in range(count):
                     self.step(dice)
@@ -153,6 +160,15 @@ class Writer:
             if dice.random() < 0.1:
                 self.iterate()
             self.step(dice)
+
+    def needed(self) -> None:
+        """A full table of 64 slots with five tombstones that a probe needs and five that none does: not pruned."""
+        sizes = {1: 9, 0: 8, 2: 7, 3: 8, 4: 8, 5: 8, 6: 8}  # the ninth of group 1 goes to group 2
+        keys = {group: [self.near(7, 7, group) for _ in range(count)] for group, count in sizes.items()}
+        for group in (0, 1):
+            for key in keys[group][:5]:
+                self.drop(key)
+        self.near(7, 7, 7)
 
     def mixed(self, dice: random.Random) -> None:
         turn = dice.random()
