@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from mapscope.binary.pclntab import FUNCDATA_INL_TREE, MAGIC_120, PCDATA_INL_TREE_INDEX, FunctionTable
 from mapscope.binary.reader import Reader
 
@@ -60,10 +63,42 @@ def innermost_name(table: FunctionTable, reader: Reader, i: int, pc: int) -> str
     """Name of the first function that ``unfold`` gives, without files and lines."""
     tree = table.funcdata(i, FUNCDATA_INL_TREE)
     index = table.pcdata(i, PCDATA_INL_TREE_INDEX, pc) if tree is not None else -1
-    if tree is None or not 0 <= index < _MAX_INDEX:
-        return table.name(i)
+    return _name_in(table, reader, i, tree, index)
+
+
+def innermost_names(table: FunctionTable, reader: Reader, pcs: npt.NDArray[np.uint64]) -> list[str]:
+    """Name of the first function that ``unfold`` gives for each of ``pcs``; empty outside all functions.
+
+    Function by function: what a table of pctab says is decoded once for all its addresses.
+    """
+    functions = table.find_many(pcs)
+    order = np.argsort(functions, kind="stable")
+    starts = np.flatnonzero(np.diff(functions[order], prepend=-2))
+    ends = np.append(starts, len(order))[1:]
+    names = [""] * len(pcs)
+    for low, high in zip(starts.tolist(), ends.tolist(), strict=True):
+        i, rows = int(functions[order[low]]), order[low:high]
+        if i >= 0:
+            found = _innermost(table, reader, i, pcs[rows] - table.entry[i])
+            for row, name in zip(rows.tolist(), found, strict=True):
+                names[row] = name
+    return names
+
+
+def _innermost(table: FunctionTable, reader: Reader, i: int, offsets: npt.NDArray[np.uint64]) -> list[str]:
+    tree = table.funcdata(i, FUNCDATA_INL_TREE)
+    ends, values = table.pcvalues(table.pcdata_offset(i, PCDATA_INL_TREE_INDEX)) if tree is not None else ([], [])
+    if tree is None or not ends:
+        return [table.name(i)] * len(offsets)
+    calls = np.append(values, -1)[np.searchsorted(np.array(ends, np.uint64), offsets, "right")]
+    known = {call: _name_in(table, reader, i, tree, call) for call in set(calls.tolist())}
+    return [known[call] for call in calls.tolist()]
+
+
+def _name_in(table: FunctionTable, reader: Reader, i: int, tree: int | None, index: int) -> str:
+    """Name of the inlined call ``index`` of function ``i``; of the function itself where there is none."""
     size, at = (16, 4) if table.header.magic == MAGIC_120 else (20, 12)
-    raw = reader.read(tree + index * size, size)
+    raw = reader.read(tree + index * size, size) if tree is not None and 0 <= index < _MAX_INDEX else None
     return table.name(i) if raw is None else table.name_at(int.from_bytes(raw[at : at + 4], "little", signed=True))
 
 

@@ -213,8 +213,8 @@ def chained(classified: Classified) -> int:
         code[functions_beginning(profile, [name])[function]] = number
     if classified.symbols is not None:  # what the profile does not name
         pcs = return_addresses(profile, classified.symbols)
-        for row in np.flatnonzero(line_begins(profile) == profile.locations[:, 3]).tolist():
-            name = classified.symbols.name(int(pcs[row]))
+        rows = np.flatnonzero(line_begins(profile) == profile.locations[:, 3])
+        for row, name in zip(rows.tolist(), classified.symbols.names(pcs[rows]), strict=True):
             code[row] = next((number for number, one in enumerate(_CHAIN, 1) if name.startswith(one)), 0)
     return in_order(code, profile, len(_CHAIN))
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mapscope.binary.callargs import first_arguments
 from mapscope.binary.executable import Executable
-from mapscope.binary.inline import inlined_at, innermost_name, unfold
+from mapscope.binary.inline import inlined_at, innermost_name, innermost_names, unfold
 from mapscope.binary.pclntab import shown_name
 from mapscope.binary.rtype import Kind, RType
 from mapscope.binary.textcode import TextCode
@@ -36,7 +36,6 @@ class Symbols:
         if data is None:
             raise FormatError(f"the text of {executable.path} is not in the file", "use the whole executable")
         self._text = TextCode(data, start, executable.arch)
-        self._names: dict[int, str] = {}
         self._types: dict[int, RType | None] = {}
 
     def name(self, pc: int) -> str:
@@ -44,10 +43,12 @@ class Symbols:
 
         A stack of the runtime has an address of its own for each inlined call, so the innermost function is meant.
         """
-        if pc not in self._names:
-            index = self.table.find(pc - 1)
-            self._names[pc] = shown_name(innermost_name(self.table, self._image, index, pc - 1)) if index >= 0 else ""
-        return self._names[pc]
+        index = self.table.find(pc - 1)
+        return shown_name(innermost_name(self.table, self._image, index, pc - 1)) if index >= 0 else ""
+
+    def names(self, pcs: npt.NDArray[np.uint64]) -> list[str]:
+        """``name`` of many."""
+        return [shown_name(name) for name in innermost_names(self.table, self._image, pcs - np.uint64(1))]
 
     def agrees(self, address: int, name: str, form: str) -> bool:
         """Whether the call at ``address`` is in function ``name``; text names the inlined one, protobuf the outermost.
@@ -63,12 +64,12 @@ class Symbols:
         return any(shown_name(frame.name) == name for frame in frames)
 
     def line(self, pc: int) -> tuple[str, str, int]:
-        """Function, file and line of return address ``pc``."""
+        """Function (the innermost), file and line of return address ``pc``."""
         index = self.table.find(pc - 1)
         if index < 0:
             return "", "", 0
-        first = unfold(self.table, self._image, index, pc - 1)[0]
-        return shown_name(first.name), first.file, first.line
+        name = innermost_name(self.table, self._image, index, pc - 1)
+        return (shown_name(name), *self.table.file_line(index, pc - 1))
 
     def outermost(self, pc: int) -> tuple[str, str, int]:
         """The machine function of return address ``pc``, with file and line in it."""

@@ -108,8 +108,8 @@ class WholeStacks:
     def _kinds(self, locations: Rows) -> Kinds:
         """``kind_of`` of the function of each location."""
         if self._symbols is not None:
-            for row in distinct(locations[self._kind[locations] == _NOT_ASKED]).tolist():
-                self._kind[row] = kind_of(self._name(row))
+            rows = distinct(locations[self._kind[locations] == _NOT_ASKED])
+            self._kind[rows] = [kind_of(name) for name in self._symbols.names(self._pcs[rows])]
         found: Kinds = self._kind[locations]
         return found
 

@@ -61,7 +61,7 @@ class Simple:
     def name(self, location: int) -> str:
         lines = self.lines[location]
         if self.symbols is not None and (self.profile.form == "text" or not lines):
-            return self.symbols.name(int(self.pcs[location]))
+            return self.symbols.line(int(self.pcs[location]))[0]
         return lines[0][0] if lines else ""
 
     def sample(self, sample: int) -> Told:

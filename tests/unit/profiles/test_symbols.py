@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 
 from mapscope.binary.executable import Executable
+from mapscope.binary.inline import unfold
+from mapscope.binary.pclntab import shown_name
 from mapscope.binary.textcode import TextCode
 from mapscope.profiles.symbols import Symbols
 from tests.unit.binary.gobuilds import built
@@ -34,3 +38,36 @@ def test_every_direct_call_of_a_function_is_named(arch: str, bias: int):
     assert len(sites) >= 3
     assert names
     assert all(name.startswith("map[") for name in names)
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("series", ["1.19", "1.21", "1.26"])
+def test_names_of_many_addresses(series: str):
+    """As the frames of each say, inlined ones too; any address of the text and some outside."""
+    executable = Executable.open(built("kinds", series))
+    symbols = Symbols(executable, 0)
+    table, chance = executable.functions, random.Random(7)
+    low, high = int(table.entry[0]), table.end
+    pcs = [chance.randrange(low, high) for _ in range(3000)] + [0, 1, low, low + 1, high, high + 1, (1 << 64) - 1]
+    expected = []
+    for pc in pcs:
+        index = table.find(pc - 1)
+        frames = unfold(table, executable.image, index, pc - 1) if index >= 0 else []
+        expected.append((shown_name(frames[0].name), frames[0].file, frames[0].line) if frames else ("", "", 0))
+    assert [symbols.line(pc) for pc in pcs] == expected
+    assert symbols.names(np.array(pcs, np.uint64)) == [symbols.name(pc) for pc in pcs] == [one[0] for one in expected]
+    assert sum(len(unfold(table, executable.image, table.find(pc), pc)) > 1 for pc in pcs[:1000]) > 100
+
+
+@pytest.mark.toolchain
+def test_functions_by_the_names_that_are_shown():
+    table = Executable.open(built("kinds", "1.26")).functions
+    shown = [shown_name(name) for name in table.names()]
+    wanted = {*random.Random(1).sample(shown, 300), "runtime.mallocgc", "main.notThere", ""}
+    wanted |= {name for name in shown if "[...]" in name}
+    expected: dict[str, list[int]] = {}
+    for index, name in enumerate(shown):
+        if name in wanted:
+            expected.setdefault(name, []).append(index)
+    assert table.indices_by_shown(wanted) == expected
+    assert any(len(rows) > 1 for rows in expected.values())
