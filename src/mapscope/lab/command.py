@@ -15,6 +15,7 @@ _COMMANDS = {
     "scenarios": "mapscope.lab.scenarios_command",
     "run": "mapscope.lab.run_command",
     "claims": "mapscope.lab.claims_command",
+    "verify": "mapscope.lab.verify_command",
     "curve": "mapscope.lab.curve_command",
 }
 _EXIT_USAGE = 2
@@ -24,6 +25,7 @@ Examples:
   mapscope lab asm ./service
   mapscope lab run stalled --go 1.23 --go 1.26
   mapscope lab claims --section 2.1
+  mapscope lab verify --go 1.26
 
 \b
 Exit status: 0 as expected, 1 something is not, 2 usage or unusable input."""

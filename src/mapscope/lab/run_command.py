@@ -26,8 +26,8 @@ Exit status: 0 everything as expected, 1 something is not or a program failed,
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option(
     "--go", "versions", multiple=True, metavar="VERSION",
-    help="A release (1.23.9) or series (1.23); may be given again. Default: the newest with classic maps, and the "
-    "newest of all.",
+    help="A release (1.23.9) or series (1.23); may be given again. Default: the newest with classic maps, and "
+    "the newest.",
 )  # fmt: skip
 @click.option("--keep", metavar="FOLDER", help="Keep sources, output and core there, a folder for each run.")
 @click.option("-f", "--format", "form", type=click.Choice(("text", "json")), default="text", help="Default: text.")

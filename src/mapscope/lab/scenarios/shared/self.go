@@ -22,16 +22,16 @@ type noted struct {
 
 var (
 	document = []byte(`{"go":` + strconv.Quote(runtime.Version()))
-	maps     []noted
+	subjects []noted
 	keep     []any
 )
 
 func at(a uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&a)) }
 
-func u8(a uintptr) uint64       { return uint64(*(*uint8)(at(a))) }
-func u16(a uintptr) uint64      { return uint64(*(*uint16)(at(a))) }
-func u64(a uintptr) uint64      { return *(*uint64)(at(a)) }
-func word(a uintptr) uintptr    { return *(*uintptr)(at(a)) }
+func u8(a uintptr) uint64            { return uint64(*(*uint8)(at(a))) }
+func u16(a uintptr) uint64           { return uint64(*(*uint16)(at(a))) }
+func u64(a uintptr) uint64           { return *(*uint64)(at(a)) }
+func word(a uintptr) uintptr         { return *(*uintptr)(at(a)) }
 func first(p unsafe.Pointer) uintptr { return *(*uintptr)(p) }
 
 // header is the address of the header of a map.
@@ -52,7 +52,7 @@ func growing[M any](m M) bool { return classic && word(header(m)+0x18) != 0 }
 // note lets mapscope compare its own reading of a map with the program's. The map must stay as it is.
 func note[M any](name string, m M) M {
 	address := header(m)
-	maps = append(maps, noted{name, address})
+	subjects = append(subjects, noted{name, address})
 	units = append(units, uintptr(unit[M]()))
 	return m
 }
@@ -143,7 +143,7 @@ func ready() {
 	runtime.GC()
 	runtime.GC()
 	document = append(document, `,"maps":[`...)
-	for i, one := range maps {
+	for i, one := range subjects {
 		if i > 0 {
 			document = append(document, ',')
 		}

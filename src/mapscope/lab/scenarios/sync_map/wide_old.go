@@ -1,0 +1,5 @@
+//go:build !go1.20
+
+package main
+
+const wide = true
