@@ -51,7 +51,7 @@ class Strings:
         """Numbers of the strings at ``spans``, a table of begins and ends each; to be called once."""
         whole = np.ascontiguousarray(np.concatenate(spans))
         codes, first = np.empty(len(whole), np.int32), np.empty(len(whole), np.int64)
-        many = load("proftext").intern(self._raw, whole, _SEED, codes, first)
+        many = load("interning").intern(self._raw, whole, _SEED, codes, first)
         if many > MAX_DISTINCT:
             raise too_many(self._origin, "different strings", many, MAX_DISTINCT)
         self._spans = whole[first[:many]]
@@ -66,7 +66,7 @@ class Strings:
         out = np.zeros(int(ends[-1]), np.uint8)
         head = b"".join(fixed)
         out[: len(head)] = np.frombuffer(head, np.uint8)
-        load("proftext").gather(self._raw, np.ascontiguousarray(self._spans), out[len(head) :])
+        load("interning").gather(self._raw, np.ascontiguousarray(self._spans), out[len(head) :])
         return out, np.stack([ends - size, ends], axis=1)
 
 

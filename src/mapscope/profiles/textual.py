@@ -15,7 +15,8 @@ import numpy as np
 
 from mapscope._kernels import load
 from mapscope._kernels.reference import pprof as wire
-from mapscope._kernels.reference import proftext as kinds
+from mapscope._kernels.reference.proftext import RECORD_WIDTHS
+from mapscope._kernels.reference.stacktext import GOROUTINE_WIDTHS
 from mapscope.errors import EvidenceError
 from mapscope.profiles.interning import MAX_DISTINCT, Codes, Strings, codes_of, pairs_of, too_many
 from mapscope.profiles.model import Bytes, Column, Profile, checked
@@ -98,10 +99,10 @@ def _goroutines(origin: str, raw: Bytes) -> Profile:
     The address of a location is the offset from the entry of its function, 0 for an inlined one (runtime/traceback.go:
     traceback2).
     """
-    widths, limits = kinds.GOROUTINE_WIDTHS, GOROUTINE_LIMITS
+    widths, limits = GOROUTINE_WIDTHS, GOROUTINE_LIMITS
     routines, frames, creators = _scanned(
         origin, "does not begin a goroutine", widths, limits,
-        lambda tables, counts: load("proftext").goroutines(raw, MAX_STACK, tables, counts),
+        lambda tables, counts: load("stacktext").goroutines(raw, MAX_STACK, tables, counts),
     )  # fmt: skip
     strings = Strings(origin, raw, ["goroutine", "count", "wait", "minutes", "state", "created by"])
     function, file, state, creator = strings.numbers(frames[:, :2], frames[:, 2:4], routines[:, 3:5], creators)
@@ -150,7 +151,7 @@ def _scanned(origin: str, wrong: str, widths: Sequence[int], limits: dict[str, i
 
 def _records(origin: str, raw: Bytes, numbers: int) -> list[Column]:
     return _scanned(
-        origin, "is none of its format", kinds.RECORD_WIDTHS, RECORD_LIMITS,
+        origin, "is none of its format", RECORD_WIDTHS, RECORD_LIMITS,
         lambda tables, counts: load("proftext").records(raw, numbers, MAX_STACK, tables, counts),
     )  # fmt: skip
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mapscope._kernels.reference import proftext as plain
+from mapscope._kernels.reference.proftext import RECORD_WIDTHS
+from mapscope._kernels.reference.stacktext import GOROUTINE_WIDTHS
 from tests.unit.kernels.heaps import SIDES, kernel
 
 NUMBERS = (
@@ -41,7 +42,7 @@ TEXT = st.lists(LINE | st.sampled_from(COMMENTS), max_size=14).map(lambda lines:
 
 def tables_of(side: str, what: str, widths: tuple[int, ...], *arguments: object) -> tuple[int, list[list[list[int]]]]:
     """Where it is bad, or -1, and the tables."""
-    run = getattr(kernel(side, "proftext"), what)
+    run = getattr(kernel(side, "proftext" if what == "records" else "stacktext"), what)
     counts = np.zeros(len(widths), np.int64)
     bad = run(*arguments, None, counts)
     if bad >= 0:
@@ -57,7 +58,7 @@ def tables_of(side: str, what: str, widths: tuple[int, ...], *arguments: object)
 @example(text=b"h\n1 @ 0x1\n#\t0x0\ta+0x1\t:1\n#\t0x0\tb+0x1\tf:2", numbers=1, deepest=9)
 def test_debug_1(text: bytes, numbers: int, deepest: int):
     raw = np.frombuffer(b"first\n" + text, np.uint8)
-    found = [tables_of(side, "records", plain.RECORD_WIDTHS, raw, numbers, deepest) for side in SIDES]
+    found = [tables_of(side, "records", RECORD_WIDTHS, raw, numbers, deepest) for side in SIDES]
     assert found[0] == found[1]
 
 
@@ -67,7 +68,7 @@ def test_debug_1(text: bytes, numbers: int, deepest: int):
 @example(text=b"goroutine 1 [running]:\nf()", deepest=9)
 def test_debug_2(text: bytes, deepest: int):
     raw = np.frombuffer(b"goroutine 7 [select, 3 minutes]:\n" + text, np.uint8)
-    found = [tables_of(side, "goroutines", plain.GOROUTINE_WIDTHS, raw, deepest) for side in SIDES]
+    found = [tables_of(side, "goroutines", GOROUTINE_WIDTHS, raw, deepest) for side in SIDES]
     assert found[0] == found[1]
 
 
@@ -75,12 +76,12 @@ def test_debug_2(text: bytes, deepest: int):
 def test_what_stands_where(side: str):
     text = b"heap profile: ...\n1: 64 [2: 128] @ 0x10 0x20\n#\t0x1f\tmain.f+0x9\t\t/a.go:12\n\n# NumGC = 7\n"
     raw = np.frombuffer(text, np.uint8)
-    bad, (records, pcs, named, facts) = tables_of(side, "records", plain.RECORD_WIDTHS, raw, 4, 99)
+    bad, (records, pcs, named, facts) = tables_of(side, "records", RECORD_WIDTHS, raw, 4, 99)
     assert (bad, records, pcs) == (-1, [[1, 64, 2, 128, 2, 1]], [[0x10], [0x20]])
     (pc, name, name_end, file, file_end, line), (fact, fact_end, value) = named[0], facts[0]
     assert (pc, text[name:name_end], text[file:file_end], line) == (0x20, b"main.f", b"/a.go", 12)
     assert (text[fact:fact_end], value) == (b"NumGC", 7)
-    assert tables_of(side, "records", plain.RECORD_WIDTHS, np.frombuffer(text + b"1: 2\n", np.uint8), 4, 99)[0] == 6
+    assert tables_of(side, "records", RECORD_WIDTHS, np.frombuffer(text + b"1: 2\n", np.uint8), 4, 99)[0] == 6
 
 
 @settings(max_examples=200, deadline=None)
@@ -115,7 +116,7 @@ def test_equal_strings_are_one(seed: int):
     found = []
     for side in SIDES:
         codes, first = np.zeros(len(spans), np.int32), np.zeros(len(spans), np.int64)
-        many = kernel(side, "proftext").intern(
+        many = kernel(side, "interning").intern(
             np.frombuffer(data, np.uint8), np.array(spans, np.int64), seed, codes, first
         )
         found.append((many, codes.tolist(), first[:many].tolist()))
