@@ -2,7 +2,8 @@
 
 A delete in a full group leaves a tombstone, which counts against the load of 7/8 (``table.tombstones``,
 internal/runtime/maps/table.go). Go 1.24 drops tombstones only when it grows or splits a table, so steady churn ends
-at up to four times the slots; from Go 1.25 inserts prune them first (``table.pruneTombstones``).
+at up to four times the slots. From Go 1.25 on inserts prune them first (``table.pruneTombstones``), but only those of
+maps with a fast assign function: ``runtime_mapassign`` does not (runtime_swiss.go of 1.25, runtime.go of 1.26, 1.27).
 """
 
 from __future__ import annotations
@@ -41,13 +42,16 @@ def describe(context: Context, found: Map, held: int, fact: object) -> Finding:
     needed = slots_for(np.array([min(found.count, 2**48)]), np.array([True]), context.go_release)
     times = found.capacity // int(needed[0])
     share = 100 * found.tombstones // max(found.capacity, 1)
+    fast = "where keys are integers of 32 or 64 bits, pointers or strings and values at most 128 bytes"
     if context.go_release < (1, 25):
         text = (
-            "Go 1.24 drops tombstones only when a table grows; from Go 1.25 inserts prune them. Until then rebuild it."
+            "Go 1.24 drops tombstones only when a table grows; from Go 1.25 on inserts prune them "
+            f"{fast}. Until then, and for other types, rebuild it."
         )
     else:
         text = (
-            "Inserts prune tombstones from Go 1.25 on, but the tables never shrink: rebuild the map to give them back."
+            f"Inserts prune tombstones from Go 1.25 on {fast}, not in maps of other types; and the tables never "
+            "shrink: rebuild the map to give them back."
         )
     return Finding(
         rule=RULE,
