@@ -10,6 +10,7 @@ import click
 from mapscope.lab import toolchains
 from mapscope.lab.ledger import SWISS_SINCE
 from mapscope.lab.toolchains import Toolchain, ToolchainError
+from mapscope.report.style import bar
 
 
 def chosen(versions: Sequence[str]) -> list[Toolchain]:
@@ -34,8 +35,11 @@ def chosen(versions: Sequence[str]) -> list[Toolchain]:
     return list(dict.fromkeys(found))
 
 
+_BAR = 20
+
+
 class ProgressLine:
-    """One line on stderr that says what is being done: rewritten on a terminal, else a line each."""
+    """How far it has come and what is being done: a bar on a terminal, else a line each, both on stderr."""
 
     def __init__(self, total: int) -> None:
         """``total``: how many things there are to do."""
@@ -46,8 +50,12 @@ class ProgressLine:
     def next(self, what: str) -> None:
         """Another thing begins."""
         self._done += 1
-        text = f"[{self._done}/{self._total}] {what}"
-        click.echo(f"\r\x1b[K{text}" if self._live else text, err=True, nl=not self._live)
+        count = f"{self._done}/{self._total}"
+        if not self._live:
+            click.echo(f"[{count}] {what}", err=True)
+            return
+        full = bar(self._done - 1, self._total, _BAR)
+        click.echo(f"\r\x1b[K[{full:.<{_BAR}}] {count} {what}", err=True, nl=False)
 
     def close(self) -> None:
         """Clear the line."""
