@@ -132,7 +132,7 @@ def _pieces(
             raise UsageError(f"{len(heaps)} heap profiles cannot be one file", "give one heap profile with -f pprof")
         import gzip
 
-        return [gzip.compress(write_protobuf(restored(heaps[0])), 6, mtime=0)]
+        return [gzip.compress(write_protobuf(restored(heaps[0])), 1, mtime=0)]
     from mapscope.report.profile_build import build_profile
     from mapscope.report.profile_view import render, render_csv
     from mapscope.report.style import Style

@@ -21,11 +21,11 @@ from mapscope.profiles.frames import (
 from mapscope.profiles.model import HEAP, Column, Profile
 from mapscope.profiles.parts import CREATION, HIDDEN, POSSIBLE, SOME, Part, Sizes, is_entry
 from mapscope.profiles.sites import Site, Sites
-from mapscope.profiles.symbols import Symbols
 from mapscope.profiles.whole import WholeStacks
 
 if TYPE_CHECKING:
     from mapscope.profiles.statements import Sources
+    from mapscope.profiles.symbols import Symbols
 
 _VISIBLE = {
     "reflect.makemap": CREATION,

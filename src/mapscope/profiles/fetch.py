@@ -81,7 +81,7 @@ def parse(origin: str, data: bytes | bytearray, limit: int = MAX_BYTES) -> Profi
         data = inflate(origin, data, limit)
     if not data:
         raise EvidenceError(f"{origin} is empty", "fetch it again")
-    if data[:1].isalpha():  # a protocol buffer of Go begins with a line feed: the tag of its sample types
+    if b" profile: " in data[:4096] or data[:10] == b"goroutine ":
         from mapscope.profiles.textual import is_text, read_text
 
         if is_text(bytes(data[:4096])):

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from mapscope.binary.executable import Executable
-from mapscope.binary.rtype import RType
-from mapscope.goruntime.layout import load
-from mapscope.maps.sizes import Allocator, classic_array
+if TYPE_CHECKING:
+    from mapscope.binary.executable import Executable
+    from mapscope.binary.rtype import RType
+    from mapscope.maps.sizes import Allocator
 
 GROWTH = "map growth"
 CREATION = "map creation"
@@ -118,6 +119,9 @@ class Sizes:
     _known: dict[int, dict[int, set[str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        from mapscope.goruntime.layout import load
+        from mapscope.maps.sizes import Allocator
+
         classes = load(self.executable.go_version, self.executable.arch).class_to_size
         self._allocator = Allocator(tuple(sorted(c for c in classes if c)), self.executable.series >= (1, 22))
 
@@ -156,6 +160,8 @@ class Sizes:
         """Sizes of the bucket arrays of a classic map of this type, from B=1 on; empty for Swiss maps."""
         if rtype.map is None or rtype.map.swiss:
             return []
+        from mapscope.maps.sizes import classic_array
+
         noscan = self._noscan(rtype.map.bucket)
         return [classic_array(self._allocator, b, rtype.map.bucket_size, noscan)[0] for b in range(1, _MAX_B)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,9 @@ import numpy.typing as npt
 from mapscope._kernels.reference import pprof as wire
 from mapscope.profiles.frames import distinct, first_frame, first_line, functions_beginning, line_begins
 from mapscope.profiles.model import Column, Profile, Rows
-from mapscope.profiles.symbols import Symbols
+
+if TYPE_CHECKING:
+    from mapscope.profiles.symbols import Symbols
 
 THROUGH = ("reflect.", "maps.", "sync.", "internal/sync.", "internal/runtime/", "runtime.", "encoding/json.")
 """Packages that make maps on behalf of their callers: a site is the first frame outside of them."""

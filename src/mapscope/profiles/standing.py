@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mapscope.binary.executable import Executable
-from mapscope.binary.pclntab import shown_name
 from mapscope.errors import ExecutableError
 from mapscope.profiles.classify import return_addresses
-from mapscope.profiles.loading import open_symbols
 from mapscope.profiles.model import Column, Profile
 from mapscope.profiles.parts import HIDDEN, INFERRED, POSSIBLE
 from mapscope.profiles.series import Rise
 from mapscope.profiles.settings import Settings
 from mapscope.profiles.sites import THROUGH, Site
-from mapscope.profiles.symbols import Symbols
+
+if TYPE_CHECKING:
+    from mapscope.binary.executable import Executable
+    from mapscope.profiles.symbols import Symbols
 
 LEAK = "goroutineleak"
 """Name of the profile of goroutines that nothing can wake any more (Go 1.26 on, runtime/pprof)."""
@@ -88,11 +89,12 @@ def suspicions(found: Sequence[Standing], rises: Sequence[Rise]) -> list[Suspici
 
 
 def _standing(executable: Executable, profile: Profile, settings: Settings) -> dict[tuple[Site, str], Standing]:
-    stacks = profile.form == "stacks"
-    symbols = Symbols(executable, 0) if stacks else open_symbols(executable, profile)
-    pcs = _offsets(profile, symbols) if stacks else return_addresses(profile, symbols).astype(np.int64)
+    from mapscope.profiles.loading import open_symbols, symbols_at
     from mapscope.profiles.loops import Loops
 
+    stacks = profile.form == "stacks"
+    symbols = symbols_at(executable, 0) if stacks else open_symbols(executable, profile)
+    pcs = _offsets(profile, symbols) if stacks else return_addresses(profile, symbols).astype(np.int64)
     loops = Loops(symbols)
     found = [loops.at(pc) if pc > 0 else None for pc in pcs.tolist()]
     inside = np.array([one is not None for one in found] + [False], np.bool_)
@@ -138,9 +140,7 @@ def _offsets(profile: Profile, symbols: Symbols) -> Column:
     named: dict[str, list[int]] = {}
     wanted = {profile.lines(row)[0][0] for row in range(len(profile.locations))}
     if any("[...]" in name for name in wanted):
-        for index, name in enumerate(symbols.table.names()):
-            if shown_name(name) in wanted:
-                named.setdefault(shown_name(name), []).append(index)
+        named = symbols.table.indices_by_shown(wanted)
     found = np.zeros(len(profile.locations), np.int64)
     looked, wrong = 0, 0
     leaves, inner = profile.leaves(), np.zeros(len(profile.locations), np.bool_)

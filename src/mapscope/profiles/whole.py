@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,9 @@ from mapscope.profiles.parts import (
     kind_of,
     told_by,
 )
-from mapscope.profiles.symbols import Symbols
+
+if TYPE_CHECKING:
+    from mapscope.profiles.symbols import Symbols
 
 _DEEPEST = 1024
 """Frames of the runtime at the leaf; Go records 128 of a stack (runtime/mprof.go: maxProfStackDepth)."""

@@ -14,21 +14,13 @@ from msgspec import Meta, Struct
 
 from mapscope.report.goroutine_rows import GoroutineRow
 from mapscope.report.scalars import Address, Bytes, Count
-
-SCHEMA = 1
-"""The number in ``schema``. It rises when a field goes or changes its meaning."""
+from mapscope.report.writing import SCHEMA as SCHEMA
+from mapscope.report.writing import Tool as Tool
 
 ADDRESS_FIELDS = frozenset({
     "address", "buckets", "oldbuckets", "extra", "dirPtr", "detached", "iterator", "sync_map", "read", "dirty",
 })  # fmt: skip
 """Names in a finding's evidence whose values are addresses: strings in the document, hex in text."""
-
-
-class Tool(Struct, frozen=True, kw_only=True):
-    """What wrote the document."""
-
-    name: str
-    version: str
 
 
 class Evidence(Struct, frozen=True, kw_only=True):

@@ -6,8 +6,8 @@ import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from mapscope.binary.executable import Executable
 from mapscope.profiles import indicators as ind
 from mapscope.profiles.classify import Classified
 from mapscope.profiles.model import HEAP, Profile
@@ -15,7 +15,6 @@ from mapscope.profiles.series import Slope, courses, rising, slope
 from mapscope.profiles.settings import DEFAULT, Settings
 from mapscope.profiles.standing import LEAK, standing, suspicions
 from mapscope.profiles.waiting import by_place
-from mapscope.report import document as doc
 from mapscope.report.escape import valid
 from mapscope.report.profile_document import (
     ArticleRow,
@@ -32,8 +31,11 @@ from mapscope.report.profile_document import (
     WaitRow,
 )
 from mapscope.report.profile_loops import indicator_of_loops, loop_row, name_of, rise_row, suspect_of_loop
-from mapscope.report.writing import tool
+from mapscope.report.writing import SCHEMA, tool
 from mapscope.units import human_bytes
+
+if TYPE_CHECKING:
+    from mapscope.binary.executable import Executable
 
 _PAIR = (
     "Two arrays in use, one twice the other: a growth that stands still (no more writes), one in progress, an iterator "
@@ -65,7 +67,7 @@ def build_profile(
     pairs = [] if newest is None else ind.pairs(newest, settings)
     maps = sum((group.sums for group in groups[-1]), ind.Sums()) if groups else ind.Sums()
     return ProfileDocument(
-        schema=doc.SCHEMA,
+        schema=SCHEMA,
         tool=tool(),
         profiles=[source_row(one) for one in [*(heap.profile for heap in heaps), *others]],
         newest=None if newest is None else valid(newest.profile.origin),

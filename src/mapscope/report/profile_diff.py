@@ -11,15 +11,13 @@ from msgspec import Meta, Struct
 from mapscope.profiles import indicators as ind
 from mapscope.profiles.classify import Classified
 from mapscope.profiles.settings import DEFAULT, Settings
-from mapscope.report import document as doc
-from mapscope.report.document import Tool
 from mapscope.report.escape import clean, valid
 from mapscope.report.profile_build import following, notes_of, source_row, sums_row, suspect_row
 from mapscope.report.profile_document import ProfileSource, SumsRow, SuspectRow
 from mapscope.report.profile_loops import name_of
 from mapscope.report.profile_view import csv_line, place_of, short, suspect_lines
 from mapscope.report.style import WIDTH, Style, next_commands, percent, wrap
-from mapscope.report.writing import tool
+from mapscope.report.writing import SCHEMA, Tool, tool
 from mapscope.units import human_bytes, human_duration
 
 _HOUR = 3.6e12
@@ -69,7 +67,7 @@ def build_profile_diff(old: Classified, new: Classified, settings: Settings = DE
     times = old.profile.time_nanos, new.profile.time_nanos
     program = None if new.symbols is None else new.symbols.executable
     return ProfileDiffDocument(
-        schema=doc.SCHEMA,
+        schema=SCHEMA,
         tool=tool(),
         old=source_row(old.profile),
         new=source_row(new.profile),

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from mapscope.report.document import Tool
 from mapscope.report.scalars import Bytes, Count
+from mapscope.report.writing import Tool
 
 Told = Annotated[
     str, Meta(description="exact (by the whole stack), inferred (one part alone has this size) or possible.")

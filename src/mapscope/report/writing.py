@@ -5,8 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from mapscope import __version__
-from mapscope.report.document import Tool
 from mapscope.report.escape import ascii_json
+
+SCHEMA = 1
+"""The number in ``schema``. It rises when a field goes or changes its meaning."""
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """What wrote the document."""
+
+    name: str
+    version: str
 
 
 def tool() -> Tool:
