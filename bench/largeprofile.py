@@ -34,7 +34,8 @@ _PERIOD = 524_288
 _SHALLOW, _DEEP = 4, 48
 """Frames of a stack."""
 _OTHERS = 3
-_TRIAL = 20_000
+_BYTES_A_SAMPLE = 150
+"""More than a sample takes with its share of the places: how many are made first."""
 _PAGE = 4096
 
 Rows = npt.NDArray[np.int64]
@@ -43,10 +44,11 @@ Rows = npt.NDArray[np.int64]
 def write(executable: Path, target: Path, size: int, seed: int = 5) -> tuple[int, int]:
     """Writes a profile of about ``size`` bytes, not compressed. Says how many samples and locations it has."""
     calls = _Calls(Executable.open(executable))
-    count, made = _TRIAL, calls.profile(_TRIAL, seed)
+    count = size // _BYTES_A_SAMPLE
+    made = calls.profile(count, seed)
     written = write_protobuf(made)
     while len(written) < size:  # samples share places: the more there are, the fewer bytes each takes
-        count = max(count * size // len(written), count + 1000)
+        count = max(count * size // len(written), count + 100)
         made = calls.profile(count, seed)
         written = write_protobuf(made)
     target.write_bytes(written)

@@ -27,7 +27,7 @@ from mapscope.units import human_bytes
 HERE = Path(__file__).resolve().parent
 RELEASES = "1.23.9,1.26.6"
 """The tool pprof of the first lies ready in its GOROOT; from Go 1.25 on the go command builds and looks it up first."""
-LARGE_BYTES = 50_000_000
+MIDDLE_BYTES, LARGE_BYTES = 1_000_000, 50_000_000
 AIM_LARGE, AIM_SMALL = 1 / 3, 1.0
 
 
@@ -50,12 +50,14 @@ def bench(release: str, toolchain: Toolchain, folder: Path, runs: int) -> list[R
     program = toolchain.build(HERE / "profiled", folder / f"profiled-{release}")
     real = folder / f"real-{release}.pb.gz"
     subprocess.run([program, f"-o={real}"], env=toolchain.environment(), check=True, stdout=subprocess.DEVNULL)
-    plain = folder / f"large-{release}.pb"
-    samples, locations = largeprofile.write(program, plain, LARGE_BYTES)
+    files = [("real", real, False)]
+    for size in (MIDDLE_BYTES, LARGE_BYTES):
+        plain = folder / f"made-{release}-{size}.pb"
+        samples, places = largeprofile.write(program, plain, size)
+        files.append((f"made, {samples:,} samples, {places:,} places", plain, size == LARGE_BYTES))
     packed = plain.with_suffix(".pb.gz")
     packed.write_bytes(gzip.compress(plain.read_bytes(), 1, mtime=0))
-    size = f"made, {samples:,} samples, {locations:,} places"
-    files = [("real", real, False), (size, plain, True), (f"{size}, gzip", packed, True)]
+    files.append(("the same, gzip", packed, True))
     try:
         return [_row(release, toolchain, program, *one, runs) for one in files]
     finally:
