@@ -15,13 +15,13 @@ import numpy.typing as npt
 
 from mapscope._kernels.reference import pprof as wire
 from mapscope.binary.executable import Executable
-from mapscope.binary.inline import unfold
+from mapscope.binary.inline import innermost_names, unfold
 from mapscope.binary.textcode import TextCode
 from mapscope.profiles.model import Builder, Profile
 from mapscope.profiles.protobuf import write_protobuf
 
 _TYPES = (("alloc_objects", "count"), ("alloc_space", "bytes"), ("inuse_objects", "count"), ("inuse_space", "bytes"))
-_LEAVES = (
+LEAVES = (
     *("runtime.newobject", "runtime.makeslice", "runtime.growslice", "runtime.makechan", "runtime.newproc"),
     *("runtime.concatstring2", "runtime.concatstrings", "runtime.slicebytetostring", "runtime.convTstring"),
     *("runtime.makemap", "runtime.makemap_small", "internal/runtime/maps.NewMap", "internal/runtime/maps.NewEmptyMap"),
@@ -69,11 +69,14 @@ class _Calls:
         caller = table.find_many(found.site)
         names = table.names()
         own = np.array([not name.startswith(_HIDDEN) for name in names])
-        allocates = np.array([name in _LEAVES for name in names])
+        allocates = np.array([name in LEAVES for name in names])
         good = (table.entry[callee] == found.target) & (caller >= 0) & own[caller]
         order = np.flatnonzero(good)[np.argsort(callee[good], kind="stable")]
         self.end, self.caller, self.callee = found.end[order], caller[order], callee[order]
-        self.leaves = np.flatnonzero(allocates[self.callee])
+        leaves = np.flatnonzero(allocates[self.callee])
+        # runtime/pprof hides the runtime's frames at the leaf, inlined ones too
+        inner = innermost_names(table, program.image, self.end[leaves] - np.uint64(1))
+        self.leaves = leaves[[not name.startswith(_HIDDEN) for name in inner]]
         self.first = np.searchsorted(self.callee, np.arange(len(table) + 1))
         # what nobody calls directly is called through an interface, a closure or as a goroutine: from these places
         self.others = np.random.default_rng(0).integers(0, len(self.end), (len(table), _OTHERS))
