@@ -181,7 +181,9 @@ def test_at_the_usual_rate(variant: Variant, tmp_path: Path):
     )
     assert binary["profiles"][0]["period"] == text["profiles"][0]["period"] == 524288
     assert binary["heap"] == text["heap"]
-    assert binary["maps"]["inuse_bytes"] == text["maps"]["inuse_bytes"] > 4_000_000
+    # a sample stands for about 512 kB: the large arrays of classic maps are all in it, of 230 small tables about eight
+    least = 500_000 if variant.swiss else 4_000_000
+    assert binary["maps"]["inuse_bytes"] == text["maps"]["inuse_bytes"] > least
     assert binary["suspects"] == [{**one, "told": "inferred"} for one in text["suspects"]]
     assert len(binary["suspects"]) == (not variant.swiss)
     assert any("estimates from a sample" in note for note in binary["notes"])

@@ -179,7 +179,11 @@ def test_watch_ends_early_with_a_report(take: Any, serve: Any, tmp_path: Path):
         assert line, seen
         seen += line
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 0, err
     assert b"503" in seen
     assert b"ended early" in err

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -160,22 +162,47 @@ def _watch(
 
     series: list[list[Group]] = []
     try:
-        for taken in take(url, request, folder, every, total):
-            if taken.failed is not None:
-                report_line(f"mapscope: {taken.path.name}: {taken.failed}")
-                continue
-            made, others = classify_all([parse(str(taken.path), taken.data)], program, None, sources)
-            if others:
-                raise UsageError(f"{url} is a {others[0].kind} profile", "give the heap: http://HOST:PORT")
-            heaps.extend(made)
-            series.append(groups(made[0]))
-            show(series, taken.path.name)
+        with _ending() as end:
+            for taken in take(url, request, folder, every, total, wait=end.wait):
+                if taken.failed is not None:
+                    report_line(f"mapscope: {taken.path.name}: {taken.failed}")
+                    continue
+                made, others = classify_all([parse(str(taken.path), taken.data)], program, None, sources)
+                if others:
+                    raise UsageError(f"{url} is a {others[0].kind} profile", "give the heap: http://HOST:PORT")
+                heaps.extend(made)
+                series.append(groups(made[0]))
+                show(series, taken.path.name)
+            if end.is_set():
+                raise KeyboardInterrupt
     except KeyboardInterrupt:
         report_line("mapscope: ended early")
     except EvidenceError as error:
         if not heaps:
             raise
         report_line(f"mapscope: the service is gone: {error}")
+
+
+@contextmanager
+def _ending() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets.
+
+    It raises KeyboardInterrupt too, to end what blocks; but Python drops an exception that comes up in a destructor.
+    """
+    event = threading.Event()
+
+    def end(number: int, frame: object) -> None:
+        event.set()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _new_folder(given: str | None) -> Path:

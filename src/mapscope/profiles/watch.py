@@ -37,7 +37,7 @@ def take(
     """Asks ``url`` every ``every`` seconds for ``total`` seconds, the first time at once, and writes each answer.
 
     A failure is handed out, not raised; after three in a row it is raised. Files are ``heap-0001.pb.gz`` and so on,
-    mode 0600. Times that were missed (a slow service) are left out.
+    mode 0600. Times that were missed (a slow service) are left out. A ``wait`` that gives something true is the last.
     """
     begin, failures, number = now(), 0, 0
     due = 0.0
@@ -57,8 +57,8 @@ def take(
         due = max(due + every, (now() - begin) // every * every)
         if due > total:
             return
-        if (rest := begin + due - now()) > 0:
-            wait(rest)
+        if (rest := begin + due - now()) > 0 and wait(rest):
+            return
 
 
 def take_goroutines(url: str, request: Request, folder: Path) -> Path | None:
