@@ -27,7 +27,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def prepare() -> None:
-    for kind, where in (("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/tmp")):
+    for kind, where in (("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/scratch")):
         if LIBC.mount(kind.encode(), where.encode(), kind.encode(), 0, None):
             raise OSError(ctypes.get_errno(), f"cannot mount {where}")
     for path in sorted(Path("/modules").iterdir()):
@@ -133,13 +133,13 @@ def work() -> dict[str, object]:
 
     answer: dict[str, object] = {"tracked": softdirty.tracked()}
     program, answer["truth"] = started("never")
-    answer["first"] = taken(program.pid, Path("/tmp/core"), None)
-    answer["again"] = taken(program.pid, Path("/tmp/again"), None)
-    answer["forced"] = taken(program.pid, Path("/tmp/again"), True)
-    answer["plain"] = taken(program.pid, Path("/tmp/again"), False)
+    answer["first"] = taken(program.pid, Path("/scratch/core"), None)
+    answer["again"] = taken(program.pid, Path("/scratch/again"), None)
+    answer["forced"] = taken(program.pid, Path("/scratch/again"), True)
+    answer["plain"] = taken(program.pid, Path("/scratch/again"), False)
     unchanged = softdirty.unchanged
     softdirty.unchanged = lambda _, asked: asked  # type: ignore[assignment]
-    answer["blind"] = taken(program.pid, Path("/tmp/again"), True)
+    answer["blind"] = taken(program.pid, Path("/scratch/again"), True)
     softdirty.unchanged = unchanged
     now = rounds(program)
     deadline = time.monotonic() + 30
@@ -149,7 +149,7 @@ def work() -> dict[str, object]:
     program.kill()
     program.wait()
     program, _ = started("always")
-    answer["huge"] = taken(program.pid, Path("/tmp/again"), True)
+    answer["huge"] = taken(program.pid, Path("/scratch/again"), True)
     program.kill()
     program.wait()
     for huge in ("never", "always"):
@@ -181,7 +181,7 @@ def changed(huge: str, words: str) -> dict[str, object]:
     precopy._pays = lambda *_: True
     Copier.hold = held  # type: ignore[method-assign, assignment]
     try:
-        return {**taken(program.pid, Path("/tmp/again"), True), "said": said}
+        return {**taken(program.pid, Path("/scratch/again"), True), "said": said}
     finally:
         precopy._pays = pays
         Copier.hold = hold  # type: ignore[method-assign]
@@ -195,11 +195,11 @@ def main() -> None:
         answer = work()
     except BaseException:
         answer = {"error": traceback.format_exc()}
-    Path("/tmp/answer.json").write_text(json.dumps(answer))
+    Path("/scratch/answer.json").write_text(json.dumps(answer))
     with tarfile.open("/dev/vda", "w:") as archive:
         for name in ("answer.json", "core"):
-            if Path("/tmp", name).exists():
-                archive.add(f"/tmp/{name}", name)
+            if Path("/scratch", name).exists():
+                archive.add(f"/scratch/{name}", name)
     os.sync()
     LIBC.reboot(RESTART)
 
