@@ -84,7 +84,8 @@ def image(target: Path, more: dict[str, Path]) -> None:
     files = {str(path): path for path in _python_files()}
     files |= {str(path): path for path in _libraries(files.values())}
     files |= more
-    folders = {str(parent) for name in files for parent in Path(name).parents} | {"/proc", "/sys", "/dev", "/tmp", "/scratch"}
+    folders = {str(parent) for name in files for parent in Path(name).parents}
+    folders |= {"/proc", "/sys", "/dev", "/tmp", "/scratch"}
     with target.open("wb") as out:
         for name in sorted(folders - {"/"}):
             out.write(_entry(name[1:], stat.S_IFDIR | 0o755))
