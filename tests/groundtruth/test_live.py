@@ -163,6 +163,7 @@ def test_a_compressed_core_is_read_as_it_is(ticker: Ticker, tmp_path: Path):
 @pytest.mark.parametrize(
     ("option", "words"),
     [
+        (("--pause", "fork", "--precopy"), "--precopy is for --pause stop"),
         (("--max-pause", "0.000001"), "gave up after 1e-06 s, the longest pause that was allowed; the process runs on"),
         (("--max-bytes", "1M"), "of memory, more than the 1.0 MB that were allowed"),
     ],

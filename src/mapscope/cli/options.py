@@ -140,11 +140,13 @@ def pause_options(command: F) -> F:
 
 
 def limits(max_bytes: int | None = None) -> Limits:
-    """What the options of the running command say of the pause."""
+    """What the options of the running command say of the pause. Raises UsageError where they contradict each other."""
     from mapscope.evidence.capture import Limits
 
     meta = click.get_current_context().meta
     way: Literal["stop", "fork"] = "fork" if meta.get("mapscope.pause") == "fork" else "stop"
+    if way == "fork" and meta.get("mapscope.precopy"):
+        raise UsageError("--precopy is for --pause stop", "--pause fork copies nothing in the stop: leave it out")
     return Limits(max_bytes, meta.get("mapscope.max_pause"), way, meta.get("mapscope.precopy"))
 
 
