@@ -47,7 +47,9 @@ def test_diff_moves_what_pprof_moves(variant: Variant, take: Any):
     ours: dict[str, int] = defaultdict(int)
     for row in document["sites"]:
         ours[row["function"]] += row["new_bytes"] - row["old_bytes"]
-    assert ours["main.fillMore"] == theirs["main.fillMore"] > 1_000_000
+    assert ours["main.fillMore"] > 1_000_000
+    # a collection that begins in it allocates a few hundred bytes there, which are no part of the map
+    assert 0 <= theirs["main.fillMore"] - ours["main.fillMore"] < 1024
     assert document["new_maps"]["inuse_bytes"] - document["old_maps"]["inuse_bytes"] == sum(ours.values())
     assert document["sites"][0]["type"] == GROWING
     assert document["hours"] > 0

@@ -83,8 +83,9 @@ def command(
             other = next((one.origin for one in found if one.kind != HEAP), old)
             raise UsageError(f"{other} is not one heap profile", "give two heap or allocs profiles")
         sides, sources = [], open_sources(source)
-        for one, path in zip(found, (old_executable or executable, executable), strict=True):
-            program = open_executable(path)
+        newer = open_executable(executable)
+        older = newer if old_executable is None else open_executable(old_executable)
+        for one, program in zip(found, (older, newer), strict=True):
             sides.append(classify(one, None if program is None else open_symbols(program, one), sources))
         document = build_profile_diff(sides[0], sides[1])
     pieces: Iterable[bytes]
