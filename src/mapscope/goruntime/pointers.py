@@ -85,7 +85,7 @@ def span_bitmaps(
     which = np.flatnonzero(small)
     spans = index.spans[which]
     bitmap: npt.NDArray[np.uint64] = spans["base"] + spans["bytes"] - spans["bytes"] // 64
-    inline = _inline_marks(memory, layouts, arenas, spans["base"])
+    inline = inline_marks(memory, layouts, arenas, spans["base"])
     inline &= spans["elemsize"] >= INLINE_MARK_MIN
     return which, bitmap - np.where(inline, np.uint64(INLINE_MARK_BYTES), np.uint64(0))
 
@@ -111,7 +111,7 @@ def _arena_addresses(arenas: Arenas, offset: int) -> npt.NDArray[np.uint64]:
     return dense
 
 
-def _inline_marks(
+def inline_marks(
     memory: Memory, layouts: Layouts, arenas: Arenas, bases: npt.NDArray[np.uint64]
 ) -> npt.NDArray[np.bool_]:
     """Whether each span has inline mark bits: ``heapArena.pageUseSpanInlineMarkBits``, Green Tea."""

@@ -25,6 +25,7 @@ from mapscope.goruntime.process import Process
 from mapscope.goruntime.roots import Roots, read_roots
 from mapscope.goruntime.spans import Arenas, SpanTable, read_arenas, read_spans
 from mapscope.goruntime.typetable import TypeTable
+from mapscope.goruntime.unswept import died_unswept
 from mapscope.heap.globals import typed_globals
 from mapscope.heap.later import Later
 from mapscope.heap.saved import SavedHeap
@@ -117,7 +118,7 @@ def read_heap(process: Process, progress: Progress = quiet, saved: SavedHeap | N
         if other:
             slots.notes.append(f"{other} frames are listed in this heap dump otherwise than its stacks show them")
     state, uncertain = (
-        _traced(slots, types, roots, known.regions, progress) if saved is None else _resumed(types, saved)
+        _traced(process, slots, types, roots, known.regions, progress) if saved is None else _resumed(types, saved)
     )
     notes = slots.notes + roots.notes + known.notes if saved is None else list(saved.notes)
     return Heap(
@@ -138,7 +139,7 @@ def _resumed(types: TypeTable, saved: SavedHeap) -> tuple[TraceState, npt.NDArra
 
 
 def _traced(
-    slots: _Slots, types: TypeTable, roots: Roots, known: npt.NDArray[np.int64], progress: Progress
+    process: Process, slots: _Slots, types: TypeTable, roots: Roots, known: npt.NDArray[np.int64], progress: Progress
 ) -> tuple[TraceState, npt.NDArray[np.int64]]:
     """The state after the trace, and the ids of the objects that only conservative scans reach."""
     index, state = slots.index, TraceState.fresh(slots.flags)
@@ -151,7 +152,7 @@ def _traced(
 
     run_trace(index, state, types, regions, roots.mask, roots.loose[: roots.certain], progress=marked)
     uncertain = np.zeros(0, dtype=np.int64)
-    maybe = _allocated(index, state.flags, roots.loose[roots.certain :])
+    maybe = _allocated(process, slots, roots.loose[roots.certain :])
     if len(maybe):
         before = state.flags & MARKED
         run_trace(index, state, types, regions[:0], roots.mask, maybe, progress=marked)
@@ -209,13 +210,22 @@ def _read_slots(process: Process, saved: SavedHeap | None = None) -> _Slots:
     return _Slots(arenas, pages, table, index, flags, words, notes)
 
 
-def _allocated(
-    index: HeapIndex, flags: npt.NDArray[np.uint8], values: npt.NDArray[np.uint64]
-) -> npt.NDArray[np.uint64]:
-    """The values without those into free slots, which a conservative scan passes over (runtime: scanConservative)."""
+def _allocated(process: Process, slots: _Slots, values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """The values without those into free slots, which a conservative scan passes over (runtime: scanConservative).
+
+    The collector scans when all is swept. Here a slot may be free that nobody has swept yet: what it points to can
+    have become something else.
+    """
+    index = slots.index
     ids, _ = index.find(values)
     keep = ids < 0
-    keep[~keep] = flags[ids[~keep]] & ALLOCATED != 0
+    there = np.flatnonzero(~keep)
+    allocated = slots.flags[ids[there]] & ALLOCATED != 0
+    if not isinstance(process.evidence, HeapDump):
+        allocated &= ~died_unswept(
+            process.memory, process.layouts, index, slots.table, slots.arenas, process.mheap, ids[there]
+        )
+    keep[there] = allocated
     kept: npt.NDArray[np.uint64] = values[keep]
     return kept
 

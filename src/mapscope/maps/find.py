@@ -12,7 +12,7 @@ from mapscope.heap.channels import type_channels
 from mapscope.heap.model import Heap
 from mapscope.heap.trace import COVER_ELEM, MARKED, run_trace
 from mapscope.maps.decode import Decoder, decode
-from mapscope.maps.infer import Inferred, header_mask, heap_candidates, infer
+from mapscope.maps.infer import Inferred, header_mask, header_slots, heap_candidates, infer
 from mapscope.maps.model import COLUMNS, Confidence, MapTable
 from mapscope.maps.sizes import Allocator
 from mapscope.maps.types import MapShape, map_shape
@@ -42,12 +42,13 @@ def find_maps(heap: Heap) -> MapSet:
     decoder = decoder_of(heap)
     shapes, at_of = _all_shapes(heap)
     masks = _bucket_masks(heap, shapes)
+    slots, maskless = header_slots(decoder, swiss)
     loose: dict[int, tuple[int, bool]] = {}
     for _ in range(_MAX_ROUNDS):
         channels = type_channels(heap)
         if len(channels):
             _walk_on(heap, channels)
-        candidates = _told(heap, heap_candidates(decoder, heap.state, heap.types, swiss))
+        candidates = _told(heap, heap_candidates(decoder, slots, heap.state, heap.types))
         found = infer(decoder, candidates, shapes, heap.state, heap.types, masks, swiss=swiss)
         fresh = [(int(a), int(s), bool(x)) for a, s, x in zip(found.address, found.shape, found.sure, strict=True)
                  if int(a) not in loose]  # fmt: skip
@@ -58,7 +59,7 @@ def find_maps(heap: Heap) -> MapSet:
         if not _spread(heap, [(a, shapes[s].type.address) for a, s, sure in fresh if sure and s >= 0]):
             break
     heap.state.rest()
-    exact_address, exact_shape = _typed_headers(heap, shapes, at_of)
+    exact_address, exact_shape = _typed_headers(heap, np.concatenate([slots, maskless]), shapes, at_of)
     stack = _stack_maps(heap, decoder, shapes, masks, swiss)
     return _table(heap, decoder, shapes, swiss, exact_address, exact_shape, found_by_shape=loose, stack=stack)
 
@@ -126,9 +127,12 @@ def _walk_on(heap: Heap, regions: npt.NDArray[np.int64]) -> None:
 
 
 def _typed_headers(
-    heap: Heap, shapes: list[MapShape], at_of: dict[int, int]
+    heap: Heap, slots: npt.NDArray[np.int64], shapes: list[MapShape], at_of: dict[int, int]
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """Marked slots whose type is the header of a map type."""
+    """Those of ``slots`` (see ``header_slots``) that are marked and whose type is the header of a map type.
+
+    A pointer that is said to be a map and leads elsewhere is a stale word: what it leads to is another value by now.
+    """
     lookup = np.full(len(heap.types) + 1, -1, dtype=np.int64)
     for header, map_id in heap.types.hmap_ids.items():
         address = heap.types.records[map_id].address
@@ -140,8 +144,7 @@ def _typed_headers(
             shapes.append(shape)
         lookup[header] = at_of[address]
     state = heap.state
-    ids = np.flatnonzero((lookup >= 0)[state.obj_type])
-    ids = ids[state.flags[ids] & MARKED != 0]
+    ids = slots[(lookup >= 0)[state.obj_type[slots]] & (state.flags[slots] & MARKED != 0)]
     return heap.index.address_of(ids), lookup[state.obj_type[ids]]
 
 

@@ -57,8 +57,12 @@ def header_mask(decoder: Decoder, swiss: bool) -> int:
     return sum(1 << (layout.offset(name) // 8) for name in names)
 
 
-def heap_candidates(decoder: Decoder, state: TraceState, types: TypeTable, swiss: bool) -> npt.NDArray[np.uint64]:
-    """Addresses of marked slots of the header's size class and pointer mask that no type has been found for."""
+def header_slots(decoder: Decoder, swiss: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Ids of all slots that a header can lie in: of its size class, and with its pointer mask.
+
+    The runtime alone allocates headers, each by itself (runtime/map.go: makemap; internal/runtime/maps: NewEmptyMap).
+    The second answer: slots of that class whose mask the evidence does not have (it reads as zeros).
+    """
     layout = decoder.layouts.struct("swissmap" if swiss else "hmap")
     size = decoder.allocator.slot(layout.size, False)
     spans = decoder.index.spans
@@ -69,8 +73,14 @@ def heap_candidates(decoder: Decoder, state: TraceState, types: TypeTable, swiss
     first = np.repeat(spans["first"][which].astype(np.int64), counts)
     slot = np.arange(len(masks), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
     ids = first + slot
-    good = (masks == header_mask(decoder, swiss)) & (state.flags[ids] & MARKED != 0) & (state.obj_type[ids] < 0)
-    return decoder.index.address_of(ids[good])
+    return ids[masks == header_mask(decoder, swiss)], ids[masks == 0]
+
+
+def heap_candidates(
+    decoder: Decoder, slots: npt.NDArray[np.int64], state: TraceState, types: TypeTable
+) -> npt.NDArray[np.uint64]:
+    """Addresses of those ``slots`` (see ``header_slots``) that are marked and that no type has been found for."""
+    return decoder.index.address_of(slots[(state.flags[slots] & MARKED != 0) & (state.obj_type[slots] < 0)])
 
 
 def infer(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mapscope.goruntime.index import column, gather
-from mapscope.goruntime.pointers import span_bitmaps
+from mapscope.goruntime.index import GO_PAGE, column, gather
+from mapscope.goruntime.pointers import INLINE_MARK_BYTES, inline_marks, span_bitmaps
 from mapscope.goruntime.roots import special_kinds
 from mapscope.heap.model import Heap
 from mapscope.redact.words import KNOWN, LOOSE, POINTER, STAYS, U8, Words
@@ -129,7 +129,11 @@ def _page_heap(words: Words, heap: Heap) -> None:
             words.runs(there + np.uint64(entry.offset), np.full(len(there), entry.size // 8), STAYS)
     words.fields(listed("allspans"), layouts.struct("mspan"), _MSPAN)
     spans, table = heap.index.spans, heap.spans
-    words.runs(table.allocbits & ~np.uint64(7), (spans["nelems"].astype(np.int64) + 127) // 64, STAYS)
+    for bits in (table.allocbits, table.gcmarkbits):
+        words.runs(bits & ~np.uint64(7), (spans["nelems"].astype(np.int64) + 127) // 64, STAYS)
+    inline = inline_marks(memory, layouts, heap.arenas, spans["base"])
+    marks = spans["base"][inline] + np.uint64(GO_PAGE - INLINE_MARK_BYTES)
+    words.runs(marks, np.full(len(marks), INLINE_MARK_BYTES // 8), STAYS)
     if layouts.release >= (1, 22):
         which, bitmap = span_bitmaps(memory, layouts, heap.index, table, heap.arenas)
         words.runs(bitmap, spans["bytes"][which].astype(np.int64) // 512, STAYS)
