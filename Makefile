@@ -13,7 +13,7 @@ BENCH_FLAGS ?=
 TOOLCHAINS ?= 1.21 1.22 1.23 1.24 1.25 1.26 1.27
 KERNELS := $(wildcard src/mapscope/_kernels/*.pyx) $(wildcard src/mapscope/_kernels/*.pxd)
 
-.PHONY: help demo test lint format bench install dev kernels system clean
+.PHONY: help demo test lint format bench install dev kernels system ui ui-check clean
 
 help:
 	@echo 'make demo    build and run a small leaking Go service, take its core, analyse it   (GO=1.23.9 picks the release)'
@@ -21,6 +21,7 @@ help:
 	@echo 'make lint    ruff, mypy --strict, import-linter, size of files'
 	@echo 'make bench   time and memory against cat and the Go collector, in one run          (BENCH_FLAGS=--help)'
 	@echo 'make format  ruff format'
+	@echo 'make ui      builds the script and styles of the HTML report   (needs node and npm)'
 	@echo 'make clean   remove what was built; the toolchain cache stays'
 
 demo: install kernels
@@ -76,6 +77,18 @@ $(VENV)/.kernels: $(KERNELS) setup.py $(VENV)/.installed
 
 system:
 	@$(PY) tools/system_packages.py
+
+# What a user installs is built already: src/mapscope/report/static is part of the package and of the repository.
+ui: ui/node_modules/.installed
+	cd ui && npm run --silent build
+
+ui-check: ui/node_modules/.installed
+	cd ui && npm run --silent check
+
+ui/node_modules/.installed: ui/package.json ui/package-lock.json
+	@echo '== installing the tools of the page'
+	@cd ui && npm ci --no-progress --loglevel=error
+	@touch $@
 
 clean:
 	rm -rf build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis $(VENV)/.kernels

@@ -41,6 +41,9 @@ NEEDS = (
     Need("qemu-system-x86_64", "qemu-system-x86", "no kernel that tracks soft-dirty pages, so no copy before the stop"),
     Need("qemu-aarch64-static", "qemu-user-static", "arm64 is not tested"),
     Need("/usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1", "libc6-arm64-cross", "PIE for arm64 is not tested"),
+    Need("chromium-headless-shell", "chromium-headless-shell", "no page is opened in a browser"),
+    Need("node", "nodejs", "the bundle of the page is not built again, and axe does not judge the page"),
+    Need("npm", "npm", "the bundle of the page is not built again, and axe does not judge the page"),
     Need("/usr/lib/go-1.19/bin/go", "golang-1.19-go", "Go 1.19 is not tested"),
 )
 

@@ -15,7 +15,7 @@ from mapscope.errors import UsageError
 if TYPE_CHECKING:
     from mapscope.report.source import Source
 
-_FORMATS = ("text", "json", "pprof")
+_FORMATS = ("text", "json", "html", "pprof")
 _EPILOG = """\b
 Examples:
   mapscope analyze core.4242
@@ -23,6 +23,7 @@ Examples:
   mapscope analyze heap.dump ./service
   mapscope analyze --pid 4242 --max-pause 0.5
   mapscope analyze core.4242 -f json -o report.json
+  mapscope analyze core.4242 -o report.html
   mapscope analyze core.4242 -f pprof -o maps.pb.gz
   mapscope analyze core.4242 --fail-on R1,R9 > report.txt
   mapscope analyze core.4242 --no-chains -f json -o maps.json
@@ -67,6 +68,8 @@ def command(
     chosen = chosen_format(form, output, _FORMATS)
     if chosen == "pprof" and output is None:
         raise UsageError("-f pprof writes a binary file", "name it: -o OUT.pb.gz (or -o - for stdout)")
+    if chosen == "html" and output is None:
+        raise UsageError("-f html writes a page for a browser", "name it: -o report.html (or -o - for stdout)")
     with watched() as progress:
         snapshot = open_evidence(core, executable, progress, holding=not no_chains)
         if progress is not None:
@@ -77,7 +80,7 @@ def command(
         from mapscope.report.source import Unheld
 
         source = Unheld(snapshot)
-    pieces = _text(source, output) if chosen == "text" else (_json if chosen == "json" else _pprof)(source)
+    pieces = _text(source, output) if chosen == "text" else _WRITERS[chosen](source)
     write(pieces, output, force)
     failing = found if rules is None else found & rules
     return 1 if failing and not exit_zero else 0
@@ -125,3 +128,13 @@ def _pprof(source: Source) -> Iterator[bytes]:
     from mapscope.report.snapshot_pprof import snapshot_profile
 
     yield gzip.compress(write_protobuf(snapshot_profile(source)), 6, mtime=0)
+
+
+def _html(source: Source) -> Iterator[bytes]:
+    from mapscope.report.page.html import render
+    from mapscope.report.page.snapshot import snapshot_pack, title
+
+    yield render(snapshot_pack(source), title(source)).encode()
+
+
+_WRITERS = {"json": _json, "html": _html, "pprof": _pprof}
