@@ -32,15 +32,18 @@ from mapscope.heap.chains import AllChains, Chain
 from mapscope.heap.graph import ObjectGraph, object_graph
 from mapscope.heap.holding import Dominator, Held, HeldTable, Holding
 from mapscope.heap.later import Later
+from mapscope.heap.lookup import Spot
 from mapscope.heap.model import Heap, Progress, quiet, read_heap
 from mapscope.heap.reconcile import summarise
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo
+from mapscope.maps.contents import Content, object_contents
 from mapscope.maps.detail import MapDetail
 from mapscope.maps.find import MapSet, find_maps
 from mapscope.maps.inspect import describe_map
 from mapscope.maps.iterators import find_iterators, on_stacks, weigh
 from mapscope.maps.itermodel import MapIterator
 from mapscope.maps.model import MapTable, Place
+from mapscope.maps.owner import Owner, owner_of
 from mapscope.maps.queries import Queries
 from mapscope.sql import SECONDS, run_sql
 from mapscope.table import Table
@@ -151,6 +154,22 @@ class Snapshot:
     def holders(self, addresses: npt.NDArray[np.uint64]) -> HeldTable:
         """The same as columns, for many of them."""
         return self.holding.columns(addresses)
+
+    def lookup(self, address: int) -> Spot:
+        """What lies at any address: an object, garbage, a variable, a stack … UsageError beyond 64 bits."""
+        if not 0 <= address < 1 << 64:
+            raise UsageError(f"{address:#x} is no address", "give it as the report does: 0xc000012345")
+        return self.holding.lookup.at(address)
+
+    def owner(self, spot: Spot) -> Owner | None:
+        """The map whose part the live object at ``spot`` is; None where it is of no map."""
+        if spot.kind != "object":
+            return None
+        return owner_of(self._heap, self.holding.graph, self.maps, spot.object_id)
+
+    def peek(self, spot: Spot) -> tuple[tuple[str, Content], ...]:
+        """Some contents of the object at ``spot``, for whoever asks for them: nothing else calls this."""
+        return object_contents(self._heap, spot.object_id) if spot.kind == "object" else ()
 
     @cached_property
     def suspects(self) -> tuple[Dominator, ...]:

@@ -39,6 +39,7 @@ _COMMANDS = {
     "capture": "mapscope.cli.capture",
     "profile": "mapscope.cli.profile",
     "redact": "mapscope.cli.redact",
+    "serve": "mapscope.cli.serve",
     "lab": "mapscope.lab.command",
 }
 _EPILOG = """\b
@@ -50,6 +51,7 @@ Examples:
   mapscope chain svc.4242 0xc000012345 --all
   mapscope dominators svc.4242 --top 50
   mapscope redact svc.4242 mailable.core
+  mapscope serve svc.4242 --open
 
 \b
 Exit status: 0 nothing found, 1 findings, 2 usage or unusable input, 101 a bug."""

@@ -63,6 +63,15 @@ class Dominators:
         """Nodes with ``node`` as immediate dominator, the one that retains most first."""
         return self._sorted(self._below(node))
 
+    def first_children(self, node: int, top: int) -> tuple[I8, int, int]:
+        """The ``top`` of them that retain most, in order; and of all of them the count and the bytes."""
+        found = self._below(node)
+        sizes = self.retained[found]
+        count, total = len(found), int(sizes.sum())
+        if count > top:
+            found = np.sort(found[np.argpartition(~sizes, top)[:top]])
+        return self._sorted(found), count, total
+
     def _below(self, node: int) -> I8:
         here = self.idom == node
         here[:1] = False

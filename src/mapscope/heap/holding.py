@@ -14,6 +14,7 @@ from mapscope.heap.chains import AllChains, Chain, Chains, ChainTable
 from mapscope.heap.dominators import Dominators
 from mapscope.heap.graph import Graph, ObjectGraph, RootKind, build_graph, object_graph
 from mapscope.heap.later import Later
+from mapscope.heap.lookup import Lookup
 from mapscope.heap.model import Heap
 from mapscope.heap.statics import Statics
 from mapscope.heap.steps import Step, Steps, StepTable
@@ -85,6 +86,20 @@ class Dominator:
     """From it down to where its memory gathers, itself left out: dominators, not necessarily neighbours."""
 
 
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """What one node of the dominator tree keeps, one floor down."""
+
+    retained: int
+    shallow: int
+    children: int
+    """Nodes right below it."""
+    rows: tuple[tuple[int, Step, int, int, bool], ...]
+    """The first of them, those that retain most: node, step, retained and own bytes, whether it has any below it."""
+    rest: int
+    """Bytes that the others retain."""
+
+
 class Holding:
     """Questions about one heap. Addresses are of anything in the process that holds or is held."""
 
@@ -139,6 +154,11 @@ class Holding:
     def dominators(self) -> Dominators:
         """The dominator tree."""
         return self._dominators.get()
+
+    @cached_property
+    def lookup(self) -> Lookup:
+        """What lies at any address."""
+        return Lookup(self._heap, self._statics, self._steps)
 
     @cached_property
     def _steps(self) -> Steps:
@@ -248,6 +268,17 @@ class Holding:
         return self._in_words(
             [((node,), 1, int(self.dominators.retained[node]), self.dominators.way(node)) for node in nodes]
         )
+
+    def branch(self, node: int, top: int) -> Branch:
+        """The dominator tree right below a node (0: the whole heap), at most ``top`` rows. UsageError for no node."""
+        if not 0 <= node < len(self.graph):
+            raise UsageError(f"the dominator tree has no node {node}", "start at the whole heap: node 0")
+        nodes, count, total = self.dominators.first_children(node, top)
+        kept, own = self.dominators.retained[nodes], self.graph.sizes_of(nodes)
+        retained = int(self.dominators.retained[node])
+        shallow = int(self.graph.sizes_of(np.array([node], dtype=np.int64))[0])
+        words = (nodes.tolist(), self._describe(nodes).steps(), kept.tolist(), own.tolist(), (kept > own).tolist())
+        return Branch(retained, shallow, count, tuple(zip(*words, strict=True)), total - int(kept.sum()))
 
     def suspects(self) -> list[Dominator]:
         """The few dominators that hold most of the heap."""

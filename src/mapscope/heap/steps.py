@@ -137,6 +137,13 @@ class Steps:
             words.append(made)
         return StepTable(address, word, tuple(words))
 
+    def describe(self, oid: int, offset: int) -> tuple[str | None, str | None]:
+        """Type of an object by its id, and the field at ``offset`` of its slot."""
+        span = self._graph.index.spans[self._graph.index.span_of_object(np.array([oid]))[0]]
+        state = self._heap.state
+        fill = bool(state.cover[oid] & _COVER >= COVER_FILL)
+        return self._object(int(state.obj_type[oid]), fill, int(span["elemsize"]), int(span["header"]) * 8, offset)
+
     def _object(self, type_id: int, fill: bool, size: int, header: int, offset: int) -> tuple[str | None, str | None]:
         """Type and field of a word at ``offset`` of a slot of ``size`` bytes."""
         one = self.fields.size(type_id) if type_id >= 0 else 0
@@ -235,12 +242,7 @@ class Steps:
         ids, _ = self._graph.index.find(np.array([key], dtype=np.uint64))
         if int(ids[0]) < 0:
             return Step("finalizer", key, None, None, "object with a finalizer")
-        span = self._graph.index.spans[self._graph.index.span_of_object(ids)][0]
-        oid = int(ids[0])
-        label, field = self._object(
-            int(self._heap.state.obj_type[oid]), bool(self._heap.state.cover[oid] & _COVER >= COVER_FILL),
-            int(span["elemsize"]), int(span["header"]) * 8, word - key if word else -1,
-        )  # fmt: skip
+        label, field = self.describe(int(ids[0]), word - key if word else -1)
         return Step("finalizer", key, label, field, "object with a finalizer")
 
     def locate(self, sources: Nodes, targets: Nodes) -> Nodes:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+import numpy as np
+
 from mapscope.binary.rtype import Kind, RType
 from mapscope.heap.model import Heap
+from mapscope.heap.trace import COVER_FILL
 from mapscope.maps.find import MapSet
 from mapscope.maps.kinds import live_cells
 from mapscope.maps.model import Map
@@ -15,6 +18,7 @@ ENTRIES = 10
 """Entries that are shown."""
 TEXT_BYTES = 64
 """Bytes of a string that are shown."""
+_COVER = 15
 _MISSING = "not in this core"
 _SIGNED = frozenset({Kind.INT, Kind.INT8, Kind.INT16, Kind.INT32, Kind.INT64})
 _UNSIGNED = frozenset({Kind.UINT, Kind.UINT8, Kind.UINT16, Kind.UINT32, Kind.UINT64})
@@ -56,6 +60,27 @@ def sample_contents(heap: Heap, maps: MapSet, found: Map) -> tuple[tuple[Content
     return tuple(out)
 
 
+def object_contents(heap: Heap, oid: int) -> tuple[tuple[str, Content], ...]:
+    """The first fields or elements of an object by its id, at most ENTRIES, each with its name.
+
+    None where its type is unknown, and for the parts of maps, whose entries ``sample_contents`` has.
+    """
+    number = int(heap.state.obj_type[oid])
+    rtype = heap.process.types.at(heap.types.records[number].address) if number >= 0 else None
+    if rtype is None or rtype.size <= 0:
+        return ()
+    span = heap.index.spans[heap.index.span_of_object(np.array([oid]))[0]]
+    header = 8 * int(span["header"])
+    start = int(heap.index.address_of(np.array([oid], dtype=np.int64))[0]) + header
+    reader = _Reader(heap)
+    if heap.state.cover[oid] & _COVER < COVER_FILL:
+        return reader.fields(rtype, start)
+    room = (int(span["elemsize"]) - header) // rtype.size
+    if rtype.kind is Kind.UINT8:
+        return (("", reader.text(start, room)),)
+    return tuple((f"[{n}]", reader.read(rtype, start + n * rtype.size)) for n in range(min(ENTRIES, room)))
+
+
 class _Reader:
     """Values by their types."""
 
@@ -74,6 +99,24 @@ class _Reader:
         if rtype.kind is Kind.INTERFACE:
             return self._interface(rtype, data)
         return self._plain(rtype, data)
+
+    def read(self, rtype: RType, address: int) -> Content:
+        """The value at an address."""
+        return self.value(rtype.address, self._memory.read(address, min(rtype.size, TEXT_BYTES)))
+
+    def fields(self, rtype: RType, address: int) -> tuple[tuple[str, Content], ...]:
+        """The first fields of a struct, those in fields not unfolded; of all else the value itself."""
+        if rtype.kind is not Kind.STRUCT:
+            return (("", self.read(rtype, address)),)
+        typed = ((field, self._types.at(field.type)) for field in rtype.fields[:ENTRIES])
+        return tuple(
+            (f".{field.name}", Content("of unknown type") if of is None else self.read(of, address + field.offset))
+            for field, of in typed
+        )
+
+    def text(self, address: int, length: int) -> Content:
+        """Bytes as text."""
+        return self._string(address, length)
 
     def _interface(self, rtype: RType, data: bytes) -> Content:
         """The dynamic type and, where that is a plain one, its value."""

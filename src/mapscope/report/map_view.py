@@ -56,7 +56,7 @@ def build_map(source: Source, detail: MapDetail) -> MapDocument:
         findings=finding_rows(source, [f for f in source.findings if f.subject == found.address]),
         contents=None
         if detail.contents is None
-        else [doc.EntryRow(key=_content(key), value=_content(value)) for key, value in detail.contents],
+        else [doc.EntryRow(key=content_text(key), value=content_text(value)) for key, value in detail.contents],
     )
 
 
@@ -90,7 +90,7 @@ def render(document: MapDocument, style: Style | None = None) -> Iterator[str]:
             yield from finding_lines(finding, style) if finding.part_of is None else also_lines(finding, style)
 
 
-def _content(content: Content) -> str:
+def content_text(content: Content) -> str:
     """A key or value on one line of printable characters."""
     if not content.quoted:
         return clean(content.text)
