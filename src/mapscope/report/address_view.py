@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mapscope.maps.contents import Content
 from mapscope.report import address_document as doc
 from mapscope.report.document import EntryRow
-from mapscope.report.escape import valid
+from mapscope.report.escape import clean, valid
 from mapscope.report.holding import step_row
 from mapscope.report.map_view import content_text
 from mapscope.units import hex_addr, human_bytes
@@ -70,7 +70,7 @@ def build_address(
 def _sentence(spot: Spot, owner: Owner | None) -> str:
     words = f"At {hex_addr(spot.address)} lies {_WORDS[spot.kind]}"
     if spot.kind == "object":
-        words += f" of {human_bytes(spot.size)}" + (", type " + valid(spot.type) if spot.type else ", of unknown type")
+        words += f" of {human_bytes(spot.size)}" + (", type " + clean(spot.type) if spot.type else ", of unknown type")
     if owner is not None:
         words += f": {owner.part} of a map"
     return words + "."
@@ -102,7 +102,7 @@ def build_contents(
     return doc.ContentsDocument(
         address=hex_addr(address),
         entries=[
-            EntryRow(key=valid(key) if isinstance(key, str) else content_text(key), value=content_text(value))
+            EntryRow(key=clean(key) if isinstance(key, str) else content_text(key), value=content_text(value))
             for key, value in entries
         ],
         more=more,

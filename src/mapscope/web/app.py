@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mapscope.errors import MapscopeError
+from mapscope.report.page import html as page
 from mapscope.report.rows import STATES
 from mapscope.web.asking import Asking, TooSlowError
 from mapscope.web.guard import METHODS, Guard
@@ -22,6 +23,11 @@ from mapscope.web.parameters import MAX_ROWS, BadRequestError, Parameters, addre
 from mapscope.web.questions import Questions
 
 JSON = "application/json"
+PACK = "application/octet-stream"
+CONNECT = "'self'"
+"""What the script of the page may ask: this server."""
+SERVED = '<div id="mapscope-served" hidden></div>'
+"""Where ``ServedSource`` of ui/src/served/source.ts sees that there is a server to ask."""
 _MAX_OFFSET = 999_999_999_999
 
 
@@ -36,6 +42,10 @@ class App:
     def starlette(self) -> Starlette:
         """The application, without its guard."""
         paths: dict[str, Callable[..., object]] = {
+            "/": self.page,
+            "/api/pack": self.pack,
+            "/api/pack/map/{address}": self.map_pack,
+            "/api/pack/object/{address}": self.address_pack,
             "/api/maps": self.maps,
             "/api/map/{address}": self.map,
             "/api/address/{address}": self.address,
@@ -53,11 +63,33 @@ class App:
         made.router.redirect_slashes = False
         return made
 
-    async def _answer(self, request: Request, question: Callable[[], bytes]) -> Response:
+    async def _answer(self, request: Request, question: Callable[[], bytes], media_type: str = JSON) -> Response:
         answer = await self._asking.ask(question, lambda: _gone(request))
         if answer is None:
             return Response(status_code=499)  # nobody reads it
-        return Response(answer, media_type=JSON)
+        return Response(answer, media_type=media_type)
+
+    async def page(self, request: Request) -> Response:
+        """The markup, with script and styles; all else the script asks for."""
+        Parameters(request.query_params.multi_items(), ())
+        policy = f"{page.policy(CONNECT)}; frame-ancestors 'none'"
+        markup = page.shell(self._questions.title, SERVED, CONNECT)
+        return Response(markup, media_type="text/html", headers={"content-security-policy": policy})
+
+    async def pack(self, request: Request) -> Response:
+        """The data of the report."""
+        Parameters(request.query_params.multi_items(), ())
+        return Response(self._questions.page(), media_type=PACK)
+
+    async def map_pack(self, request: Request) -> Response:
+        """One map in full, as data of the page."""
+        address = _address(request)
+        return await self._answer(request, lambda: self._questions.map_pack(address), PACK)
+
+    async def address_pack(self, request: Request) -> Response:
+        """What lies at any address, as data of the page."""
+        address = _address(request)
+        return await self._answer(request, lambda: self._questions.address_pack(address), PACK)
 
     async def maps(self, request: Request) -> Response:
         """A page of the table of maps."""

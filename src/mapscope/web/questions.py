@@ -7,14 +7,20 @@ import numpy as np
 
 from mapscope.errors import UsageError
 from mapscope.maps.contents import Content
+from mapscope.report.address_document import AddressDocument
 from mapscope.report.address_view import build_address, build_branch, build_contents
 from mapscope.report.chain_view import build_chain
 from mapscope.report.escape import ascii_json
 from mapscope.report.map_view import build_map
-from mapscope.report.rows import map_lines
+from mapscope.report.page.pack import Pack
+from mapscope.report.page.shown import record
+from mapscope.report.page.snapshot import snapshot_pack, title
+from mapscope.report.rows import map_rows
 from mapscope.snapshot import Snapshot
 from mapscope.web.listing import Listing, Wanted
 
+KIND = "served"
+"""The kind of page in ui/src/pages that shows it."""
 MAX_BYTES = 32 << 20
 """Largest answer."""
 
@@ -27,6 +33,8 @@ class Questions:
         self._snapshot = snapshot
         self.shows = show_contents
         self._listing = Listing(snapshot.maps)
+        self._page = b""
+        self.title = title(snapshot)
 
     def prepare(self) -> None:
         """All that the first questions need, so that none of them takes long and none is stopped half way."""
@@ -35,20 +43,39 @@ class Questions:
         snapshot.findings  # noqa: B018
         snapshot.suspects  # noqa: B018
         snapshot.maps_by_goroutine()
+        pack = snapshot_pack(snapshot)
+        pack.kind = KIND
+        self._page = pack.to_bytes()
+
+    def page(self) -> bytes:
+        """The data of the report, as a report in one file has it."""
+        return self._page
 
     def maps(self, wanted: Wanted) -> bytes:
         """A page of the table of maps: how many match, and the rows as ``mapscope maps -f json`` has them."""
         rows, matching = self._listing.page(wanted)
-        lines = map_lines(self._snapshot.maps, rows, self._snapshot.holders, (b"", b","))
-        head = msgspec.json.encode({"matching": matching, "total": len(self._snapshot.maps), "offset": wanted.offset})
-        return bounded(head[:-1] + b',"maps":[' + lines.text.tobytes() + b"]}")
+        listed = list(map_rows(self._snapshot.maps, rows, self._snapshot.holders))
+        total = len(self._snapshot.maps)
+        return encoded({"matching": matching, "total": total, "offset": wanted.offset, "maps": listed})
 
     def map(self, address: int) -> bytes:
         """One map in full, as ``mapscope map -f json`` has it; never with contents."""
         return encoded(build_map(self._snapshot, self._snapshot.detail(address)))
 
+    def map_pack(self, address: int) -> bytes:
+        """The same as the page's data."""
+        document = build_map(self._snapshot, self._snapshot.detail(address))
+        return bounded(Pack("map", {"map": document}).to_bytes())
+
     def address(self, address: int) -> bytes:
         """What lies at an address, and who holds it."""
+        return encoded(self._at(address))
+
+    def address_pack(self, address: int) -> bytes:
+        """The same as the page's data."""
+        return bounded(Pack("object", {"object": self._at(address)}).to_bytes())
+
+    def _at(self, address: int) -> AddressDocument:
         snapshot = self._snapshot
         spot = snapshot.lookup(address)
         try:
@@ -56,7 +83,7 @@ class Questions:
         except UsageError:  # nothing that is live: said by ``kind``
             held = None
         is_map = snapshot.maps.at(address) is not None
-        return encoded(build_address(spot, snapshot.owner(spot), held, is_map=is_map, shows=self.shows))
+        return build_address(spot, snapshot.owner(spot), held, is_map=is_map, shows=self.shows)
 
     def chains(self, address: int) -> bytes:
         """Every way that differs, as ``mapscope chain --all -f json`` has it."""
@@ -97,8 +124,8 @@ class Questions:
 
 
 def encoded(document: object) -> bytes:
-    """A document as printable ASCII."""
-    return bounded(ascii_json(msgspec.json.encode(document)))
+    """A document as JSON in printable ASCII, its texts escaped and bounded as all that a page shows."""
+    return bounded(ascii_json(msgspec.json.encode(record(document))))
 
 
 def bounded(answer: bytes) -> bytes:

@@ -1,2 +1,3 @@
 // Every kind of page. A new one: a file here that calls register(kind, Page), and a line below.
 import "./snapshot.tsx";
+import "./served.tsx";

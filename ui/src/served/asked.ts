@@ -1,0 +1,32 @@
+// A question that follows what the reader looks at: the latest one counts, earlier ones are given up.
+
+import { useEffect, useState } from "preact/hooks";
+import { type ServedSource, wordsOf } from "./source.ts";
+
+/** How far a question is. */
+export type Asked<T> =
+  | { readonly state: "none" }
+  | { readonly state: "waiting" }
+  | { readonly state: "there"; readonly answer: T }
+  | { readonly state: "refused"; readonly words: string };
+
+/** The answer to the question at `path`; nothing is asked while that is null. */
+export function useAnswer<T>(source: ServedSource, path: string | null): Asked<T> {
+  const [asked, set] = useState<Asked<T>>({ state: "none" });
+  useEffect(() => {
+    if (path === null) {
+      set({ state: "none" });
+      return;
+    }
+    const giveUp = new AbortController();
+    set({ state: "waiting" });
+    source.ask<T>(path, giveUp.signal).then(
+      (answer) => set({ state: "there", answer }),
+      (error: unknown) => {
+        if (!giveUp.signal.aborted) set({ state: "refused", words: wordsOf(error) });
+      },
+    );
+    return () => giveUp.abort();
+  }, [source, path]);
+  return asked;
+}

@@ -1,0 +1,61 @@
+// Live objects by type.
+
+import { useState } from "preact/hooks";
+import { count } from "../format.ts";
+import { useAnswer } from "./asked.ts";
+import { Answer, Size } from "./parts.tsx";
+import type { ServedSource, TypesPage } from "./source.ts";
+
+/** The types that take most, and a search among all. */
+export function Types({ source }: { source: ServedSource }) {
+  const [search, look] = useState("");
+  const query = new URLSearchParams({ limit: "50" });
+  if (search) query.set("search", search);
+  const asked = useAnswer<TypesPage>(source, `api/types?${query}`);
+  return (
+    <section id="types" class="panel" aria-labelledby="types-head">
+      <h2 id="types-head">Objects by type</h2>
+      <p class="filters">
+        <label for="types-search">Type holds</label>{" "}
+        <input id="types-search" value={search} maxLength={200} spellcheck={false} onChange={(event) => look(event.currentTarget.value)} />
+      </p>
+      <Answer asked={asked}>
+        {(page) => (
+          <>
+            <div class="scroll" tabIndex={0} role="region" aria-label="Objects by type, the largest">
+              <table>
+                <thead>
+                  <tr>
+                    <th scope="col">type</th>
+                    <th scope="col" class="number">
+                      objects
+                    </th>
+                    <th scope="col" class="number">
+                      bytes
+                    </th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {page.types.map((row, at) => (
+                    <tr key={at}>
+                      <td>
+                        <code>{row.type}</code>
+                      </td>
+                      <td class="number">{count(row.objects)}</td>
+                      <td class="number">
+                        <Size of={row.bytes} />
+                      </td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </div>
+            <p class="dim">
+              {count(page.types.length)} of {count(page.matching)} types
+            </p>
+          </>
+        )}
+      </Answer>
+    </section>
+  );
+}
