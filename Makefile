@@ -66,7 +66,7 @@ $(VENV)/.installed: pyproject.toml setup.py | $(VENV)/.python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo '== installing the tools of the tests'
-	@MAPSCOPE_PURE=1 $(PY) -m pip install -q --no-build-isolation -e '.[asm,query,arrow,lab,web,dev]'
+	@MAPSCOPE_PURE=1 $(PY) -m pip install -q --no-build-isolation -e '.[asm,query,arrow,lab,web,fleet,dev]'
 	@$(PY) -m pip install -q 'drgn>=0.0.27' || echo 'no drgn for this machine: tests that ask it as an oracle are skipped'
 	@touch $@
 
