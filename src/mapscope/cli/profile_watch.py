@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 import threading
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mapscope.cli.options import chosen_format, format_option, output_options
+from mapscope.cli.options import Seconds, chosen_format, format_option, output_options
 from mapscope.cli.output import check_target, report_line, text_pieces, wants_colour, write
 from mapscope.cli.profiling import (
     executable_option,
@@ -39,7 +38,6 @@ _TOP = 20
 _ROWS = 12
 _SPARK = 30
 _MAX_PROFILES = 10_000
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _EPILOG = """\b
 Examples:
   mapscope profile watch http://localhost:6060 -e ./service
@@ -51,21 +49,6 @@ Ctrl-C ends it early, with the report of what came. The files stay: give the
 folder to mapscope profile again.
 Exit status: 0, also with suspects: a profile cannot decide; 2 usage, or a
 service that does not answer."""
-
-
-class Seconds(click.ParamType[float]):
-    """A duration: ``30``, ``30s``, ``5m``, ``1.5h``."""
-
-    name = "TIME"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds."""
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)([smh]?)", str(value))
-        if found is None:
-            self.fail(f"{value!r} is no time: give 30s, 5m or 1h", param, ctx)
-        return float(found[1]) * _UNITS[found[2]]
 
 
 @click.command(epilog=_EPILOG)

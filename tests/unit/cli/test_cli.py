@@ -16,8 +16,9 @@ from click.testing import CliRunner
 
 from mapscope.cli import analyze, main, output
 from mapscope.cli.main import cli
-from mapscope.cli.options import parse_address, parse_size
+from mapscope.cli.options import parse_address
 from mapscope.errors import EvidenceError, UsageError
+from mapscope.units import parse_size
 from tests.unit.report.fakes import FakeSnapshot, classic, sample, table
 
 

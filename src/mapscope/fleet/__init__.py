@@ -1,0 +1,1 @@
+"""Many services watched over time: ``mapscope watch`` and its store."""

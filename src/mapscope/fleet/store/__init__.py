@@ -1,0 +1,1 @@
+"""What is kept: raw profiles, indicators, places and findings, in SQLite or PostgreSQL."""
