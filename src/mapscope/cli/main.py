@@ -38,6 +38,8 @@ _COMMANDS = {
     "diff": "mapscope.cli.diff",
     "capture": "mapscope.cli.capture",
     "profile": "mapscope.cli.profile",
+    "watch": "mapscope.fleet.watch_command",
+    "history": "mapscope.cli.history",
     "redact": "mapscope.cli.redact",
     "serve": "mapscope.cli.serve",
     "lab": "mapscope.lab.command",

@@ -73,9 +73,9 @@ def make_client(tls: TLSConfig) -> httpx2.AsyncClient:
 def secrets_of(authorization: Authorization | None, basic: BasicAuth | None) -> dict[str, str]:
     """The header that proves who we are; its file is read now. AskError."""
     if authorization is not None:
-        return {"Authorization": f"{authorization.type} {_secret(authorization.credentials_file)}"}
+        return {"Authorization": f"{authorization.type} {secret(authorization.credentials_file)}"}
     if basic is not None:
-        pair = f"{basic.username}:{_secret(basic.password_file)}".encode()
+        pair = f"{basic.username}:{secret(basic.password_file)}".encode()
         return {"Authorization": "Basic " + base64.b64encode(pair).decode("ascii")}
     return {}
 
@@ -166,7 +166,8 @@ def _hint(status: int) -> str:
     return "is net/http/pprof served there, at this path?" if status == 404 else ""
 
 
-def _secret(path: str) -> str:
+def secret(path: str) -> str:
+    """The secret in a file of one line. AskError."""
     try:
         with open(path, encoding="utf-8") as stream:
             text = stream.read(_MAX_SECRET).strip()

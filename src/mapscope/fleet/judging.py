@@ -16,8 +16,9 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar
 
 from mapscope.errors import EvidenceError, ExecutableError, MapscopeError
 from mapscope.fleet.asking import JUDGING, NO_PROFILE, AskError
@@ -25,6 +26,11 @@ from mapscope.fleet.store.records import LOOPS, PAIRS, Place, Record, Sighting, 
 from mapscope.fleet.targets import Target
 from mapscope.profiles.standing import Standing
 
+if TYPE_CHECKING:
+    from mapscope.binary.executable import Executable
+    from mapscope.profiles.model import Profile
+
+Named = TypeVar("Named", Place, Sighting)
 _MAX_EXECUTABLES = 32
 _KEPT_EXECUTABLES = 4
 _LEVEL = 6
@@ -151,18 +157,16 @@ class _Found:
     note: str = ""
 
 
-def _heap(answer: Answer, profile: object) -> _Found:
+def _heap(answer: Answer, profile: Profile) -> _Found:
     from mapscope.profiles import indicators as ind
     from mapscope.profiles.classify import classify
     from mapscope.profiles.loading import open_symbols
-    from mapscope.profiles.model import Profile
     from mapscope.profiles.settings import DEFAULT
 
-    assert isinstance(profile, Profile)
-    symbols, path, note = None, None, ""
+    symbols, fitting, note = None, None, ""
     for path, executable in _programs(answer):
         try:
-            symbols = open_symbols(executable, profile)
+            symbols, fitting = open_symbols(executable, profile), path
             break
         except ExecutableError as error:
             note = str(error)
@@ -197,17 +201,15 @@ def _heap(answer: Answer, profile: object) -> _Found:
         for one in pairs
     ]
     return _Found(
-        values, places, findings, told, path if symbols is not None else None, len(live) <= answer.places,
+        values, places, findings, told, fitting, len(live) <= answer.places,
         note="" if symbols is not None else note,
     )  # fmt: skip
 
 
-def _goroutines(answer: Answer, profile: object) -> _Found:
-    from mapscope.profiles.model import Profile
+def _goroutines(answer: Answer, profile: Profile) -> _Found:
     from mapscope.profiles.settings import DEFAULT
     from mapscope.profiles.standing import standing
 
-    assert isinstance(profile, Profile)
     found = _Found([Value("goroutines", float(profile.values[:, 0].sum()))], [], [])
     for path, executable in _programs(answer):
         try:
@@ -228,19 +230,22 @@ def _recorded(answer: Answer, data: bytes, kind: str, found: _Found) -> Judged:
     record = Record(
         new_id(answer.taken_us), target.service, target.job, target.instance, kind, answer.taken_us, len(data),
         hashlib.sha256(data).digest(), zstandard.ZstdCompressor(level=_LEVEL).compress(data),
-        tuple(found.values), tuple(_plain(one) for one in found.places), tuple(found.findings),
+        tuple(found.values), tuple(plain(one) for one in found.places), tuple(plain(one) for one in found.findings),
     )  # fmt: skip
     return Judged(record, found.told, found.executable, found.complete, found.standing, found.note)
 
 
-def _plain(place: Place) -> Place:
-    """Names without NUL, which PostgreSQL's texts cannot hold; a line that fits an integer."""
-    from dataclasses import replace
-
-    return replace(
-        place, function=clean(place.function), file=clean(place.file), line=min(max(place.line, 0), 2**31 - 1),
-        type=None if place.type is None else clean(place.type),
-    )  # fmt: skip
+def plain(one: Named) -> Named:
+    """The same with names and numbers that a database can hold."""
+    fitting: dict[str, object] = {}
+    for field in fields(one):
+        value = getattr(one, field.name)
+        if isinstance(value, str):
+            fitting[field.name] = clean(value)
+        elif isinstance(value, int):
+            most = 2**31 - 1 if field.name == "line" else 2**63 - 1
+            fitting[field.name] = min(max(value, -most), most)
+    return replace(one, **fitting)  # type: ignore[arg-type]
 
 
 def clean(text: str) -> str:
@@ -248,10 +253,8 @@ def clean(text: str) -> str:
     return text[:2000].replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
-def _programs(answer: Answer) -> Iterator[tuple[str, object]]:
+def _programs(answer: Answer) -> Iterator[tuple[str, Executable]]:
     """Executables that may have made it: the one that fitted this target last time comes first."""
-    from mapscope.binary.executable import Executable
-
     found: list[str] = []
     for pattern in answer.executables:
         found.extend(sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern])
@@ -261,12 +264,11 @@ def _programs(answer: Answer) -> Iterator[tuple[str, object]]:
             program = _opened(path, status.st_mtime_ns, status.st_size)
         except (OSError, MapscopeError):
             continue
-        assert isinstance(program, Executable)
         yield path, program
 
 
 @lru_cache(maxsize=_KEPT_EXECUTABLES)
-def _opened(path: str, changed: int, size: int) -> object:
+def _opened(path: str, changed: int, size: int) -> Executable:
     from mapscope.binary.executable import Executable
 
     return Executable.open(path)

@@ -1,0 +1,200 @@
+"""From the store to the document of ``mapscope history``, and raw profiles out of it.
+
+``mapscope.cli.history`` calls this; rooms of one floor know each other by name only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from collections import defaultdict
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Engine, RowMapping
+from sqlalchemy.exc import SQLAlchemyError
+
+from mapscope.errors import EvidenceError, UsageError
+from mapscope.fleet.store import reading
+from mapscope.fleet.store.opening import StoreError, open_engine, said, shown
+from mapscope.report.escape import valid
+from mapscope.report.history_document import (
+    TITLES,
+    FindingHistory,
+    HistoryDocument,
+    IndicatorSeries,
+    InstanceHistory,
+    PlaceHistory,
+    StoredProfile,
+)
+from mapscope.report.history_view import stamp
+from mapscope.report.writing import SCHEMA, tool
+
+_MAX_PLACES = 1000
+_MAX_NAMED = 20
+_NANOS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which service, in which store, from when to when (seconds since 1970), of which instance (None: all)."""
+
+    service: str
+    place: str
+    password: str | None
+    since: float
+    until: float
+    instance: str | None
+
+
+def place_of_config(path: str) -> tuple[str, str | None]:
+    """The store that a configuration names, and its password. Raises ConfigError."""
+    from mapscope.fleet.config import load
+    from mapscope.fleet.running import place_of
+
+    return place_of(load(path).store)
+
+
+def history(asked: Asked) -> HistoryDocument:
+    """What the store knows of the service. Raises UsageError, StoreError, EvidenceError."""
+    engine = open_engine(asked.place, password=asked.password, write=False)
+    try:
+        rows = reading.read(
+            engine, asked.service, round(asked.since * 1e6), round(asked.until * 1e6), asked.instance
+        )  # fmt: skip
+        notes = []
+        if not rows.indicators and not rows.profiles:
+            notes.append(_nothing(engine, asked))
+        return _document(asked, rows, notes)
+    except SQLAlchemyError as error:
+        raise StoreError(
+            f"cannot read the store {shown(asked.place)}: {said(error)}", "is it a store of mapscope watch?"
+        ) from error  # fmt: skip
+    finally:
+        engine.dispose()
+
+
+def raw_profile(asked: Asked, kind: str) -> tuple[bytes, str, int]:
+    """The last raw profile of this kind up to ``until``: its bytes, instance, and time in nanoseconds since 1970."""
+    engine = open_engine(asked.place, password=asked.password, write=False)
+    try:
+        found = reading.near(engine, asked.service, round(asked.until * 1e6), kind, asked.instance)
+        if found is None:
+            _known(engine, asked.service)
+            raise EvidenceError(
+                f"the store has no {kind} profile of {asked.service} at {stamp(round(asked.until * 1e9))} or before",
+                "mapscope history lists what it has; retention drops the oldest",
+            )
+        return reading.raw(engine, found.id), found.instance, found.taken_us * _NANOS
+    except SQLAlchemyError as error:
+        raise StoreError(
+            f"cannot read the store {shown(asked.place)}: {said(error)}", "is it a store of mapscope watch?"
+        ) from error  # fmt: skip
+    finally:
+        engine.dispose()
+
+
+def _nothing(engine: Engine, asked: Asked) -> str:
+    _known(engine, asked.service)
+    last = reading.newest(engine, asked.service)
+    when = "" if last is None else f"; it was seen last at {stamp(last * _NANOS)}"
+    return f"Nothing of {valid(asked.service)} in this time{when}."
+
+
+def _known(engine: Engine, service: str) -> None:
+    """UsageError where the store does not know the service, with those that it knows."""
+    names = reading.services(engine)
+    if service in names:
+        return
+    near = difflib.get_close_matches(service, names, 3) or names[:_MAX_NAMED]
+    hint = "it knows: " + ", ".join(map(valid, near)) if names else "it is empty: is mapscope watch running?"
+    raise UsageError(f"the store knows no service {service!r}", hint)
+
+
+def _document(asked: Asked, rows: reading.Rows, notes: list[str]) -> HistoryDocument:
+    place = shown(asked.place)
+    following = []
+    if any(one.kind == "heap" for one in rows.profiles):
+        name = shlex.quote(asked.service)
+        following.append(f"mapscope history {name} --store {shlex.quote(place)} -f pprof -o heap.pb.gz")
+        following.append("mapscope profile heap.pb.gz -e EXECUTABLE")
+    return HistoryDocument(
+        schema=SCHEMA,
+        tool=tool(),
+        service=valid(asked.service),
+        store=valid(place),
+        since_nanos=round(asked.since * 1e6) * _NANOS,
+        until_nanos=round(asked.until * 1e6) * _NANOS,
+        instances=_instances(rows.indicators),
+        places=_places(rows.places),
+        findings=[_finding(row) for row in rows.findings],
+        profiles=[
+            StoredProfile(
+                instance=valid(one.instance), kind=valid(one.kind), time_nanos=one.taken_us * _NANOS,
+                raw_bytes=one.raw_size, stored_bytes=one.stored_size,
+            )
+            for one in rows.profiles
+        ],
+        notes=notes,
+        next=following,
+    )  # fmt: skip
+
+
+def _instances(rows: list[RowMapping]) -> list[InstanceHistory]:
+    by_instance: dict[str, dict[str, list[RowMapping]]] = defaultdict(lambda: defaultdict(list))
+    profiles: dict[str, dict[object, int]] = defaultdict(dict)
+    for row in rows:
+        by_instance[row["instance"]][row["name"]].append(row)
+        profiles[row["instance"]][row["profile_id"]] = row["taken_us"]
+    found = []
+    for instance, series in sorted(by_instance.items()):
+        times = profiles[instance].values()
+        found.append(
+            InstanceHistory(
+                instance=valid(instance), profiles=len(times), first_nanos=min(times) * _NANOS,
+                last_nanos=max(times) * _NANOS, indicators=[_series(name, of) for name, of in sorted(series.items())],
+            )
+        )  # fmt: skip
+    return found
+
+
+def _series(name: str, rows: list[RowMapping]) -> IndicatorSeries:
+    title, unit = TITLES.get(name, (name, ""))
+    bounded = any(row["low"] is not None or row["high"] is not None for row in rows)
+    return IndicatorSeries(
+        id=valid(name),
+        title=valid(title),
+        unit=unit,
+        time_nanos=[row["taken_us"] * _NANOS for row in rows],
+        values=[row["value"] for row in rows],
+        low=[row["low"] for row in rows] if bounded else [],
+        high=[row["high"] for row in rows] if bounded else [],
+    )
+
+
+def _places(rows: list[RowMapping]) -> list[PlaceHistory]:
+    """By instance, function and type, as courses of a profile series are; file and line are those of the largest."""
+    sums: dict[tuple[str, str, str | None], dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    where: dict[tuple[str, str, str | None], tuple[str, int]] = {}
+    for row in rows:
+        key = row["instance"], row["function"], row["type"]
+        sums[key][row["taken_us"]] += row["inuse_bytes"]
+        where.setdefault(key, (row["file"], row["line"]))
+    found = [
+        PlaceHistory(
+            instance=valid(key[0]), function=valid(key[1]), file=valid(where[key][0]), line=where[key][1],
+            type=None if key[2] is None else valid(key[2]), time_nanos=[at * _NANOS for at in of],
+            inuse_bytes=list(of.values()),
+        )
+        for key, of in sums.items()
+    ]  # fmt: skip
+    return sorted(found, key=lambda one: (-one.inuse_bytes[-1], one.function, one.instance))[:_MAX_PLACES]
+
+
+def _finding(row: RowMapping) -> FindingHistory:
+    ended = row["ended_us"]
+    return FindingHistory(
+        instance=valid(row["instance"]), indicator=row["indicator"], function=valid(row["function"]),
+        file=valid(row["file"]), line=row["line"], type=None if row["type"] is None else valid(row["type"]),
+        told=row["told"], bytes=row["bytes"], goroutines=row["goroutines"], began_nanos=row["began_us"] * _NANOS,
+        last_nanos=row["last_us"] * _NANOS, ended_nanos=None if ended is None else ended * _NANOS,
+    )  # fmt: skip

@@ -1,0 +1,40 @@
+"""After a start the window of a target begins with what the store has of it, so that a restart hides no growth."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from typing import Any
+
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from mapscope.errors import MapscopeError
+from mapscope.fleet.logs import say
+from mapscope.fleet.state import TargetState
+from mapscope.fleet.store.opening import said
+from mapscope.fleet.store.reading import read
+from mapscope.fleet.targets import Target
+from mapscope.fleet.window import Key, Point
+
+
+def restore(engine: Engine, target: Target, state: TargetState, places: int) -> None:
+    """Fills the window from the store; where that cannot be read, it stays empty. ``places``: kept of each profile."""
+    wall, now = time.time(), time.monotonic()
+    try:
+        begin = int((wall - state.window.seconds) * 1e6)
+        rows = read(engine, target.service, begin, int(wall * 1e6), target.instance)
+    except (SQLAlchemyError, MapscopeError) as error:
+        say("warning", "what came before cannot be read", target=target.instance, error=said(error))
+        return
+    of: dict[Any, dict[Key, int]] = defaultdict(dict)
+    count: dict[Any, int] = defaultdict(int)
+    for row in rows.places:
+        key = row["function"], row["type"]
+        of[row["profile_id"]][key] = of[row["profile_id"]].get(key, 0) + row["inuse_bytes"]
+        count[row["profile_id"]] += 1
+    for row in rows.indicators:
+        if row["name"] == "P1":
+            at = now - (wall - row["taken_us"] / 1e6)
+            profile = row["profile_id"]
+            state.window.add(Point(at, int(row["value"]), of.get(profile, {}), count[profile] < places))
