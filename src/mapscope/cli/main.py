@@ -43,6 +43,7 @@ _COMMANDS = {
     "redact": "mapscope.cli.redact",
     "serve": "mapscope.cli.serve",
     "lab": "mapscope.lab.command",
+    "growth": "mapscope.growth.command",
 }
 _EPILOG = """\b
 Examples:

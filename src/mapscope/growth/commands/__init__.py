@@ -1,0 +1,1 @@
+"""The subcommands of ``mapscope growth``, one a file; each has a ``command``."""
