@@ -73,8 +73,9 @@ class Snapshot:
         self.heap: HeapSummary = summarise(heap)
         exe = process.executable
         self.process = ProcessInfo(
-            process.go_version, exe.arch, process.evidence.pid, exe.stripped and not exe.has_dwarf, exe.has_dwarf
-        )
+            process.go_version, exe.arch, process.evidence.pid, exe.stripped and not exe.has_dwarf, exe.has_dwarf,
+            exe.source_root,
+        )  # fmt: skip
         self.evidence = EvidenceInfo(
             path=str(process.evidence.path),
             kind=process.evidence.kind,

@@ -114,6 +114,22 @@ class Executable:
         """The function table at static addresses."""
         return self.functions_at(0)
 
+    @cached_property
+    def source_root(self) -> str:
+        """Folder of the main module's source where it was built, as the names of its files begin; empty: not told.
+
+        The file of ``main.main`` lies in the folder of the main package, which is named by ``path`` of the build
+        information as its module is by ``mod`` (with -trimpath file names begin with the module's path instead).
+        """
+        table = self.functions
+        index = table.index_of("main.main")
+        folder = table.file_line(index, int(table.entry[index]))[0].rpartition("/")[0] if index >= 0 else ""
+        module = self.build_info.main.partition(" ")[0]
+        inner = self.build_info.path.removeprefix(module) if module else ""
+        if not inner.startswith("/"):
+            return folder
+        return folder.removesuffix(inner) if folder.endswith(inner) else ""
+
     def functions_at(self, bias: int) -> FunctionTable:
         """The function table with every address higher by ``bias``."""
         module = self.module

@@ -10,12 +10,14 @@ import click
 from mapscope.cli.opening import open_evidence, watched
 from mapscope.cli.options import EvidenceCommand, chosen_format, format_option, live_options, output_options
 from mapscope.cli.output import check_target, text_pieces, wants_colour, write
+from mapscope.cli.sarif import open_tree, sarif_pieces, tree_option
 from mapscope.errors import UsageError
 
 if TYPE_CHECKING:
     from mapscope.report.source import Source
+    from mapscope.report.sourcetree import SourceTree
 
-_FORMATS = ("text", "json", "html", "pprof")
+_FORMATS = ("text", "json", "html", "pprof", "sarif")
 _EPILOG = """\b
 Examples:
   mapscope analyze core.4242
@@ -25,6 +27,7 @@ Examples:
   mapscope analyze core.4242 -f json -o report.json
   mapscope analyze core.4242 -o report.html
   mapscope analyze core.4242 -f pprof -o maps.pb.gz
+  mapscope analyze core.4242 -o maps.sarif --source ./service
   mapscope analyze core.4242 --fail-on R1,R9 > report.txt
   mapscope analyze core.4242 --no-chains -f json -o maps.json
 
@@ -38,6 +41,7 @@ Exit status: 0 nothing found, 1 findings, 2 usage or unusable input."""
 @format_option(*_FORMATS)
 @live_options
 @output_options
+@tree_option
 @click.option(
     "--fail-on",
     multiple=True,
@@ -52,6 +56,7 @@ def command(
     form: str | None,
     output: str | None,
     force: bool,
+    source: str | None,
     fail_on: tuple[str, ...],
     exit_zero: bool,
     no_chains: bool,
@@ -70,17 +75,22 @@ def command(
         raise UsageError("-f pprof writes a binary file", "name it: -o OUT.pb.gz (or -o - for stdout)")
     if chosen == "html" and output is None:
         raise UsageError("-f html writes a page for a browser", "name it: -o report.html (or -o - for stdout)")
+    tree = open_tree(source)
     with watched() as progress:
         snapshot = open_evidence(core, executable, progress, holding=not no_chains)
         if progress is not None:
             progress("judging maps", 0, 0)
         found = {finding.rule for finding in snapshot.findings}
-    source: Source = snapshot
+    shown: Source = snapshot
     if no_chains:
         from mapscope.report.source import Unheld
 
-        source = Unheld(snapshot)
-    pieces = _text(source, output) if chosen == "text" else _WRITERS[chosen](source)
+        shown = Unheld(snapshot)
+    pieces: Iterable[bytes]
+    if chosen == "sarif":
+        pieces = _sarif(shown, tree)
+    else:
+        pieces = _text(shown, output) if chosen == "text" else _WRITERS[chosen](shown)
     write(pieces, output, force)
     failing = found if rules is None else found & rules
     return 1 if failing and not exit_zero else 0
@@ -119,6 +129,15 @@ def _json(source: Source) -> Iterator[bytes]:
     from mapscope.report.build import json_of
 
     return json_of(source)
+
+
+def _sarif(source: Source, tree: SourceTree | None) -> list[bytes]:
+    import numpy as np
+
+    from mapscope.report.build import build
+    from mapscope.report.sarif import of_snapshot
+
+    return sarif_pieces(of_snapshot(build(source, np.zeros(0, np.int64)), tree), tree)
 
 
 def _pprof(source: Source) -> Iterator[bytes]:

@@ -11,11 +11,13 @@ from mapscope.cli.analyze import parse_rules
 from mapscope.cli.opening import open_evidence, watched
 from mapscope.cli.options import cache_option, chosen_format, format_option, output_options
 from mapscope.cli.output import check_target, text_pieces, wants_colour, write
+from mapscope.cli.sarif import open_tree, sarif_pieces, tree_option
 
 if TYPE_CHECKING:
     from mapscope.report.diff_document import DiffDocument
     from mapscope.snapshot import Snapshot
 
+_FORMATS = ("text", "json", "sarif")
 _TOP = 10
 _EPILOG = """\b
 Examples:
@@ -37,9 +39,10 @@ unusable input."""
     "--top", type=click.IntRange(min=0), default=_TOP, show_default=True, metavar="N",
     help="Show N maps of each kind; 0 is all.",
 )  # fmt: skip
-@format_option("text", "json")
+@format_option(*_FORMATS)
 @output_options
 @cache_option
+@tree_option
 @click.option(
     "--fail-on",
     multiple=True,
@@ -56,6 +59,7 @@ def command(
     form: str | None,
     output: str | None,
     force: bool,
+    source: str | None,
     fail_on: tuple[str, ...],
     exit_zero: bool,
 ) -> int:
@@ -66,6 +70,7 @@ def command(
     """
     check_target(output, force)
     rules = parse_rules(fail_on)
+    tree = open_tree(source)
     with watched() as progress:
         before = open_evidence(old, old_executable or executable, progress)
         after = open_evidence(new, executable, progress)
@@ -79,8 +84,13 @@ def command(
         found = compare(before, after)
         document = build_diff(found, before, after, top)
     pieces: Iterable[bytes]
-    if chosen_format(form, output, ("text", "json")) == "json":
+    chosen = chosen_format(form, output, _FORMATS)
+    if chosen == "json":
         pieces = [to_json(document)]
+    elif chosen == "sarif":
+        from mapscope.report.sarif import of_diff
+
+        pieces = sarif_pieces(of_diff(document, tree), tree)
     else:
         lines = render(document, _following(after, document), Style(wants_colour(output)))
         pieces = text_pieces(lines, output)

@@ -21,6 +21,7 @@ from mapscope.cli.profiling import (
     source_option,
     url_options,
 )
+from mapscope.cli.sarif import open_tree, sarif_pieces
 from mapscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from mapscope.profiles.classify import Classified
     from mapscope.profiles.model import Profile
 
-_FORMATS = ("text", "json", "csv", "pprof")
+_FORMATS = ("text", "json", "csv", "pprof", "sarif")
 _COMMANDS = {"diff": "mapscope.cli.profile_diff", "watch": "mapscope.cli.profile_watch"}
 _TOP = 20
 _EPILOG = """\b
@@ -111,7 +112,7 @@ def command(
         heaps, others = classify_all(found, program, progress, open_sources(source))
         if progress is not None:
             progress("comparing", 0, 0)
-        pieces = _pieces(heaps, others, program, chosen, top, output)
+        pieces = _pieces(heaps, others, program, chosen, top, output, source)
     write(pieces, output, force)
     return 0
 
@@ -123,6 +124,7 @@ def _pieces(
     chosen: str,
     top: int,
     output: str | None,
+    source: str | None,
 ) -> Iterable[bytes]:
     if chosen == "pprof":
         from mapscope.profiles.protobuf import write_protobuf
@@ -143,4 +145,9 @@ def _pieces(
         return [to_json(document)]
     if chosen == "csv":
         return [line.encode("utf-8") for line in render_csv(document)]
+    if chosen == "sarif":
+        from mapscope.report.sarif import of_profile
+
+        tree = open_tree(source)
+        return sarif_pieces(of_profile(document, tree), tree)
     return text_pieces(render(document, top, Style(wants_colour(output))), output)

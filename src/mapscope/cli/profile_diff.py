@@ -18,9 +18,10 @@ from mapscope.cli.profiling import (
     source_option,
     url_options,
 )
+from mapscope.cli.sarif import open_tree, sarif_pieces
 from mapscope.errors import UsageError
 
-_FORMATS = ("text", "json", "csv")
+_FORMATS = ("text", "json", "csv", "sarif")
 _TOP = 20
 _EPILOG = """\b
 Examples:
@@ -93,6 +94,11 @@ def command(
         pieces = [to_json(document)]
     elif chosen == "csv":
         pieces = [line.encode("utf-8") for line in render_csv(document)]
+    elif chosen == "sarif":
+        from mapscope.report.sarif import of_profile_diff
+
+        tree = open_tree(source)
+        pieces = sarif_pieces(of_profile_diff(document, tree), tree)
     else:
         pieces = text_pieces(render(document, top, Style(wants_colour(output))), output)
     write(pieces, output, force)

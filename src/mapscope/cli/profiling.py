@@ -40,7 +40,10 @@ executable_option = click.option(
     "-e", "--executable", metavar="FILE", help="The program that made them; it needs no symbols."
 )
 source_option = click.option(
-    "--source", metavar="FOLDER", help="Without -e: the source tree; the statement at a line says what it makes."
+    "--source",
+    metavar="FOLDER",
+    help="Without -e: the source tree; the statement at a line says what it makes. For sarif: files are named as they "
+    "lie in it.",
 )
 
 

@@ -43,6 +43,8 @@ class ProcessInfo:
     stripped: bool
     """No symbol table and no DWARF in the executable."""
     has_dwarf: bool
+    source_root: str = ""
+    """Folder of the main module's source where it was built, as its file names begin; empty: not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mapscope.errors import UsageError
@@ -64,8 +65,8 @@ class Sources:
 
     def statement(self, file: str, line: int) -> str | None:
         """The text from ``line`` on until its brackets are closed, without strings and comments; None: not found."""
-        path = self._path(file)
-        lines = None if path is None else self._read(path)
+        path = self.path_of(file)
+        lines = None if path is None else self.lines(path)
         if lines is None or not 1 <= line <= len(lines):
             return None
         text = ""
@@ -76,7 +77,12 @@ class Sources:
                 return plain.strip()
         return None
 
-    def _path(self, file: str) -> str | None:
+    def files(self) -> Iterator[str]:
+        """The path of every file, in no order."""
+        for paths in self._files.values():
+            yield from paths
+
+    def path_of(self, file: str) -> str | None:
         """The file of the tree that shares most of the last parts of its path; None where several do."""
         if file not in self._found:
             wanted = file.split("/")
@@ -87,7 +93,8 @@ class Sources:
             self._found[file] = ranked[0][1] if alone else None
         return self._found[file]
 
-    def _read(self, path: str) -> list[str] | None:
+    def lines(self, path: str) -> list[str] | None:
+        """The lines of one of ``files``; None where it cannot be read or is too large."""
         if path not in self._lines:
             try:
                 with open(path, "rb") as stream:

@@ -124,6 +124,7 @@ def process(source: Source) -> doc.Process:
         pid=info.pid,
         stripped=info.stripped,
         has_dwarf=info.has_dwarf,
+        source_root=valid(info.source_root) or None,
     )
 
 

@@ -46,6 +46,9 @@ class Process(Struct, frozen=True, kw_only=True):
     pid: int | None
     stripped: bool
     has_dwarf: bool
+    source_root: Annotated[
+        str | None, Meta(description="Folder of the main module's source where it was built; null: not known.")
+    ] = None
 
 
 class Runtime(Struct, frozen=True, kw_only=True):

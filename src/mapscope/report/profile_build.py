@@ -92,6 +92,7 @@ def build_profile(
         settings=asdict(settings),
         notes=[valid(note) for note in notes_of(heaps)],
         next=following(newest, executable, bool(pairs or joined)),
+        source_root=None if executable is None else valid(executable.source_root) or None,
     )
 
 

@@ -57,6 +57,9 @@ class ProfileDiffDocument(Struct, frozen=True, kw_only=True):
     same_suspects: list[SuspectRow]
     notes: list[str]
     next: list[str]
+    source_root: Annotated[
+        str | None, Meta(description="Folder of the main module's source where it was built; null: not known.")
+    ] = None
 
 
 def build_profile_diff(old: Classified, new: Classified, settings: Settings = DEFAULT) -> ProfileDiffDocument:
@@ -84,6 +87,7 @@ def build_profile_diff(old: Classified, new: Classified, settings: Settings = DE
         same_suspects=[suspect_row(after[key]) for key in after if key in before],
         notes=[valid(note) for note in notes_of([old, new])],
         next=following(new, program, bool(after)),
+        source_root=None if program is None else valid(program.source_root) or None,
     )
 
 

@@ -184,3 +184,6 @@ class ProfileDocument(Struct, frozen=True, kw_only=True):
     settings: dict[str, float]
     notes: list[str]
     next: list[str]
+    source_root: Annotated[
+        str | None, Meta(description="Folder of the main module's source where it was built; null: not known.")
+    ] = None

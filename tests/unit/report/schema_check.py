@@ -9,7 +9,7 @@ _TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "null":
 _WORDS = {
     "$ref", "anyOf", "type", "properties", "required",
     "items", "additionalProperties", "minimum", "pattern", "enum", "const",
-    "title", "description", "discriminator", "$schema", "$defs",
+    "title", "description", "default", "discriminator", "$schema", "$defs",
 }  # fmt: skip
 
 
