@@ -14,12 +14,14 @@ TOOLCHAINS ?= 1.21 1.22 1.23 1.24 1.25 1.26 1.27
 KERNELS := $(wildcard src/mapscope/_kernels/*.pyx) $(wildcard src/mapscope/_kernels/*.pxd)
 
 .PHONY: help demo test lint format bench install dev kernels system ui ui-check clean
+.PHONY: help demo test lint format bench docs install dev kernels system clean
 
 help:
 	@echo 'make demo    build and run a small leaking Go service, take its core, analyse it   (GO=1.23.9 picks the release)'
 	@echo 'make test    install what the tests need and run all of them'
 	@echo 'make lint    ruff, mypy --strict, import-linter, size of files'
 	@echo 'make bench   time and memory against cat and the Go collector, in one run          (BENCH_FLAGS=--help)'
+	@echo 'make docs    the documentation as a site in build/docs; warnings are errors'
 	@echo 'make format  ruff format'
 	@echo 'make ui      builds the script and styles of the HTML report   (needs node and npm)'
 	@echo 'make clean   remove what was built; the toolchain cache stays'
@@ -45,6 +47,10 @@ format: dev
 bench: install kernels
 	@$(PY) -m bench.run $(BENCH_FLAGS)
 
+docs: $(VENV)/.installed-docs
+	$(PY) -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo 'the site: build/docs/index.html'
+
 install: $(VENV)/.installed
 dev: $(VENV)/.installed-dev
 kernels: $(VENV)/.kernels
@@ -66,8 +72,13 @@ $(VENV)/.installed: pyproject.toml setup.py | $(VENV)/.python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo '== installing the tools of the tests'
-	@MAPSCOPE_PURE=1 $(PY) -m pip install -q --no-build-isolation -e '.[asm,query,arrow,lab,web,fleet,dev]'
+	@MAPSCOPE_PURE=1 $(PY) -m pip install -q --no-build-isolation -e '.[asm,query,arrow,lab,web,fleet,docs,dev]'
 	@$(PY) -m pip install -q 'drgn>=0.0.27' || echo 'no drgn for this machine: tests that ask it as an oracle are skipped'
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@echo '== installing the tools of the documentation'
+	@MAPSCOPE_PURE=1 $(PY) -m pip install -q --no-build-isolation -e '.[docs]'
 	@touch $@
 
 $(VENV)/.kernels: $(KERNELS) setup.py $(VENV)/.installed
