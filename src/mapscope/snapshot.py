@@ -29,6 +29,7 @@ from mapscope.goruntime.frames import Goroutine
 from mapscope.goruntime.identity import Identity, identify
 from mapscope.goruntime.process import Process, open_process
 from mapscope.heap.chains import AllChains, Chain
+from mapscope.heap.domtree import DominatorTree
 from mapscope.heap.graph import ObjectGraph, object_graph
 from mapscope.heap.holding import Dominator, Held, HeldTable, Holding
 from mapscope.heap.later import Later
@@ -36,6 +37,7 @@ from mapscope.heap.lookup import Spot
 from mapscope.heap.model import Heap, Progress, quiet, read_heap
 from mapscope.heap.reconcile import summarise
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo
+from mapscope.maps.cells import CellArray, map_cells
 from mapscope.maps.contents import Content, object_contents
 from mapscope.maps.detail import MapDetail
 from mapscope.maps.find import MapSet, find_maps
@@ -218,6 +220,24 @@ class Snapshot:
                 "list the maps with their addresses: mapscope maps CORE",
             )
         return describe_map(self._heap, self._maps, found, contents=contents)
+
+    def cells(self, address: int) -> tuple[CellArray, ...]:
+        """How full the arrays of the map at ``address`` are, bucket by bucket. UsageError as for ``detail``."""
+        found = self.maps.at(address)
+        if found is None:
+            raise UsageError(
+                f"there is no map at 0x{address:x} in this {self._process.evidence.kind}",
+                "list the maps with their addresses: mapscope maps CORE",
+            )
+        return map_cells(self._maps, found)
+
+    def dominator_tree(self, most: int) -> DominatorTree:
+        """The top of the dominator tree, at most ``most`` nodes."""
+        return self.holding.tree(most)
+
+    def type_sums(self) -> Table:
+        """Live objects and their bytes by type: ``tables.types``."""
+        return self.tables.types
 
     def redact(self, path: str | os.PathLike[str], *, overwrite: bool = False, progress: Progress | None = None) -> int:
         """Writes the core again without any contents: see docs/how-to/redact.md. Answers its bytes on disk.

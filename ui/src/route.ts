@@ -1,14 +1,22 @@
-// Where the reader is: the part of the address behind #. `#map/0xc000…` is a map's page, `#maps` a part of the page.
+// Where the reader is: the part of the address behind #. `#map/0xc000…` is a map's page, `#maps?state=growing` a part
+// of the page with its filters.
 
 import { useEffect, useState } from "preact/hooks";
 
-/** Words of the hash: ["map", "0xc000010000"]. */
-export function route(): string[] {
-  return decodeURI(location.hash.slice(1)).split("/").filter(Boolean);
+/** A hash in words: path ["map", "0xc000010000"], and what stands behind the question mark. */
+export interface Route {
+  readonly path: readonly string[];
+  readonly query: URLSearchParams;
+}
+
+/** The route of this moment. */
+export function route(): Route {
+  const [path = "", query = ""] = location.hash.slice(1).split("?", 2);
+  return { path: path.split("/").filter(Boolean), query: new URLSearchParams(query) };
 }
 
 /** The route, kept up to date. */
-export function useRoute(): string[] {
+export function useRoute(): Route {
   const [now, set] = useState(route);
   useEffect(() => {
     const changed = () => set(route());

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mapscope.errors import UsageError
 from mapscope.heap.chains import AllChains, Chain, Chains, ChainTable
 from mapscope.heap.dominators import Dominators
+from mapscope.heap.domtree import DominatorTree, left_out, top_nodes
 from mapscope.heap.graph import Graph, ObjectGraph, RootKind, build_graph, object_graph
 from mapscope.heap.later import Later
 from mapscope.heap.lookup import Lookup
@@ -284,6 +285,15 @@ class Holding:
         """The few dominators that hold most of the heap."""
         found = self.dominators.suspects(self._types)
         return self._in_words([(s.nodes, s.count, s.retained, s.way) for s in found])
+
+    def tree(self, most: int) -> DominatorTree:
+        """The top of the dominator tree, at most ``most`` nodes."""
+        nodes, parent = top_nodes(self.dominators, most)
+        count, size, rest, rest_bytes = left_out(self.dominators, nodes, parent)
+        return DominatorTree(
+            parent, self._describe(nodes), self.dominators.retained[nodes], self.graph.sizes_of(nodes), count, size,
+            self.dominators.total, rest, rest_bytes,
+        )  # fmt: skip
 
     @cached_property
     def _types(self) -> npt.NDArray[np.int32]:

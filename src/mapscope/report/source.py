@@ -10,11 +10,14 @@ import numpy.typing as npt
 
 from mapscope.findings.model import Finding
 from mapscope.goruntime.frames import Goroutine
+from mapscope.heap.domtree import DominatorTree
 from mapscope.heap.holding import Dominator, Held, HeldTable
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo
+from mapscope.maps.cells import CellArray
 from mapscope.maps.detail import MapDetail
 from mapscope.maps.itermodel import MapIterator
 from mapscope.maps.model import MapTable
+from mapscope.table import Table
 
 
 class Source(Protocol):
@@ -68,6 +71,15 @@ class Source(Protocol):
     def detail(self, address: int, *, contents: bool = False) -> MapDetail:
         """One map in full."""
 
+    def cells(self, address: int) -> Sequence[CellArray]:
+        """How full the arrays of one map are, bucket by bucket."""
+
+    def dominator_tree(self, most: int) -> DominatorTree | None:
+        """The top of the dominator tree; None: not known."""
+
+    def type_sums(self) -> Table:
+        """Live objects and their bytes by type."""
+
 
 class Unheld:
     """A source of which nobody asks who holds what: its graph is not built, unless an iterator must be weighed."""
@@ -109,3 +121,14 @@ class Unheld:
     def detail(self, address: int, *, contents: bool = False) -> MapDetail:
         """That of the source."""
         return self._source.detail(address, contents=contents)
+
+    def cells(self, address: int) -> Sequence[CellArray]:
+        """Those of the source."""
+        return self._source.cells(address)
+
+    def dominator_tree(self, most: int) -> None:
+        """Not known."""
+
+    def type_sums(self) -> Table:
+        """Those of the source."""
+        return self._source.type_sums()

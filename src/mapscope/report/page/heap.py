@@ -1,0 +1,57 @@
+"""The heap besides its maps: the top of the dominator tree, and live objects by type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mapscope.report.page.pack import Column, Texts
+from mapscope.report.page.steps import step_columns
+from mapscope.report.source import Source
+from mapscope.table import Coded, Table
+
+MOST_NODES = 1500
+MOST_TYPES = 500
+
+
+def tree_section(source: Source) -> tuple[Mapping[str, Column] | None, dict[str, int] | None]:
+    """The section ``dominators``, parents before children, and the sums of what it leaves out; None: not known."""
+    tree = source.dominator_tree(MOST_NODES)
+    if tree is None:
+        return None, None
+    columns = {
+        "parent": tree.parent,
+        "retained_bytes": tree.retained,
+        "shallow_bytes": tree.shallow,
+        "left_out": tree.left_out,
+        "left_out_bytes": tree.left_out_bytes,
+        **step_columns(tree.steps),
+    }
+    return columns, {"total_bytes": tree.total, "rest": tree.rest, "rest_bytes": tree.rest_bytes}
+
+
+def type_section(table: Table, live_objects: int, live_bytes: int) -> tuple[Mapping[str, Column], dict[str, int]]:
+    """The section ``types``, those with most bytes first, and the sums of the others and of objects without one."""
+    objects, sizes = np.asarray(table["objects"]), np.asarray(table["bytes"])
+    order = np.argsort(~sizes.astype(np.uint64), kind="stable")
+    order = order[objects[order] > 0]
+    shown, others = order[:MOST_TYPES], order[MOST_TYPES:]
+    names, kinds = table.stored["type"], table.stored["kind"]
+    assert isinstance(names, Coded)
+    assert isinstance(kinds, Coded)
+    known = int(objects[order].sum()), int(sizes[order].sum())
+    rest = {
+        "types": len(others),
+        "objects": int(objects[others].sum()),
+        "bytes": int(sizes[others].sum()),
+        "untyped_objects": max(0, live_objects - known[0]),
+        "untyped_bytes": max(0, live_bytes - known[1]),
+    }
+    section: Mapping[str, Column] = {
+        "type": Texts.coded(names.codes[shown], names.words),
+        "kind": Texts.coded(kinds.codes[shown], kinds.words),
+        "objects": objects[shown],
+        "bytes": sizes[shown],
+    }
+    return section, rest
