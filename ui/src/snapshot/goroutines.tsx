@@ -26,9 +26,11 @@ export function Goroutines({ model }: { model: Model }) {
           <input type="search" value={search} placeholder="function, file or state" onInput={(event) => look(event.currentTarget.value)} />
         </label>
       </form>
-      {cards.map((group) => (
-        <GroupCard key={group.ids[0]} group={group} />
-      ))}
+      <div class="groups">
+        {cards.map((group) => (
+          <GroupCard key={group.ids[0]} group={group} />
+        ))}
+      </div>
       {found.length ? null : <p class="dim">Nothing matches.</p>}
       {cards.length < found.length ? (
         <button type="button" onClick={() => show(shown + 5 * SHOWN)}>
@@ -58,7 +60,7 @@ function GroupCard({ group }: { group: Group }) {
         <span class="dim">
           {group.status}
           {group.wait_reason ? `, ${group.wait_reason}` : ""}
-          {group.wait_seconds === null ? "" : `, at least ${duration(group.wait_seconds)}`}
+          {(group.wait_seconds ?? 0) < 1 ? "" : `, at least ${duration(group.wait_seconds ?? 0)}`}
           {group.system ? ", the runtime's own" : ""}
         </span>
         {group.iterators ? (

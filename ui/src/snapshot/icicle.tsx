@@ -38,7 +38,7 @@ export function DominatorsPart({ model }: { model: Model }) {
     <Part
       id="dominators"
       title="What holds most"
-      lead="A bar is as wide as the bytes that would be free without it; below it stands what only it keeps alive."
+      lead="A bar is as wide as the bytes that would be free without it; below it stands what only it keeps alive. Maps and their arrays are amber."
     >
       <Suspects model={model} />
       <nav class="crumbs" aria-label="Level of the picture">
@@ -55,7 +55,7 @@ export function DominatorsPart({ model }: { model: Model }) {
             <button
               key={bar.node}
               type="button"
-              class={`ice ice-${bar.level % 4}`}
+              class={`ice ${ofMap(tree.label(bar.node)) ? "ice-map" : `ice-${bar.level % 2}`}`}
               style={{ left: `${100 * bar.from}%`, width: `${100 * bar.share}%`, top: `${bar.level * ROW}px` }}
               title={words}
               aria-label={words}
@@ -75,6 +75,11 @@ export function DominatorsPart({ model }: { model: Model }) {
       </p>
     </Part>
   );
+}
+
+/** Whether a node is a map's header or one of its arrays. */
+function ofMap(label: string): boolean {
+  return /^(hmap|maps\.Map|\[?\]?(bucket|group)|\*?table|\[\]\*table)\b|^map\[/.test(label);
 }
 
 function Suspects({ model }: { model: Model }) {

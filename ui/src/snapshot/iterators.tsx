@@ -72,7 +72,7 @@ function columnsOf(model: Model, iterators: readonly Iterator[]): TableColumn[] 
       by: (row) => at(row).goroutine ?? 0,
       cell: (row) => {
         const { goroutine, wait_reason: why, wait_seconds: long, status } = at(row);
-        return goroutine === null ? "on the heap" : `${goroutine}: ${why ?? status ?? ""}${long ? `, ${duration(long)}` : ""}`;
+        return goroutine === null ? "on the heap" : `${goroutine}: ${why ?? status ?? ""}${(long ?? 0) < 1 ? "" : `, ${duration(long ?? 0)}`}`;
       },
     },
     { id: "loop", label: "Loop", wide: true, by: (row) => at(row).frame ?? "~", cell: (row) => <span class="mono" title={at(row).frame ?? ""}>{at(row).frame ?? ""}</span> },

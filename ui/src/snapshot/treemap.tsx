@@ -10,7 +10,12 @@ import { type Tree, TreeTable } from "../parts/tree.tsx";
 import type { Model } from "./model.ts";
 import { STEPS, wasteClass } from "./waste.ts";
 
-const HEIGHT = 420;
+const HEIGHT = 440;
+/** Levels that are drawn one inside the other. */
+const LEVELS = 4;
+/** Smaller cells, in pixels, are left to the table. */
+const LEAST = 4;
+const MOST_CELLS = 1200;
 
 export function Owners({ model }: { model: Model }) {
   const tree = useMemo(() => ownerTree(model), [model]);
@@ -95,7 +100,7 @@ function Picture({ tree, at, go }: { tree: Tree; at: number; go: (node: number) 
   return (
     <div class="treemap" ref={box} style={{ height: `${HEIGHT}px` }} role="group" aria-label={`Inside ${tree.label(at)}`}>
       {cells.map((cell) => (
-        <Cell key={cell.data.node} cell={cell} tree={tree} width={width} go={go} />
+        <Cell key={cell.data.node} cell={cell} tree={tree} at={at} width={width} go={go} />
       ))}
     </div>
   );
@@ -103,71 +108,76 @@ function Picture({ tree, at, go }: { tree: Tree; at: number; go: (node: number) 
 
 type Rect = HierarchyRectangularNode<Datum>;
 
-function Cell({ cell, tree, width, go }: { cell: Rect; tree: Tree; width: number; go: (node: number) => void }) {
+interface CellProps {
+  cell: Rect;
+  tree: Tree;
+  at: number;
+  width: number;
+  go: (node: number) => void;
+}
+
+function Cell({ cell, tree, at, width, go }: CellProps) {
   const node = cell.data.node;
   const size = tree.bytes(node);
   const words = `${tree.label(node)}: ${bytes(size)}, ${percent(tree.second(node), size) || "0 %"} beyond need`;
-  const leaf = !tree.children(node).length;
+  const place = spot(cell, width, HEIGHT);
+  const text =
+    cell.x1 - cell.x0 > 56 && cell.y1 - cell.y0 > 17 ? (
+      <span class="cell-text">
+        {tree.label(node)} <span class="num">{bytes(size)}</span>
+      </span>
+    ) : null;
+  if (tree.children(node).length && node !== at) {
+    const name = `cell ${cell.children ? "group-cell" : wasteClass(tree.second(node), size)}`;
+    return (
+      <button type="button" class={name} style={place} title={words} aria-label={`${words}. Open`} onClick={() => go(node)}>
+        {text}
+      </button>
+    );
+  }
+  const name = `cell ${wasteClass(tree.second(node), size)}`;
   const href = tree.href?.(node);
-  const place = spot(cell, 0, 0, width, HEIGHT);
-  const name = `cell ${leaf ? wasteClass(tree.second(node), size) : "group"}`;
-  const big = cell.x1 - cell.x0 > 50 && cell.y1 - cell.y0 > 18;
-  const text = big ? (
-    <span class="cell-text">
-      {tree.label(node)} <span class="num">{bytes(size)}</span>
-    </span>
-  ) : null;
-  if (leaf && href) {
-    return (
-      <a class={name} style={place} href={href} title={words} aria-label={words}>
-        {text}
-      </a>
-    );
-  }
-  if (leaf) {
-    return (
-      <div class={name} style={place} title={words}>
-        {text}
-      </div>
-    );
-  }
-  return (
-    <button type="button" class={name} style={place} title={words} aria-label={`${words}. Open`} onClick={() => go(node)}>
+  return href ? (
+    <a class={name} style={place} href={href} title={words} aria-label={words}>
       {text}
-      {(cell.children ?? []).map((inner) => (
-        <span
-          key={inner.data.node}
-          class={`cell inner ${wasteClass(tree.second(inner.data.node), tree.bytes(inner.data.node))}`}
-          style={spot(inner, cell.x0, cell.y0, cell.x1 - cell.x0, cell.y1 - cell.y0)}
-          aria-hidden="true"
-        />
-      ))}
-    </button>
+    </a>
+  ) : (
+    <div class={name} style={place} title={words}>
+      {text}
+    </div>
   );
 }
 
-/** Place and size in percent of what is around it. */
-function spot(cell: Rect, left: number, top: number, width: number, height: number) {
+/** Place and size in percent. */
+function spot(cell: Rect, width: number, height: number) {
   const share = (part: number, whole: number) => `${(100 * part) / Math.max(whole, 1)}%`;
   return {
-    left: share(cell.x0 - left, width),
-    top: share(cell.y0 - top, height),
+    left: share(cell.x0, width),
+    top: share(cell.y0, height),
     width: share(cell.x1 - cell.x0, width),
     height: share(cell.y1 - cell.y0, height),
   };
 }
 
-/** Two levels below `at`. */
+/** Levels below `at` that have room, parents before their children; a node that lies deeper is drawn as one cell. */
 function layout(tree: Tree, at: number, width: number): Rect[] {
   const datum = (node: number, levels: number): Datum => ({
     node,
     children: levels ? tree.children(node).map((child) => datum(child, levels - 1)) : [],
   });
-  const root = hierarchy(datum(at, 2)).sum((one) => (one.children.length ? 0 : tree.bytes(one.node)));
+  const root = hierarchy(datum(at, LEVELS)).sum((one) => (one.children.length ? 0 : tree.bytes(one.node)));
   const made = treemap<Datum>()
     .tile(treemapSquarify)
     .size([width, HEIGHT])
-    .paddingInner(2)
-    .paddingTop((one) => (one.depth === 1 && one.children && one.y1 - one.y0 > 40 ? 20 : 0))(root);
-  return made.children ?? [made];
+    .round(true)
+    .paddingInner(1)
+    .paddingTop((one) => (one.depth > 0 && one.children ? (one.y1 - one.y0 > 44 ? 18 : 3) : 0))
+    .paddingLeft((one) => (one.depth > 0 && one.children ? 3 : 0))
+    .paddingRight((one) => (one.depth > 0 && one.children ? 3 : 0))
+    .paddingBottom((one) => (one.depth > 0 && one.children ? 3 : 0))(root);
+  if (!made.children) return [made];
+  return made
+    .descendants()
+    .filter((one) => one.depth > 0 && one.x1 - one.x0 >= LEAST && one.y1 - one.y0 >= LEAST)
+    .slice(0, MOST_CELLS);
 }

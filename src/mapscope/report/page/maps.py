@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -64,8 +64,14 @@ def total(maps: MapTable, name: str, rows: npt.NDArray[np.bool_] | Rows) -> int:
     return (int(high.sum(dtype=np.uint64)) << 32) + int(low.sum(dtype=np.uint64))
 
 
-def map_columns(source: Source, rows: Rows, held: HeldTable) -> dict[str, Mapping[str, Column]]:
-    """The sections ``maps``, ``chains`` (codes into ``steps``) and ``steps``. ``held``: who holds ``rows``."""
+def map_columns(
+    source: Source, rows: Rows, held: HeldTable, paths_of: Sequence[tuple[str, ...]]
+) -> dict[str, Mapping[str, Column]]:
+    """The sections ``maps``, ``chains`` (codes into ``steps``), ``steps`` and ``over`` (dominators).
+
+    ``held``: who holds ``rows``;
+    ``paths_of``: by what way.
+    """
     maps = source.maps
     columns = {name: np.asarray(maps.columns[name])[rows] for name in _SAME}
     swiss = np.asarray(maps.columns["generation"])[rows] == Generation.SWISS
@@ -92,7 +98,7 @@ def map_columns(source: Source, rows: Rows, held: HeldTable) -> dict[str, Mappin
         "complete": np.asarray(maps.columns["unreadable"])[rows] == 0,
         "rules": Texts.of(" ".join(rules[one]) if one in rules else None for one in addresses),
         "iterators": np.array([loops.get(one, 0) for one in addresses], dtype=np.int64),
-        "owner": Texts.of(owners(held)),
+        "owner": Texts.of(owners(paths_of)),
         "held": held.live,
         "retained_bytes": np.where(held.live, held.retained, 0).astype(np.uint64),
         "dominator": np.where(held.live, held.above, -1),

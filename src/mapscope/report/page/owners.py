@@ -17,56 +17,65 @@ from mapscope.report.page.steps import label
 
 UNKNOWN = "not known"
 """Owner of a map without a chain."""
-MOST_LEVELS = 5
-"""Steps of a chain that the tree of owners tells apart: the root, and the last ones before the map."""
+MOST_LEVELS = 16
+"""Words of a way that the tree of owners tells apart: the root, and the last ones before the map."""
 MOST_CHILDREN = 60
 """Children of a node; the smaller ones are one node that says how many."""
 
 _GOROUTINE = re.compile(r"^goroutine \d+")
 _LINE = re.compile(r" \([^()]*:\d+\)$")
 _INDEX = re.compile(r"\[\d+\]")
+_LEFT_OUT = "…"
+_MOST_JOINED = 4
 _HIDDEN = ("hmap<", "maps.Map<")
 
 
-def owners(held: HeldTable) -> Iterator[str | None]:
-    """By row, the root of its chain and its first field: ``global main.srv .cache``; None where it is not known."""
-    for words in paths(held):
-        yield " ".join(words[:1]) if words else None
+def owners(paths_of: Sequence[tuple[str, ...]]) -> Iterator[str | None]:
+    """By row, the nearest object or root that is no part of a map, and what leads on: ``*main.Service .cache``.
+
+    ``paths_of``: as ``paths`` gives them. None where it is not known.
+    """
+    for path in paths_of:
+        at = max((at for at, word in enumerate(path) if not word.startswith((".", "[", "bucket", "group"))), default=0)
+        yield " ".join(path[at:]) if path else None
 
 
-def paths(held: HeldTable) -> Iterator[tuple[str, ...]]:
-    """By row, the words of its way from the root to the map, those that many maps share alike; empty: not known."""
-    words = [_word(step_row(word)) for word in held.chains.steps.words]
-    word = held.chains.steps.word
-    codes = held.chains.codes
+def paths(held: HeldTable) -> list[tuple[str, ...]]:
+    """By row, the words of its way from the root to the map, those that many maps share alike; empty: not known.
+
+    An object and the field that leads on are two words.
+    """
+    words = [_words(step_row(word)) for word in held.chains.steps.words]
+    word, codes = held.chains.steps.word, held.chains.codes
     known: dict[tuple[int, ...], tuple[str, ...]] = {}
-    ranges = zip(held.live.tolist(), held.chains.ranges.tolist(), strict=True)
-    for live, (begin, end) in ranges:
+    out: list[tuple[str, ...]] = []
+    for live, (begin, end) in zip(held.live.tolist(), held.chains.ranges.tolist(), strict=True):
         if not live or end <= begin:
-            yield ()
+            out.append(())
             continue
         key = tuple(word[codes[begin:end]].tolist())
         made = known.get(key)
         if made is None:
-            texts = [words[code] for code in key[:-1]] or [words[key[0]]]
-            made = known[key] = _shortened([text for text in texts if text])
-        yield made
+            way = [text for code in key[:-1] for text in words[code]] or words[key[0]][:1]
+            made = known[key] = _shortened(way)
+        out.append(made)
+    return out
 
 
-def _word(step: doc.StepRow) -> str:
-    """A step with its field, without what differs from goroutine to goroutine and from element to element."""
+def _words(step: doc.StepRow) -> list[str]:
+    """A step and its field, without what differs from goroutine to goroutine and from element to element."""
     if (step.type or "").startswith(_HIDDEN) and step.kind == "object":
-        return ""  # the header of a map on the way: its array follows
+        return []  # the header of a map on the way: its array follows
     text = label(step)
     if step.kind == "goroutine":
         text = _LINE.sub("", _GOROUTINE.sub("goroutines", text))
-    return text + (" " + _INDEX.sub("[]", step.field) if step.field else "")
+    return [text, _INDEX.sub("[]", step.field)] if step.field else [text]
 
 
 def _shortened(texts: Sequence[str]) -> tuple[str, ...]:
     if len(texts) <= MOST_LEVELS:
         return tuple(texts)
-    return (texts[0], "…", *texts[-(MOST_LEVELS - 2) :])
+    return (texts[0], _LEFT_OUT, *texts[-(MOST_LEVELS - 2) :])
 
 
 @dataclass(slots=True)
@@ -80,15 +89,16 @@ class _Node:
 
 
 def owner_tree(
-    held: HeldTable, sizes: npt.NDArray[np.generic], waste: npt.NDArray[np.generic], labels: Sequence[str],
-    rest: Mapping[str, int],
+    paths_of: Sequence[tuple[str, ...]], sizes: npt.NDArray[np.generic], waste: npt.NDArray[np.generic],
+    labels: Sequence[str], rest: Mapping[str, int],
 ) -> Mapping[str, Column]:  # fmt: skip
     """The maps as leaves under the ways to them, largest first: the treemap's section.
 
-    ``sizes``, ``waste``: bytes by row. ``labels``: words of each map. ``rest``: sums of the maps that have no row.
+    ``paths_of``: as ``paths`` gives them; ``sizes``, ``waste``: bytes by row. ``labels``: words of each map. ``rest``:
+    sums of the maps that have no row.
     """
     root = _Node("all maps")
-    columns = zip(paths(held), sizes.tolist(), waste.tolist(), labels, strict=True)
+    columns = zip(paths_of, sizes.tolist(), waste.tolist(), labels, strict=True)
     for row, (path, size, lost, name) in enumerate(columns):
         node = root
         for one in (node, *_down(node, path or (UNKNOWN,))):
@@ -112,7 +122,7 @@ def _columns(root: _Node) -> Mapping[str, Column]:
     rows: list[tuple[int, _Node]] = [(-1, root)]
     at = 0
     while at < len(rows):
-        children = sorted(rows[at][1].children.values(), key=lambda child: -child.bytes)
+        children = sorted(map(_joined, rows[at][1].children.values()), key=lambda child: -child.bytes)
         rows += [(at, child) for child in children[:MOST_CHILDREN]]
         few = children[MOST_CHILDREN:]
         if few:
@@ -128,3 +138,16 @@ def _columns(root: _Node) -> Mapping[str, Column]:
         "maps": np.array([node.maps for _, node in rows], dtype=np.int64),
         "row": np.array([node.row for _, node in rows], dtype=np.int64),
     }
+
+
+def _joined(node: _Node) -> _Node:
+    """A node with one child and that child as one: nobody wants to open boxes that hold one box."""
+    words = [node.label]
+    while len(node.children) == 1:
+        (node,) = node.children.values()
+        words.append(node.label)
+    if len(words) > _MOST_JOINED:
+        last = [word for word in words[-3:] if word != _LEFT_OUT]
+        words = [*words[:1], *([_LEFT_OUT] if words[0] != _LEFT_OUT else []), *last]
+    node.label = " › ".join(words)
+    return node

@@ -14,7 +14,7 @@ from mapscope.report.page.findings import finding_values, goroutines_named, iter
 from mapscope.report.page.goroutines import group_of, groups
 from mapscope.report.page.heap import tree_section, type_section
 from mapscope.report.page.maps import chosen_rows, map_columns, rest_of
-from mapscope.report.page.owners import owner_tree
+from mapscope.report.page.owners import owner_tree, paths
 from mapscope.report.page.pack import Pack
 from mapscope.report.page.parts import heap_parts
 from mapscope.report.source import Source
@@ -50,12 +50,13 @@ def _add_maps(pack: Pack, source: Source) -> None:
     rows = chosen_rows(source)
     maps = source.maps
     held = source.holders(np.asarray(maps.columns["address"])[rows].astype(np.uint64))
-    pack.sections |= map_columns(source, rows, held)
+    ways = paths(held)
+    pack.sections |= map_columns(source, rows, held, ways)
     pack.values["maps_rest"] = rest = rest_of(maps, rows)
     known = [kind.name for kind in maps.types]
     labels = [known[at] if 0 <= at < len(known) else "map of unknown type" for at in maps.columns["type_index"][rows]]
     size, waste = (np.asarray(maps.columns[name])[rows] for name in ("total_bytes", "waste_bytes"))
-    pack.sections["owners"] = owner_tree(held, size, waste, labels, rest)
+    pack.sections["owners"] = owner_tree(ways, size, waste, labels, rest)
     chosen = looked_at(source, rows)
     pack.sections |= cell_sections(source, rows, chosen)
     pack.values["looked_at"] = len(chosen)
