@@ -13,3 +13,13 @@ export function Part({ id, title, lead, children }: { id: string; title: string;
     </section>
   );
 }
+
+/** A control with its label above it. */
+export function Field({ id, label, children }: { id: string; label: string; children: ComponentChildren }) {
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      {children}
+    </div>
+  );
+}

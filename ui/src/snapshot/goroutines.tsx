@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { count, duration, plural } from "../format.ts";
 import { Bytes } from "../parts/numbers.tsx";
 import { usePrinting } from "../parts/printing.ts";
-import { Part } from "../parts/section.tsx";
+import { Field, Part } from "../parts/section.tsx";
 import { Stack } from "../parts/stack.tsx";
 import type { Group, Model } from "./model.ts";
 
@@ -21,10 +21,15 @@ export function Goroutines({ model }: { model: Model }) {
   return (
     <Part id="goroutines" title="Goroutines" lead={`${plural(goroutines, "goroutine")} in ${plural(groups.length + rest.groups, "group")} of one stack each.`}>
       <form class="filters" onSubmit={(event) => event.preventDefault()} aria-label="Which goroutines">
-        <label>
-          Search
-          <input type="search" value={search} placeholder="function, file or state" onInput={(event) => look(event.currentTarget.value)} />
-        </label>
+        <Field id="goroutines-search" label="Search">
+          <input
+            id="goroutines-search"
+            type="search"
+            value={search}
+            placeholder="function, file or state"
+            onInput={(event) => look(event.currentTarget.value)}
+          />
+        </Field>
       </form>
       <div class="groups">
         {cards.map((group) => (

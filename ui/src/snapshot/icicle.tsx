@@ -41,7 +41,7 @@ export function DominatorsPart({ model }: { model: Model }) {
       lead="A bar is as wide as the bytes that would be free without it; below it stands what only it keeps alive. Maps and their arrays are amber."
     >
       <Suspects model={model} />
-      <nav class="crumbs" aria-label="Level of the picture">
+      <nav class="crumbs" aria-label="Level of the picture of dominators">
         {path.map((node) => (
           <button key={node} type="button" class="quiet" disabled={node === at} onClick={() => setAt(node)}>
             {tree.label(node)}

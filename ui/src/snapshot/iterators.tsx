@@ -25,7 +25,7 @@ export function Iterators({ model }: { model: Model }) {
 export function IteratorTable({ model, iterators }: { model: Model; iterators: readonly Iterator[] }) {
   const rows = useMemo(() => iterators.map((_, at) => at), [iterators]);
   const columns = useMemo(() => columnsOf(model, iterators), [model, iterators]);
-  return <Table label="Iterators" rows={rows} columns={columns} noun="iterator" />;
+  return <Table label="Table of iterators" rows={rows} columns={columns} noun="iterator" />;
 }
 
 function columnsOf(model: Model, iterators: readonly Iterator[]): TableColumn[] {

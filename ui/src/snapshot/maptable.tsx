@@ -4,7 +4,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { bytes, count, plural } from "../format.ts";
 import type { Column } from "../pack.ts";
 import { Bytes, Count } from "../parts/numbers.tsx";
-import { Part } from "../parts/section.tsx";
+import { Field, Part } from "../parts/section.tsx";
 import { type Order, Table, type TableColumn } from "../parts/table.tsx";
 import type { Route } from "../route.ts";
 import type { Model } from "./model.ts";
@@ -39,19 +39,18 @@ export function Maps({ model, route }: { model: Model; route: Route }) {
   return (
     <Part id="maps" title="Maps">
       <form class="filters" onSubmit={(event) => event.preventDefault()} aria-label="Which maps">
-        <label>
-          Search
+        <Field id="maps-search" label="Search">
           <input
+            id="maps-search"
             type="search"
             value={chosen.search}
             placeholder="type, owner or address"
             onInput={(event) => set("search", event.currentTarget.value)}
           />
-        </label>
+        </Field>
         {FILTERS.map((name) => (
-          <label key={name}>
-            {WORDS[name]}
-            <select value={chosen[name]} onChange={(event) => set(name, event.currentTarget.value)}>
+          <Field key={name} id={`maps-${name}`} label={WORDS[name]}>
+            <select id={`maps-${name}`} value={chosen[name]} onChange={(event) => set(name, event.currentTarget.value)}>
               <option value="">all</option>
               {choices(model, name, chosen[name]).map((word) => (
                 <option key={word} value={word}>
@@ -59,7 +58,7 @@ export function Maps({ model, route }: { model: Model; route: Route }) {
                 </option>
               ))}
             </select>
-          </label>
+          </Field>
         ))}
         <button type="button" onClick={() => choose(NONE)}>
           Clear
@@ -69,7 +68,7 @@ export function Maps({ model, route }: { model: Model; route: Route }) {
         {plural(rows.length, "map")} of {count(model.maps.rows)}, <Bytes n={sum(model.maps.col("total_bytes"), rows)} />
         {rest.maps ? ` · ${plural(rest.maps, "smaller map")} of ${bytes(rest.bytes)} in all are not listed` : ""}
       </p>
-      <Table label="Maps" rows={rows} columns={columns} first={order} noun="map" />
+      <Table label="Table of maps" rows={rows} columns={columns} first={order} noun="map" />
     </Part>
   );
 }

@@ -30,7 +30,7 @@ export function Owners({ model }: { model: Model }) {
   }
   return (
     <Part id="owners" title="Maps by owner" lead="Each rectangle is a map's memory, inside the way from a root that leads to it.">
-      <nav class="crumbs" aria-label="Level of the picture">
+      <nav class="crumbs" aria-label="Level of the picture of owners">
         {path.map((node) => (
           <button key={node} type="button" class="quiet" disabled={node === at} onClick={() => setAt(node)}>
             {tree.label(node)}

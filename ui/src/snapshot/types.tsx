@@ -42,7 +42,7 @@ export function Types({ model }: { model: Model }) {
   }, [section, heap]);
   return (
     <Part id="types" title="Types" lead="Live objects by the type that leads to them.">
-      <Table label="Types" rows={rows} columns={columns} noun="type" />
+      <Table label="Table of types" rows={rows} columns={columns} noun="type" />
       <p class="dim">
         {rest.types ? (
           <>
