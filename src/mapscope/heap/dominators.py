@@ -64,13 +64,15 @@ class Dominators:
         return self._sorted(self._below(node))
 
     def first_children(self, node: int, top: int) -> tuple[I8, int, int]:
-        """The ``top`` of them that retain most, in order; and of all of them the count and the bytes."""
+        """The ``top`` of them that retain most, in order, equal ones by node; and of all the count and the bytes."""
         found = self._below(node)
         sizes = self.retained[found]
         count, total = len(found), int(sizes.sum())
-        if count > top:
-            found = np.sort(found[np.argpartition(~sizes, top)[:top]])
-        return self._sorted(found), count, total
+        if count > top > 0:
+            edge = np.partition(sizes, count - top)[count - top]
+            level = np.flatnonzero(sizes == edge)[: top - np.count_nonzero(sizes > edge)]
+            found = found[np.sort(np.concatenate([np.flatnonzero(sizes > edge), level]))]
+        return self._sorted(found[:top]), count, total
 
     def _below(self, node: int) -> I8:
         here = self.idom == node

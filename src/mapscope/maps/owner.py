@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from mapscope.heap.graph import Graph, RootKind
+from mapscope.heap.graph import Graph
 from mapscope.heap.model import Heap
 from mapscope.maps.model import Map, MapTable
 
-_PARTS = {
-    "hmap": "header", "bucket": "buckets", "group": "groups", "tableptr": "directory", "table": "table",
-}  # fmt: skip
-_FIELDS = {"buckets": "buckets", "oldbuckets": "old buckets", "extra": "extra", "dirPtr": "directory"}
-_MAX_CLIMB = 64
-"""Objects between a header and its farthest part that are looked at: a chain of overflow buckets."""
+_COLUMNS = {"buckets": "buckets", "oldbuckets": "old buckets", "extra": "extra", "dirPtr": "directory"}
+_MAX_CHAIN = 64
+"""Overflow buckets between an array and the one that is asked for."""
 _MAX_REFERRERS = 64
+_MAX_LOOKS = 100
+"""Looks upward for one question: a part of a map has few things that point to it, other objects may have millions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,67 +31,103 @@ class Owner:
 
 def owner_of(heap: Heap, graph: Graph, maps: MapTable, oid: int) -> Owner | None:
     """The map that the live object ``oid`` is a part of. None where it is of no map, or only an iterator has it."""
-    (start,) = heap.index.address_of(np.array([oid], dtype=np.int64)).tolist()
-    direct = _named(maps, start)
-    if direct is not None:
-        return direct
-    pseudo = _pseudo(heap, oid)
-    if pseudo not in _PARTS:
-        return None
-    (node,) = graph.node_of(np.array([oid], dtype=np.int64)).tolist()
-    seen = {node}
-    part = "overflow buckets" if pseudo == "bucket" else _PARTS[pseudo]
-    for _ in range(_MAX_CLIMB):
-        above = _above(heap, graph, node)
-        found = next((owner for one in above if (owner := _header_at(heap, graph, maps, one)) is not None), None)
+    return _Search(heap, graph, maps).owner(oid)
+
+
+class _Search:
+    """One question."""
+
+    def __init__(self, heap: Heap, graph: Graph, maps: MapTable) -> None:
+        self._heap, self._graph, self._maps = heap, graph, maps
+        self._looks = _MAX_LOOKS
+
+    def owner(self, oid: int) -> Owner | None:
+        named = self._named(oid)
+        if named is not None:
+            return named
+        return self._of_swiss(oid) if self._heap.process.types.swiss_maps else self._of_classic(oid)
+
+    def _named(self, oid: int) -> Owner | None:
+        """The map whose header is the object, or names it. Arrays with a type word begin 8 bytes into their slot."""
+        span = self._heap.index.spans[self._heap.index.span_of_object(np.array([oid]))[0]]
+        start = int(self._heap.index.address_of(np.array([oid], dtype=np.int64))[0])
+        found = self._maps.at(start)
         if found is not None:
-            return Owner(found, part)
-        onward = [one for one in above if one >= graph.base and one not in seen]
-        if not onward:
-            return None
-        node = onward[0]
-        seen.add(node)
-    return None
+            return Owner(found, "header")
+        for column, part in _COLUMNS.items():
+            rows = np.flatnonzero(self._maps.columns[column] == np.uint64(start + 8 * int(span["header"])))
+            if len(rows):
+                found = self._maps[int(rows[0])]
+                return Owner(found, "groups" if column == "dirPtr" and not found.dirLen else part)
+        return None
 
+    def _above(self, oid: int) -> list[int]:
+        """Objects that point to an object: a scan of all edges. None when there were too many already."""
+        self._looks -= 1
+        if self._looks < 0:
+            return []
+        (node,) = self._graph.node_of(np.array([oid], dtype=np.int64)).tolist()
+        nodes = self._graph.referrers(node)[:_MAX_REFERRERS]
+        above: list[int] = self._graph.object_of(nodes[nodes >= self._graph.base]).tolist()
+        return above
 
-def _named(maps: MapTable, start: int) -> Owner | None:
-    """The map whose header lies at ``start`` or names it."""
-    found = maps.at(start)
-    if found is not None:
-        return Owner(found, "header")
-    for column, part in _FIELDS.items():
-        rows = np.flatnonzero(maps.columns[column] == np.uint64(start))
-        if len(rows):
-            found = maps[int(rows[0])]
-            small = column == "dirPtr" and found.dirLen == 0
-            return Owner(found, "groups" if small else part)
-    return None
+    def _of_swiss(self, oid: int) -> Owner | None:
+        """A directory points to tables alone, a table to its groups alone (internal/runtime/maps/table.go)."""
+        above = self._above(oid)
+        for one in above:
+            named = self._named(one)
+            if named is not None and named.part == "directory":
+                return Owner(named.map, "table")
+        for one in above:
+            for two in self._above(one):
+                named = self._named(two)
+                if named is not None and named.part == "directory":
+                    return Owner(named.map, "groups")
+        return None
 
+    def _of_classic(self, oid: int) -> Owner | None:
+        """An overflow bucket hangs on another bucket; one without pointers on ``mapextra.overflow`` (runtime/map.go).
 
-def _pseudo(heap: Heap, oid: int) -> str:
-    number = int(heap.state.obj_type[oid])
-    if number < 0:
-        return ""
-    record = heap.types.records[number]
-    name = record.name.removeprefix("noalg.")
-    if name.startswith("map.group["):
-        return "group"
-    return "bucket" if name.startswith("map.bucket[") else record.pseudo
+        That is a ``*[]*bmap``: nothing but overflow buckets lies three steps below a ``mapextra`` that way.
+        """
+        owner = self._by_buckets(oid) if self._is_bucket(oid) else None
+        if owner is not None:
+            return owner
+        for array in self._above(oid):
+            for header in self._above(array):
+                if not self._is_array(header):
+                    owner = next(self._extras(header), None)
+                    if owner is not None:
+                        return Owner(owner.map, "overflow buckets")
+        return None
 
+    def _by_buckets(self, oid: int) -> Owner | None:
+        seen = {oid}
+        for _ in range(_MAX_CHAIN):
+            above = [one for one in self._above(oid) if one not in seen and self._is_bucket(one)]
+            for one in above:
+                named = self._named(one)
+                if named is not None:
+                    return Owner(named.map, "overflow buckets")
+            if not above:
+                break
+            oid = above[0]
+            seen.add(oid)
+        return None
 
-def _above(heap: Heap, graph: Graph, node: int) -> list[int]:
-    """What points to a part and can itself be one of a map, headers first; maps on stacks too."""
-    out: list[int] = []
-    for one in graph.referrers(node)[:_MAX_REFERRERS].tolist():
-        if one < graph.base:
-            if int(graph.roots.kind[one]) == RootKind.MAP:
-                out.insert(0, one)
-        elif (word := _pseudo(heap, int(graph.object_of(np.array([one]))[0]))) in _PARTS:
-            out.insert(0 if word == "hmap" else len(out), one)
-    return out
+    def _extras(self, oid: int) -> Iterator[Owner]:
+        for one in self._above(oid):
+            named = self._named(one)
+            if named is not None and named.part == "extra":
+                yield named
 
+    def _is_array(self, oid: int) -> bool:
+        named = self._named(oid)
+        return named is not None and named.part in ("buckets", "old buckets")
 
-def _header_at(heap: Heap, graph: Graph, maps: MapTable, node: int) -> Map | None:
-    if node < graph.base:
-        return maps.at(int(graph.roots.key[node]))
-    return maps.at(int(graph.address_of(np.array([node], dtype=np.int64))[0]))
+    def _is_bucket(self, oid: int) -> bool:
+        number = int(self._heap.state.obj_type[oid])
+        if number < 0:
+            return False
+        record = self._heap.types.records[number]
+        return record.pseudo == "bucket" or record.name.removeprefix("noalg.").startswith("map.bucket[")

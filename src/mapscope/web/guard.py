@@ -19,6 +19,8 @@ TOKEN_BYTES = 24
 METHODS = ("GET", "HEAD")
 MAX_QUERY = 2048
 """Longest query string in bytes."""
+MAX_HEADERS = 16 << 10
+"""Most bytes of all headers of a request."""
 
 _OWN = {"same-origin", "none"}
 """``Sec-Fetch-Site`` of what the page itself asks, and of what the user typed or opened."""
@@ -80,6 +82,8 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> tuple[int, str, str] | None:
         """Status, what is wrong and what to do; None for what may go on."""
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADERS:
+            return 431, f"the headers have more than {MAX_HEADERS} bytes", "ask with fewer"
         given = _Given(scope["headers"])
         host = given.one("host")
         if host is None or host.lower() not in self._names:

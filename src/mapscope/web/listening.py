@@ -14,8 +14,8 @@ from mapscope.errors import UsageError
 
 LOOPBACK = "127.0.0.1"
 _CONNECTIONS = 64
-_HEAD_BYTES = 16 << 10
-"""Longest head of a request (line and headers)."""
+_HEAD_BYTES = 32 << 10
+"""Longest head of a request (line and headers) that is waited for; the guard allows less."""
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -182,6 +182,11 @@ def test_long_queries_are_refused(app: Guard, inner: Inner):
     assert ask(app, ROOT, query="x" * guard.MAX_QUERY).status == 200
 
 
+def test_long_headers_are_refused(app: Guard, inner: Inner):
+    refused(ask(app, ROOT, headers=[("host", HOST), ("x", "y" * guard.MAX_HEADERS)]), inner, 431)
+    assert ask(app, ROOT, headers=[("host", HOST), ("x", "y" * (guard.MAX_HEADERS // 2))]).status == 200
+
+
 def test_a_page_may_say_a_policy_of_its_own():
     policy = b"default-src 'none'; script-src 'sha256-x'"
     answer = ask(Guard(Inner([(b"content-security-policy", policy)]), TOKEN, PORT), ROOT)
