@@ -12,6 +12,7 @@ from mapscope.report.address_view import build_address, build_branch, build_cont
 from mapscope.report.chain_view import build_chain
 from mapscope.report.escape import ascii_json
 from mapscope.report.map_view import build_map
+from mapscope.report.page.onemap import map_pack
 from mapscope.report.page.pack import Pack
 from mapscope.report.page.shown import record
 from mapscope.report.page.snapshot import snapshot_pack, title
@@ -64,8 +65,7 @@ class Questions:
 
     def map_pack(self, address: int) -> bytes:
         """The same as the page's data."""
-        document = build_map(self._snapshot, self._snapshot.detail(address))
-        return bounded(Pack("map", {"map": document}).to_bytes())
+        return bounded(map_pack(self._snapshot, address).to_bytes())
 
     def address(self, address: int) -> bytes:
         """What lies at an address, and who holds it."""

@@ -11,8 +11,8 @@ import "../style/served.css";
 
 const PANELS = [
   ["every-map", "Every map"],
-  ["tree", "What keeps what"],
-  ["types", "Objects by type"],
+  ["keeps", "What keeps what"],
+  ["every-type", "Objects by type"],
 ] as const;
 
 function Served({ source }: PageProps) {
@@ -23,7 +23,7 @@ function Served({ source }: PageProps) {
     <>
       <aside class="served" aria-label="Questions to the server">
         <Ask source={source} />
-        <div class="opens" role="group" aria-label="More from the server">
+        <div class="asked-opens" role="group" aria-label="More from the server">
           {PANELS.map(([name, words]) => (
             <button key={name} type="button" id={`open-${name}`} aria-expanded={open === name} onClick={() => set(open === name ? null : name)}>
               {words}
@@ -31,8 +31,8 @@ function Served({ source }: PageProps) {
           ))}
         </div>
         {open === "every-map" ? <AllMaps source={source} /> : null}
-        {open === "tree" ? <Tree source={source} /> : null}
-        {open === "types" ? <Types source={source} /> : null}
+        {open === "keeps" ? <Tree source={source} /> : null}
+        {open === "every-type" ? <Types source={source} /> : null}
       </aside>
       <Report source={source} />
     </>

@@ -4,11 +4,11 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { type Links, Masthead } from "../parts/masthead.tsx";
 import { type PageProps, register } from "../registry.ts";
 import { useRoute } from "../route.ts";
+import { AnyMap } from "../snapshot/anymap.tsx";
 import { Findings } from "../snapshot/findings.tsx";
 import { Goroutines } from "../snapshot/goroutines.tsx";
 import { DominatorsPart } from "../snapshot/icicle.tsx";
 import { Iterators } from "../snapshot/iterators.tsx";
-import { MapPage } from "../snapshot/mappage.tsx";
 import { Maps } from "../snapshot/maptable.tsx";
 import { Model } from "../snapshot/model.ts";
 import { Remarks } from "../snapshot/remarks.tsx";
@@ -55,7 +55,7 @@ function Snapshot({ source }: PageProps) {
     <>
       <Masthead title="Snapshot" pack={source.pack} links={LINKS} />
       <main id="main" tabIndex={-1}>
-        {map === null ? null : <MapPage key={map} model={model} address={map} />}
+        {map === null ? null : <AnyMap key={map} source={source} model={model} address={map} />}
         <div hidden={map !== null}>
           <Verdict model={model} />
           <Findings model={model} route={route} />

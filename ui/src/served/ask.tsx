@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { count } from "../format.ts";
+import { count, plural } from "../format.ts";
 import { useRoute } from "../route.ts";
 import { useAnswer } from "./asked.ts";
 import { AddressLink, Answer, Size, StepWords } from "./parts.tsx";
@@ -10,7 +10,7 @@ import type { ChainNode, Chains, Contents, Place, ServedSource } from "./source.
 
 /** The form, and the answer for the address that the route names: #ask/0xc000010000. */
 export function Ask({ source }: { source: ServedSource }) {
-  const [part, wanted] = useRoute();
+  const [part, wanted] = useRoute().path;
   const address = part === "ask" && wanted ? wanted : null;
   const [typed, type] = useState(address ?? "");
   useEffect(() => {
@@ -18,7 +18,7 @@ export function Ask({ source }: { source: ServedSource }) {
   }, [address]);
   const asked = useAnswer<Place>(source, address === null ? null : `api/address/${encodeURIComponent(address)}`);
   return (
-    <section id="ask" class="panel" aria-labelledby="ask-head">
+    <section id="ask" class="asked-panel" aria-labelledby="ask-head">
       <h2 id="ask-head">Ask for an address</h2>
       <form
         onSubmit={(event) => {
@@ -47,8 +47,8 @@ export function Ask({ source }: { source: ServedSource }) {
 function Found({ source, place }: { source: ServedSource; place: Place }) {
   return (
     <div id="answer">
-      <p class="lead">{place.words}</p>
-      <dl class="facts">
+      <p class="asked-lead">{place.words}</p>
+      <dl class="asked-facts">
         {place.name ? <Fact name="name">{<code>{place.name}</code>}</Fact> : null}
         {place.start && place.offset ? (
           <Fact name="begins at">
@@ -58,7 +58,7 @@ function Found({ source, place }: { source: ServedSource; place: Place }) {
         {place.field ? <Fact name="field">{<code>{place.field}</code>}</Fact> : null}
         {place.map ? (
           <Fact name="map">
-            <a href={`#map/${place.map.address}`}>
+            <a id="answer-map" href={`#map/${place.map.address}`}>
               <code>{place.map.type ?? "map of unknown type"}</code>
             </a>{" "}
             at <AddressLink at={place.map.address} />, of which it is: {place.map.part}
@@ -90,7 +90,7 @@ function Found({ source, place }: { source: ServedSource; place: Place }) {
       {place.chain ? (
         <>
           <h3>Who holds it</h3>
-          <ol class="chain" id="answer-chain">
+          <ol class="asked-chain" id="answer-chain">
             {place.chain.map((step, at) => (
               <li key={at} data-kind={step.kind}>
                 <StepWords step={step} />
@@ -129,8 +129,8 @@ function EveryWay({ source, address }: { source: ServedSource; address: string }
     <Answer asked={asked}>
       {(found) => (
         <>
-          <h3>Every way: {count(found.chains)} chains</h3>
-          <ul class="tree" id="answer-chains">
+          <h3>Every way: {plural(found.chains, "chain")}</h3>
+          <ul class="asked-tree" id="answer-chains">
             {(found.all ?? []).map((node, at) => (
               <Way key={at} node={node} />
             ))}
@@ -188,7 +188,7 @@ function Shown({ source, address }: { source: ServedSource; address: string }) {
           <h3>Contents</h3>
           {found.redacted ? <p>The core is redacted: contents read as zeros.</p> : null}
           {found.entries.length ? (
-            <dl class="facts">
+            <dl class="asked-facts">
               {found.entries.map((entry, at) => (
                 <Fact key={at} name={entry.key || "value"}>
                   <code>{entry.value}</code>

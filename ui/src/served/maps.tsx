@@ -33,9 +33,9 @@ export function AllMaps({ source }: { source: ServedSource }) {
     go(0);
   };
   return (
-    <section id="every-map" class="panel" aria-labelledby="every-map-head">
+    <section id="every-map" class="asked-panel" aria-labelledby="every-map-head">
       <h2 id="every-map-head">Every map</h2>
-      <p class="filters">
+      <p class="asked-filters">
         <label for="every-search">Type holds</label>{" "}
         <input
           id="every-search"
@@ -66,7 +66,7 @@ export function AllMaps({ source }: { source: ServedSource }) {
       <Answer asked={asked}>
         {(page) => (
           <>
-            <div class="scroll" tabIndex={0} role="region" aria-label="Every map, a page of the table">
+            <div class="asked-scroll" tabIndex={0} role="region" aria-label="Every map, a page of the table">
               <table>
                 <thead>
                   <tr>
@@ -74,7 +74,7 @@ export function AllMaps({ source }: { source: ServedSource }) {
                       <th
                         key={name}
                         scope="col"
-                        class={name === "type" || name === "address" ? "" : "number"}
+                        class={name === "type" || name === "address" ? "" : "asked-number"}
                         aria-sort={name === sort ? (falling ? "descending" : "ascending") : "none"}
                       >
                         <button type="button" class="quiet" onClick={() => order(name)}>
@@ -84,7 +84,7 @@ export function AllMaps({ source }: { source: ServedSource }) {
                       </th>
                     ))}
                     <th scope="col">state</th>
-                    <th scope="col" class="number">
+                    <th scope="col" class="asked-number">
                       retains
                     </th>
                   </tr>
@@ -100,21 +100,21 @@ export function AllMaps({ source }: { source: ServedSource }) {
                       <td>
                         <AddressLink at={row.address} />
                       </td>
-                      <td class="number">{count(row.count)}</td>
-                      <td class="number">
+                      <td class="asked-number">{count(row.count)}</td>
+                      <td class="asked-number">
                         <Size of={row.bytes.total} />
                       </td>
-                      <td class="number">
+                      <td class="asked-number">
                         <Size of={row.waste_bytes} />
                       </td>
                       <td>{row.state}</td>
-                      <td class="number">{row.retained_bytes === null ? "" : <Size of={row.retained_bytes} />}</td>
+                      <td class="asked-number">{row.retained_bytes === null ? "" : <Size of={row.retained_bytes} />}</td>
                     </tr>
                   ))}
                 </tbody>
               </table>
             </div>
-            <p class="pages">
+            <p class="asked-pages">
               <button type="button" id="every-back" disabled={!offset} onClick={() => go(Math.max(offset - ROWS, 0))}>
                 Back
               </button>{" "}

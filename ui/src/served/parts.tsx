@@ -48,7 +48,7 @@ export function StepWords({ step }: { step: Step }) {
     <>
       <span class="dim">{step.kind === "object" ? "" : `${step.kind} `}</span>
       <code>{named}</code>
-      {step.field ? <code class="field"> {step.field}</code> : null}
+      {step.field ? <code> {step.field}</code> : null}
       {step.name && step.type ? <span class="dim"> {step.type}</span> : null}
       {step.address ? (
         <>

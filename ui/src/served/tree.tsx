@@ -9,8 +9,8 @@ import type { Branch, ServedSource } from "./source.ts";
 /** The whole heap, to be opened. */
 export function Tree({ source }: { source: ServedSource }) {
   return (
-    <section id="tree" class="panel" aria-labelledby="tree-head">
-      <h2 id="tree-head">What keeps what</h2>
+    <section id="keeps" class="asked-panel" aria-labelledby="keeps-head">
+      <h2 id="keeps-head">What keeps what</h2>
       <p class="dim">Each line keeps those below it alone: without it they would be free.</p>
       <Floor source={source} node={0} />
     </section>
@@ -22,7 +22,7 @@ function Floor({ source, node }: { source: ServedSource; node: number }) {
   return (
     <Answer asked={asked}>
       {(branch) => (
-        <ul class="tree">
+        <ul class="asked-tree">
           {branch.rows.map((row) => (
             <Row key={row.node} source={source} row={row} whole={branch.retained_bytes} />
           ))}

@@ -13,24 +13,24 @@ export function Types({ source }: { source: ServedSource }) {
   if (search) query.set("search", search);
   const asked = useAnswer<TypesPage>(source, `api/types?${query}`);
   return (
-    <section id="types" class="panel" aria-labelledby="types-head">
-      <h2 id="types-head">Objects by type</h2>
-      <p class="filters">
-        <label for="types-search">Type holds</label>{" "}
-        <input id="types-search" value={search} maxLength={200} spellcheck={false} onChange={(event) => look(event.currentTarget.value)} />
+    <section id="every-type" class="asked-panel" aria-labelledby="every-type-head">
+      <h2 id="every-type-head">Objects by type</h2>
+      <p class="asked-filters">
+        <label for="every-type-search">Type holds</label>{" "}
+        <input id="every-type-search" value={search} maxLength={200} spellcheck={false} onChange={(event) => look(event.currentTarget.value)} />
       </p>
       <Answer asked={asked}>
         {(page) => (
           <>
-            <div class="scroll" tabIndex={0} role="region" aria-label="Objects by type, the largest">
+            <div class="asked-scroll" tabIndex={0} role="region" aria-label="Objects by type, the largest">
               <table>
                 <thead>
                   <tr>
                     <th scope="col">type</th>
-                    <th scope="col" class="number">
+                    <th scope="col" class="asked-number">
                       objects
                     </th>
-                    <th scope="col" class="number">
+                    <th scope="col" class="asked-number">
                       bytes
                     </th>
                   </tr>
@@ -41,8 +41,8 @@ export function Types({ source }: { source: ServedSource }) {
                       <td>
                         <code>{row.type}</code>
                       </td>
-                      <td class="number">{count(row.objects)}</td>
-                      <td class="number">
+                      <td class="asked-number">{count(row.objects)}</td>
+                      <td class="asked-number">
                         <Size of={row.bytes} />
                       </td>
                     </tr>

@@ -7,6 +7,8 @@ const SLOTS = 8;
 
 export function Arrays({ model, row }: { model: Model; row: number }) {
   const arrays = model.about("arrays", row);
+  if (!arrays.length && !model.maps.col("capacity").number(row)) return <p class="dim">It has no array.</p>;
+  if (!arrays.length && !model.values.looked_at) return <p class="dim">Its arrays cannot be read: nothing tells their type.</p>;
   if (!arrays.length) {
     return (
       <p class="dim">
