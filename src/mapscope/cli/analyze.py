@@ -9,7 +9,7 @@ import click
 
 from mapscope.cli.opening import open_evidence, watched
 from mapscope.cli.options import EvidenceCommand, chosen_format, format_option, live_options, output_options
-from mapscope.cli.output import check_target, text_pieces, wants_colour, write
+from mapscope.cli.output import check_target, style_for, text_pieces, write
 from mapscope.cli.sarif import open_tree, sarif_pieces, tree_option
 from mapscope.errors import UsageError
 
@@ -119,10 +119,9 @@ def _text(source: Source, output: str | None) -> Iterator[bytes]:
     from mapscope.report import text
     from mapscope.report.build import build
     from mapscope.report.maps_view import choose
-    from mapscope.report.style import Style
 
     document = build(source, choose(source.maps, "bytes")[: text.SHOWN_MAPS], goroutines=False)
-    return text_pieces(text.render(document, Style(wants_colour(output))), output)
+    return text_pieces(text.render(document, style_for(output)), output)
 
 
 def _json(source: Source) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from mapscope.cli.options import (
     output_options,
     parse_address,
 )
-from mapscope.cli.output import check_target, text_pieces, wants_colour, write
+from mapscope.cli.output import check_target, style_for, text_pieces, write
 
 _EPILOG = """\b
 Examples:
@@ -52,7 +52,6 @@ def command(
         held = snapshot.holder(where)
         found = snapshot.chains(where) if every else None
     from mapscope.report.chain_view import build_chain, render
-    from mapscope.report.style import Style
     from mapscope.report.writing import to_json
 
     document = build_chain(snapshot, where, held, found)
@@ -60,6 +59,6 @@ def command(
     if chosen_format(form, output, ("text", "json")) == "json":
         pieces = [to_json(document)]
     else:
-        pieces = text_pieces(render(document, Style(wants_colour(output))), output)
+        pieces = text_pieces(render(document, style_for(output)), output)
     write(pieces, output, force)
     return 0

@@ -10,7 +10,7 @@ import click
 from mapscope.cli.analyze import parse_rules
 from mapscope.cli.opening import open_evidence, watched
 from mapscope.cli.options import cache_option, chosen_format, format_option, output_options
-from mapscope.cli.output import check_target, text_pieces, wants_colour, write
+from mapscope.cli.output import check_target, style_for, text_pieces, write
 from mapscope.cli.sarif import open_tree, sarif_pieces, tree_option
 
 if TYPE_CHECKING:
@@ -78,7 +78,6 @@ def command(
             progress("comparing", 0, 0)
         from mapscope.diff import compare
         from mapscope.report.diff_view import build_diff, render
-        from mapscope.report.style import Style
         from mapscope.report.writing import to_json
 
         found = compare(before, after)
@@ -92,7 +91,7 @@ def command(
 
         pieces = sarif_pieces(of_diff(document, tree), tree)
     else:
-        lines = render(document, _following(after, document), Style(wants_colour(output)))
+        lines = render(document, _following(after, document), style_for(output))
         pieces = text_pieces(lines, output)
     write(pieces, output, force)
     failing = found.failing if rules is None else found.failing & rules

@@ -8,7 +8,7 @@ import click
 
 from mapscope.cli.opening import open_evidence, watched
 from mapscope.cli.options import EvidenceCommand, chosen_format, format_option, live_options, output_options
-from mapscope.cli.output import check_target, text_pieces, wants_colour, write
+from mapscope.cli.output import check_target, style_for, text_pieces, write
 
 _TOP = 20
 _EPILOG = """\b
@@ -41,7 +41,6 @@ def command(evidence: str, executable: str | None, top: int, form: str | None, o
         found = snapshot.dominators(top)
     from mapscope.report.build import chain_command
     from mapscope.report.dominators_view import build_dominators, render
-    from mapscope.report.style import Style
     from mapscope.report.writing import to_json
 
     document = build_dominators(snapshot, found)
@@ -52,6 +51,6 @@ def command(evidence: str, executable: str | None, top: int, form: str | None, o
         objects = [step for row in document.dominators for step in (*reversed(row.gathers), row.step)]
         place = next((step.address for step in objects if step.kind == "object" and step.address), None)
         following = [chain_command(snapshot, place)] if place else []
-        pieces = text_pieces(render(document, following, Style(wants_colour(output))), output)
+        pieces = text_pieces(render(document, following, style_for(output)), output)
     write(pieces, output, force)
     return 0

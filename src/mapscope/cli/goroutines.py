@@ -8,7 +8,7 @@ import click
 
 from mapscope.cli.opening import open_evidence, watched
 from mapscope.cli.options import EvidenceCommand, chosen_format, format_option, live_options, output_options
-from mapscope.cli.output import check_target, text_pieces, wants_colour, write
+from mapscope.cli.output import check_target, style_for, text_pieces, write
 
 _EPILOG = """\b
 Examples:
@@ -44,7 +44,6 @@ def command(
     alive = there(everyone)
     found = [one for one in alive if not holding_maps or one.address in held]
     from mapscope.report.goroutines_view import build_goroutines, render
-    from mapscope.report.style import Style
     from mapscope.report.writing import to_json
 
     document = build_goroutines(snapshot, found, held, len(alive))
@@ -52,6 +51,6 @@ def command(
     if chosen_format(form, output, ("text", "json")) == "json":
         pieces = [to_json(document)]
     else:
-        pieces = text_pieces(render(document, (), Style(wants_colour(output))), output)
+        pieces = text_pieces(render(document, (), style_for(output)), output)
     write(pieces, output, force)
     return 0

@@ -8,7 +8,7 @@ import click
 
 from mapscope.cli.opening import open_evidence, watched
 from mapscope.cli.options import EvidenceCommand, chosen_format, format_option, live_options, output_options
-from mapscope.cli.output import check_target, text_pieces, wants_colour, write
+from mapscope.cli.output import check_target, style_for, text_pieces, write
 
 _EPILOG = """\b
 Examples:
@@ -38,7 +38,6 @@ def command(evidence: str, executable: str | None, form: str | None, output: str
         found = snapshot.iterators
         findings = snapshot.iterator_findings
     from mapscope.report.iterators_view import build_iterators, render
-    from mapscope.report.style import Style
     from mapscope.report.writing import to_json
 
     document = build_iterators(snapshot, found, findings)
@@ -46,6 +45,6 @@ def command(evidence: str, executable: str | None, form: str | None, output: str
     if chosen_format(form, output, ("text", "json")) == "json":
         pieces = [to_json(document)]
     else:
-        pieces = text_pieces(render(document, Style(wants_colour(output))), output)
+        pieces = text_pieces(render(document, style_for(output)), output)
     write(pieces, output, force)
     return 0

@@ -57,7 +57,8 @@ Examples:
   mapscope serve svc.4242 --open
 
 \b
-Exit status: 0 nothing found, 1 findings, 2 usage or unusable input, 101 a bug."""
+Exit status: 0 nothing found, 1 findings, 2 usage or unusable input,
+101 a bug of ours."""
 
 
 class LazyGroup(click.Group):

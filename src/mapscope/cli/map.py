@@ -15,7 +15,7 @@ from mapscope.cli.options import (
     output_options,
     parse_address,
 )
-from mapscope.cli.output import check_target, report_line, text_pieces, wants_colour, write
+from mapscope.cli.output import check_target, report_line, style_for, text_pieces, write
 
 _EPILOG = """\b
 Example:
@@ -50,7 +50,6 @@ def command(
         snapshot = open_evidence(core, executable, progress)
         detail = snapshot.detail(where, contents=show_contents)
     from mapscope.report.map_view import build_map, render
-    from mapscope.report.style import Style
     from mapscope.report.writing import to_json
 
     document = build_map(snapshot, detail)
@@ -62,6 +61,6 @@ def command(
     if chosen_format(form, output, ("text", "json")) == "json":
         pieces = [to_json(document)]
     else:
-        pieces = text_pieces(render(document, Style(wants_colour(output))), output)
+        pieces = text_pieces(render(document, style_for(output)), output)
     write(pieces, output, force)
     return 0

@@ -6,7 +6,7 @@ import click
 
 from mapscope.cli.opening import open_evidence, watched
 from mapscope.cli.options import EvidenceCommand, chosen_format, format_option, live_options, output_options
-from mapscope.cli.output import check_target, text_pieces, wants_colour, write
+from mapscope.cli.output import check_target, style_for, text_pieces, write
 
 _FORMATS = ("text", "json", "csv")
 _TOP = 20
@@ -59,7 +59,6 @@ def command(
     from mapscope.report import maps_view
     from mapscope.report.build import map_command, maps_json
     from mapscope.report.rows import map_rows
-    from mapscope.report.style import Style
 
     chosen = chosen_format(form, output, _FORMATS)
     rows = maps_view.choose(snapshot.maps, sort, pattern)
@@ -73,7 +72,7 @@ def command(
     else:
         records = list(map_rows(snapshot.maps, rows))
         following = [map_command(snapshot, records[0].address)] if records else []
-        lines = maps_view.render_text(records, matching, len(snapshot.maps), following, Style(wants_colour(output)))
+        lines = maps_view.render_text(records, matching, len(snapshot.maps), following, style_for(output))
         pieces = text_pieces(lines, output)
     write(pieces, output, force)
     return 0

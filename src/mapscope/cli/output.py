@@ -5,12 +5,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from mapscope.errors import MapscopeError, UsageError
+
+if TYPE_CHECKING:
+    from mapscope.report.style import Style
+
+_WIDEST = 240
 
 
 class OutputError(MapscopeError):
@@ -67,8 +73,10 @@ def text_pieces(lines: Iterable[str], path: str | None) -> Iterator[bytes]:
     encoding = "utf-8"
     if path is None or path == "-":
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    from mapscope.report.escape import plain
+
     for line in lines:
-        yield (line + "\n").encode(encoding, "backslashreplace")
+        yield (plain(line, encoding) + "\n").encode(encoding, "backslashreplace")
 
 
 def report_line(text: str) -> None:
@@ -79,6 +87,15 @@ def report_line(text: str) -> None:
         encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
         sys.stderr.write(clean(text, 2000).encode(encoding, "backslashreplace").decode(encoding) + "\n")
         sys.stderr.flush()
+
+
+def style_for(path: str | None) -> Style:
+    """How the text for ``path`` looks: 80 columns; on a terminal its own width from 80 on, and colour."""
+    from mapscope.report.style import WIDTH, Style
+
+    if path not in (None, "-") or not sys.stdout.isatty():
+        return Style()
+    return Style(wants_colour(path), min(max(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH), _WIDEST))
 
 
 def wants_colour(path: str | None) -> bool:

@@ -10,7 +10,7 @@ import click
 
 from mapscope.cli.opening import watched
 from mapscope.cli.options import chosen_format, format_option, output_options
-from mapscope.cli.output import check_target, text_pieces, wants_colour, write
+from mapscope.cli.output import check_target, style_for, text_pieces, write
 from mapscope.cli.profiling import (
     classify_all,
     executable_option,
@@ -137,7 +137,6 @@ def _pieces(
         return [gzip.compress(write_protobuf(restored(heaps[0])), 1, mtime=0)]
     from mapscope.report.profile_build import build_profile
     from mapscope.report.profile_view import render, render_csv
-    from mapscope.report.style import Style
     from mapscope.report.writing import to_json
 
     document = build_profile(heaps, others, program)
@@ -150,4 +149,4 @@ def _pieces(
 
         tree = open_tree(source)
         return sarif_pieces(of_profile(document, tree), tree)
-    return text_pieces(render(document, top, Style(wants_colour(output))), output)
+    return text_pieces(render(document, top, style_for(output)), output)

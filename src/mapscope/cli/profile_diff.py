@@ -8,7 +8,7 @@ import click
 
 from mapscope.cli.opening import watched
 from mapscope.cli.options import chosen_format, format_option, output_options
-from mapscope.cli.output import check_target, text_pieces, wants_colour, write
+from mapscope.cli.output import check_target, style_for, text_pieces, write
 from mapscope.cli.profiling import (
     executable_option,
     open_executable,
@@ -74,7 +74,6 @@ def command(
     from mapscope.profiles.loading import open_symbols
     from mapscope.profiles.model import HEAP
     from mapscope.report.profile_diff import build_profile_diff, render, render_csv
-    from mapscope.report.style import Style
     from mapscope.report.writing import to_json
 
     request = Request(0, timeout, parse_headers(header), not insecure, ca)
@@ -100,6 +99,6 @@ def command(
         tree = open_tree(source)
         pieces = sarif_pieces(of_profile_diff(document, tree), tree)
     else:
-        pieces = text_pieces(render(document, top, Style(wants_colour(output))), output)
+        pieces = text_pieces(render(document, top, style_for(output)), output)
     write(pieces, output, force)
     return 0

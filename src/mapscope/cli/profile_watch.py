@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mapscope.cli.options import Seconds, chosen_format, format_option, output_options
-from mapscope.cli.output import check_target, report_line, text_pieces, wants_colour, write
+from mapscope.cli.output import check_target, report_line, style_for, text_pieces, write
 from mapscope.cli.profiling import (
     executable_option,
     open_executable,
@@ -41,8 +41,8 @@ _MAX_PROFILES = 10_000
 _EPILOG = """\b
 Examples:
   mapscope profile watch http://localhost:6060 -e ./service
-  mapscope profile watch http://localhost:6060 -e ./service --every 5m --for 8h
-  mapscope profile watch https://svc:6060/debug/pprof/heap --keep night -f json -o night.json
+  mapscope profile watch http://localhost:6060 -e ./service --every 5m
+  mapscope profile watch https://svc:6060 --for 8h --keep night -o night.json
 
 \b
 Ctrl-C ends it early, with the report of what came. The files stay: give the
@@ -109,7 +109,6 @@ def command(
     from mapscope.profiles.watch import take_goroutines
     from mapscope.report.profile_build import build_profile
     from mapscope.report.profile_view import render
-    from mapscope.report.style import Style
     from mapscope.report.writing import to_json
 
     others = []
@@ -122,7 +121,7 @@ def command(
     if chosen_format(form, output, _FORMATS) == "json":
         write([to_json(document)], output, force)
     else:
-        write(text_pieces(render(document, top, Style(wants_colour(output))), output), output, force)
+        write(text_pieces(render(document, top, style_for(output)), output), output, force)
     return 0
 
 

@@ -6,7 +6,7 @@ import click
 
 from mapscope.cli.opening import open_evidence, watched
 from mapscope.cli.options import EvidenceCommand, chosen_format, format_option, live_options, output_options
-from mapscope.cli.output import check_target, text_pieces, wants_colour, write
+from mapscope.cli.output import check_target, style_for, text_pieces, write
 
 _FORMATS = ("text", "json", "csv")
 _TOP = 100
@@ -68,7 +68,6 @@ def command(
             progress("query", 0, 0)
         result = snapshot.sql(sql, seconds)
     from mapscope.report import query_view
-    from mapscope.report.style import Style
 
     chosen = chosen_format(form, output, _FORMATS)
     if chosen == "json":
@@ -77,6 +76,6 @@ def command(
         pieces = query_view.csv_pieces(result)
     else:
         limit = top if output in (None, "-") else 0
-        pieces = text_pieces(query_view.render_text(result, limit, Style(wants_colour(output))), output)
+        pieces = text_pieces(query_view.render_text(result, limit, style_for(output)), output)
     write(pieces, output, force)
     return 0

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mapscope.lab.printing import say
+
 if TYPE_CHECKING:
     from mapscope.lab.asm import Access, Listing
 
@@ -36,8 +38,8 @@ def command(executable: str, form: str) -> None:
     if form == "json":
         click.echo(json.dumps(_document(listing), indent=2))
         return
-    for line in _lines(listing):
-        click.echo(line)
+    for first, line in _lines(listing):
+        say(line, "      ", first)
 
 
 def _document(listing: Listing) -> dict[str, object]:
@@ -66,25 +68,34 @@ def _document(listing: Listing) -> dict[str, object]:
     }
 
 
-def _lines(listing: Listing) -> Iterator[str]:
+def _lines(listing: Listing) -> Iterator[tuple[str, str]]:
+    """What stands before each paragraph, and the paragraph."""
     from mapscope.report.escape import clean
 
     yield (
-        f"{clean(listing.path)}: {clean(listing.go_version)} {listing.arch}; {listing.structure}.{listing.field} is at "
-        f"offset 0x{listing.field_offset:x} of {listing.structure_size} bytes"
+        "",
+        (
+            f"{clean(listing.path)}: {clean(listing.go_version)} {listing.arch}; {listing.structure}."
+            f"{listing.field} is at offset 0x{listing.field_offset:x} of {listing.structure_size} bytes"
+        ),
     )
     if listing.note:
-        yield listing.note
+        yield "", listing.note
     stores = [one for one in listing.accesses if one.store]
     guarded = sum(1 for one in stores if one.barrier)
     yield (
-        f"{len(listing.functions)} map functions: {len(listing.accesses) - len(stores)} loads, {len(stores)} stores, "
-        f"{guarded} of them behind a write barrier"
+        "",
+        (
+            f"{len(listing.functions)} map functions: {len(listing.accesses) - len(stores)} loads, "
+            f"{len(stores)} stores, {guarded} of them behind a write barrier"
+        ),
     )
-    yield ""
+    yield "", ""
     for one in listing.accesses:
         kind = "store" if one.store else "load"
-        yield f"{one.address:#10x}  {kind:5s}  {_where(one):48s} {clean(one.text):36s}{_why(one)}".rstrip()
+        yield f"{one.address:#10x}  {kind:5s}  ", f"{_where(one):48s} {clean(one.text)}"
+        if one.store:
+            yield " " * 12, _why(one)
 
 
 def _where(one: Access) -> str:
@@ -92,8 +103,6 @@ def _where(one: Access) -> str:
 
 
 def _why(one: Access) -> str:
-    if not one.store:
-        return ""
     if not one.barrier:
-        return "  no write barrier"
-    return f"  {one.barrier}, when the branch at 0x{one.flag_at:x} finds runtime.writeBarrier set"
+        return "no write barrier"
+    return f"{one.barrier}, when the branch at 0x{one.flag_at:x} finds runtime.writeBarrier set"

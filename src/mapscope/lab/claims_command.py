@@ -9,6 +9,7 @@ import click
 
 from mapscope.errors import UsageError
 from mapscope.lab.ledger import Claim, claims, in_section
+from mapscope.lab.printing import say
 
 _EPILOG = """\b
 Examples:
@@ -37,8 +38,8 @@ def command(section: str | None, form: str) -> None:
     if form == "json":
         click.echo(json.dumps([_document(one) for one in chosen], indent=2, ensure_ascii=True))
         return
-    for line in _lines(chosen):
-        click.echo(line)
+    for first, line in _lines(chosen):
+        say(line, "       ", first)
 
 
 def _document(one: Claim) -> dict[str, object]:
@@ -66,21 +67,25 @@ def _document(one: Claim) -> dict[str, object]:
     }
 
 
-def _lines(chosen: tuple[Claim, ...]) -> Iterator[str]:
+def _lines(chosen: tuple[Claim, ...]) -> Iterator[tuple[str, str]]:
+    """What stands before each paragraph, and the paragraph."""
     for one in chosen:
         left_out = "left out by the article: " if one.left_out else ""
-        yield f"{one.id:3d}  \N{SECTION SIGN}{one.section:4s} {left_out}{one.text}"
+        yield f"{one.id:3d}  ", f"\N{SECTION SIGN}{one.section} {left_out}{one.text}"
         if one.classic == one.swiss and one.reason(_NEAR) == one.reason(_FAR):
-            yield f"     {one.classic}: {one.why}"
+            yield "     ", f"{one.classic}: {one.why}"
         else:
-            yield f"     classic {one.classic}: {one.reason(_NEAR)}"
-            yield f"     Swiss {one.swiss}: {one.reason(_FAR)}"
+            yield "     ", f"classic {one.classic}: {one.reason(_NEAR)}"
+            yield "     ", f"Swiss {one.swiss}: {one.reason(_FAR)}"
         for series, verdict in one.exceptions.items():
-            yield f"     Go {series} {verdict}"
-        yield f"     {one.kind} {one.by}".rstrip() + "; " + "; ".join(map(str, one.sources))
+            yield "     ", f"Go {series} {verdict}"
+        yield "     ", f"{one.kind} {one.by}".rstrip() + "; " + "; ".join(map(str, one.sources))
     settled = {kind: sum(1 for one in chosen if one.kind == kind) for kind in ("scenario", "test", "source")}
-    yield ""
+    yield "", ""
     yield (
-        f"{len(chosen)} claims: {settled['scenario']} settled by a scenario (mapscope lab verify), "
-        f"{settled['test']} by a test of mapscope, {settled['source']} by Go's source alone"
+        "",
+        (
+            f"{len(chosen)} claims: {settled['scenario']} settled by a scenario (mapscope lab verify), "
+            f"{settled['test']} by a test of mapscope, {settled['source']} by Go's source alone"
+        ),
     )

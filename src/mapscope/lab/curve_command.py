@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mapscope.errors import UsageError
+from mapscope.lab.printing import say
 
 _EPILOG = """\b
 Examples:
@@ -72,7 +73,7 @@ def command(what: str, releases: tuple[str, ...], type_: str, to: int, folder: s
     except OSError as error:
         raise UsageError(f"cannot write in {folder}: {error.strerror or error}", "give -o another folder") from error
     for curve in curves:
-        click.echo(_summary(what, curve))
+        say(_summary(what, curve), " " * 15)
     for file in files:
         click.echo(f"wrote {file}")
 

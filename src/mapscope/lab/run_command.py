@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import click
 
 from mapscope.lab.choosing import ProgressLine, chosen
+from mapscope.lab.printing import say
 from mapscope.lab.running import Outcome, run
 from mapscope.lab.scenario import Check, all_scenarios, load
 
@@ -48,8 +49,8 @@ def command(names: tuple[str, ...], versions: tuple[str, ...], keep: str | None,
         outcomes.append(outcome)
         if form == "text":
             progress.close()
-            for line in _lines(outcome):
-                click.echo(line)
+            for first, line in _lines(outcome):
+                say(line, "      ", first)
     progress.close()
     if form == "json":
         click.echo(json.dumps([_document(one) for one in outcomes], indent=2))
@@ -62,18 +63,20 @@ def numbers_of(check: Check) -> str:
                      check.numbers.items())  # fmt: skip
 
 
-def _lines(outcome: Outcome) -> Iterator[str]:
+def _lines(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    """What stands before each paragraph, and the paragraph."""
     from mapscope.report.escape import clean
 
     scenario = outcome.scenario
     section = f" (\N{SECTION SIGN}{scenario.section})" if scenario.section else ""
-    yield f"{scenario.name}{section} on Go {outcome.toolchain.version}: {'ok' if outcome.ok else 'not as expected'}"
+    result = "ok" if outcome.ok else "not as expected"
+    yield "", f"{scenario.name}{section} on Go {outcome.toolchain.version}: {result}"
     if outcome.failure:
-        yield f"  failed: {clean(outcome.failure, 600)}"
+        yield "  ", f"failed: {clean(outcome.failure, 600)}"
     for one in outcome.checks:
-        yield f"  {'ok ' if one.ok else 'NOT'} {one.what}: {clean(numbers_of(one), 600)}"
+        yield f"  {'ok ' if one.ok else 'NOT'} ", f"{one.what}: {clean(numbers_of(one), 600)}"
     if outcome.kept:
-        yield f"  its output is in {outcome.kept}"
+        yield "  ", f"its output is in {outcome.kept}"
 
 
 def _document(outcome: Outcome) -> dict[str, object]:

@@ -7,6 +7,7 @@ import json
 import click
 
 from mapscope.lab.ledger import claims
+from mapscope.lab.printing import say
 from mapscope.lab.scenario import all_scenarios
 
 _EPILOG = """\b
@@ -44,6 +45,6 @@ def command(form: str) -> None:
     for one in all_scenarios():
         numbers = ", ".join(map(str, settled.get(one.name, [])))
         section = f"\N{SECTION SIGN}{one.section}" if one.section else ""
-        click.echo(f"{one.name:18s} {section:5s} {one.shows}")
+        say(one.shows, " " * 25, f"{one.name:18s} {section:5s} ")
         rules = f"classic {', '.join(one.classic) or 'none'}; Swiss {', '.join(one.swiss) or 'none'}"
-        click.echo(f"{'':24s} findings: {rules}" + (f"; claims {numbers}" if numbers else ""))
+        say(f"findings: {rules}" + (f"; claims {numbers}" if numbers else ""), " " * 27, " " * 25)

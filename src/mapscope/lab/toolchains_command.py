@@ -7,6 +7,7 @@ import json
 import click
 
 from mapscope.lab import toolchains
+from mapscope.lab.printing import say
 
 _EPILOG = """\b
 Examples:
@@ -27,7 +28,7 @@ def command(context: click.Context) -> None:
         context.invoke(list_toolchains)
 
 
-@command.command("list")
+@command.command("list", epilog="\b\nExample:\n  mapscope lab toolchains list -f json")
 @click.option("-f", "--format", "form", type=click.Choice(("text", "json")), default="text", help="Default: text.")
 def list_toolchains(form: str = "text") -> None:
     """Show what is here, and what could be brought."""
@@ -40,15 +41,15 @@ def list_toolchains(form: str = "text") -> None:
         click.echo(json.dumps(rows, indent=2))
         return
     for one in here:
-        click.echo(f"{one.version:10s} {one.goroot}")
+        say(str(one.goroot), " " * 11, f"{one.version:10s} ")
     for version in missing:
-        click.echo(f"{version:10s} not here: mapscope lab toolchains install {version}")
+        say(f"not here: mapscope lab toolchains install {version}", " " * 11, f"{version:10s} ")
 
 
-@command.command()
+@command.command(epilog="\b\nExample:\n  mapscope lab toolchains install 1.23 1.26.6")
 @click.argument("versions", nargs=-1, required=True, metavar="VERSION...")
 def install(versions: tuple[str, ...]) -> None:
     """Bring the toolchains of VERSION... into the cache folder."""
     for version in versions:
         one = toolchains.install(version, progress=lambda line: click.echo(line, err=True))
-        click.echo(f"{one.version:10s} {one.goroot}")
+        say(str(one.goroot), " " * 11, f"{one.version:10s} ")

@@ -10,6 +10,7 @@ import click
 from mapscope.errors import UsageError
 from mapscope.lab.choosing import ProgressLine, chosen
 from mapscope.lab.ledger import claims
+from mapscope.lab.printing import say
 from mapscope.lab.verify import Judgement, experiments, verify
 
 _EPILOG = """\b
@@ -52,7 +53,7 @@ def command(versions: tuple[str, ...], numbers: tuple[int, ...], form: str) -> i
             judged.append(one)
             if form == "text":
                 progress.close()
-                click.echo(_line(one))
+                say(_line(one), "       ")
     progress.close()
     if form == "json":
         click.echo(json.dumps([_document(one) for one in judged], indent=2, ensure_ascii=True))

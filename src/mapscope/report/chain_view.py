@@ -10,7 +10,7 @@ from mapscope.report import document as doc
 from mapscope.report.build import evidence, process
 from mapscope.report.holding import step_row, step_text
 from mapscope.report.source import Source
-from mapscope.report.style import Style, wrap
+from mapscope.report.style import Style, columns
 from mapscope.report.writing import tool
 from mapscope.units import hex_addr, human_bytes
 
@@ -55,11 +55,11 @@ def render(document: doc.ChainDocument, style: Style | None = None) -> Iterator[
         yield from _step_lines(step, depth, style)
     yield ""
     if document.retained_bytes:
-        yield from wrap(f"It retains {human_bytes(document.retained_bytes)}: so much would be free without it.")
+        yield from style.wrap(f"It retains {human_bytes(document.retained_bytes)}: so much would be free without it.")
     if document.dominator is not None:
-        yield from wrap(f"Every chain to it passes {_named(document.dominator)}.")
+        yield from style.wrap(f"Every chain to it passes {_named(document.dominator)}.")
     elif len(document.chain) > 1:
-        yield from wrap("No single object or root holds it: other roots reach it too (--all shows them).")
+        yield from style.wrap("No single object or root holds it: other roots reach it too (--all shows them).")
     if document.all is not None:
         yield from _trees(document, style)
 
@@ -72,8 +72,12 @@ def _named(step: doc.StepRow) -> str:
 def _step_lines(step: doc.StepRow, depth: int, style: Style) -> Iterator[str]:
     lead = "  " if not depth else "  → "
     address = f"  {step.address}" if step.address and step.address not in step_text(step) else ""
-    for at, line in enumerate(wrap(step_text(step), "      ", lead)):
-        yield line + (style.dim(address) if not at else "")
+    for at, line in enumerate(style.wrap(step_text(step), "      ", lead)):
+        if at or columns(line) + columns(address) <= style.width:
+            yield line + (style.dim(address) if not at else "")
+            continue
+        yield line
+        yield "      " + style.dim(address.strip())
 
 
 def _trees(document: doc.ChainDocument, style: Style) -> Iterator[str]:
@@ -88,7 +92,7 @@ def _trees(document: doc.ChainDocument, style: Style) -> Iterator[str]:
             break
         yield line
     if document.more:
-        yield from wrap(f"{document.more:,} more objects or roots lead to it and were left out.")
+        yield from style.wrap(f"{document.more:,} more objects or roots lead to it and were left out.")
 
 
 def _tree_lines(trees: Sequence[doc.ChainNode], depth: int, style: Style) -> Iterator[str]:
@@ -110,7 +114,7 @@ def _branch(tree: doc.ChainNode, depth: int, style: Style) -> Iterator[str]:
             facts.append(human_bytes(node.bytes))
         said = f"  ({', '.join(facts)})" if facts else ""
         lead = "- " if first else "  → "
-        yield from wrap(step_text(node.step) + said, indent + "      ", indent + lead)
+        yield from style.wrap(step_text(node.step) + said, indent + "      ", indent + lead)
         if len(node.children) != 1:
             break
         node, first = node.children[0], False

@@ -16,7 +16,7 @@ from mapscope.report.build import evidence, finding_rows, process
 from mapscope.report.escape import clean, valid
 from mapscope.report.holding import StepRows, chain_text
 from mapscope.report.source import Source
-from mapscope.report.style import Style, next_commands, wrap
+from mapscope.report.style import Style, next_commands
 from mapscope.report.text import finding_lines
 from mapscope.report.writing import tool
 from mapscope.units import hex_addr, human_bytes
@@ -167,15 +167,15 @@ def render(document: dd.DiffDocument, commands: Sequence[str] = (), style: Style
 def _opening(document: dd.DiffDocument, style: Style) -> Iterator[str]:
     yield f"mapscope {document.tool.version}: two snapshots"
     for label, side in (("old", document.old), ("new", document.new)):
-        name = clean(os.path.basename(side.evidence.path) or side.evidence.path, 60)
+        name = clean(os.path.basename(side.evidence.path) or side.evidence.path)
         pid = "" if side.process.pid is None else f", pid {side.process.pid}"
         version = clean(side.process.go_version, 40)
-        yield from wrap(f"{label} {name}: {version}{pid}, {human_bytes(side.live_bytes)} live", "      ", "  ")
+        yield from style.wrap(f"{label} {name}: {version}{pid}, {human_bytes(side.live_bytes)} live", "      ", "  ")
     if document.same_process:
         apart = f", {_signed(document.collections)[1:]} garbage collections apart" if document.collections else ""
         yield f"  One process{apart}."
     for warning in document.warnings:
-        yield from wrap(clean(warning, 400), "    ", "  - ")
+        yield from style.wrap(clean(warning, 400), "    ", "  - ")
     yield ""
     yield style.head("MAPS")
     then, now, change = document.then, document.now, document.change
@@ -204,7 +204,7 @@ def _findings_text(document: dd.DiffDocument, style: Style) -> Iterator[str]:
             number += 1
             yield from finding_lines(one.finding, style, f"{number}. ")
             if one.maps_then and (one.bytes_then, one.maps_then) != (one.bytes_now, one.maps_now):
-                yield from wrap(f"was: {_was(one)}", "       ", "   ")
+                yield from style.wrap(f"was: {_was(one)}", "       ", "   ")
         if len(mine) > SHOWN_FINDINGS:
             yield ""
             yield f"  {len(mine) - SHOWN_FINDINGS:,} more: -f json lists them."
@@ -215,7 +215,9 @@ def _findings_text(document: dd.DiffDocument, style: Style) -> Iterator[str]:
         for one in mine[:SHOWN_FINDINGS]:
             size = human_bytes(one.bytes_then if status == "gone" else one.bytes_now)
             kind = clean(one.finding.type or "map of unknown type", 100)
-            yield from wrap(f"{status}: {one.finding.rule}, {size}, {kind} at {one.finding.subject}", "      ", "  ")
+            yield from style.wrap(
+                f"{status}: {one.finding.rule}, {size}, {kind} at {one.finding.subject}", "      ", "  "
+            )
         if len(mine) > SHOWN_FINDINGS:
             yield f"  {len(mine) - SHOWN_FINDINGS:,} more {status}: -f json lists them."
 
@@ -242,7 +244,7 @@ def _map_lines(one: dd.MapChange, style: Style) -> Iterator[str]:
     assert sums is not None
     kind = style.name(clean(one.type or "map of unknown type", 60))
     many = f", {sums.maps:,} maps" if sums.maps > 1 else ""
-    yield from wrap(f"{_signed_bytes(one.change.bytes)}  {kind} at {one.address_now or one.address_then}{many}")
+    yield from style.wrap(f"{_signed_bytes(one.change.bytes)}  {kind} at {one.address_now or one.address_then}{many}")
     if one.then is not None and one.now is not None:
         facts = [
             f"entries {one.then.entries:,} → {one.now.entries:,}",
@@ -253,9 +255,9 @@ def _map_lines(one: dd.MapChange, style: Style) -> Iterator[str]:
             facts.append(f"maps {one.then.maps:,} → {one.now.maps:,}")
     else:
         facts = [f"entries {sums.entries:,}", f"waste {human_bytes(sums.waste_bytes)}"]
-    yield from wrap(", ".join(facts), "      ")
+    yield from style.wrap(", ".join(facts), "      ")
     if one.chain:
-        yield from wrap(f"held by: {chain_text(one.chain)}", "          ", "      ")
+        yield from style.wrap(f"held by: {chain_text(one.chain)}", "          ", "      ")
 
 
 def _signed(value: int | None) -> str:

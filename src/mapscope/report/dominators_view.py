@@ -9,7 +9,7 @@ from mapscope.report import document as doc
 from mapscope.report.build import evidence, process
 from mapscope.report.holding import dominator_row, step_text, suspect_lines
 from mapscope.report.source import Source
-from mapscope.report.style import WIDTH, Style, next_commands, percent, shorten, table
+from mapscope.report.style import Style, fitted, next_commands, percent
 from mapscope.report.writing import tool
 from mapscope.units import human_bytes
 
@@ -49,9 +49,7 @@ def render(document: doc.DominatorsDocument, commands: Sequence[str] = (), style
         for row in document.dominators
     ]
     heads = ("retained", "share", "own", "address", "what")
-    used = 2 + sum(max(map(len, column)) + 2 for column in list(zip(heads, *cells, strict=True))[:-1])
-    room = max(WIDTH - used, 16)
-    yield from table(heads, [(*cell[:-1], shorten(cell[-1], room)) for cell in cells], ">>><<")
+    yield from fitted(heads, cells, ">>><<", style)
     yield from next_commands(commands, style)
 
 

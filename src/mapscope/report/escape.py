@@ -18,6 +18,9 @@ _SHOWN = frozenset("LNPS")
 Marks, separators and the rest (terminal escapes, bidi marks, zero width, surrogates, private use) are escaped.
 """
 
+_SIGNS = str.maketrans({"→": ">", "…": "...", "§": "S", "·": ".", **dict(zip("▁▂▃▄▅▆▇█", "_.:-=+*#", strict=True))})
+"""Signs of ours that a terminal without Unicode lacks, by others of the same width."""
+
 
 def clean(text: str, limit: int = NAME_LIMIT) -> str:
     """``text`` on one line, safe for a terminal, at most ``limit`` characters long: ESC is shown as an escape."""
@@ -45,6 +48,17 @@ def ascii_json(data: bytes) -> bytes:
     if data.isascii() and b"\x7f" not in data:
         return data
     return re.sub(r"[\x7f-\U0010ffff]", _json_escape, data.decode("utf-8")).encode("ascii")
+
+
+def plain(line: str, encoding: str) -> str:
+    """``line`` with our own signs in ASCII where the encoding lacks them; names of the program are escaped then."""
+    if line.isascii():
+        return line
+    try:
+        "→▁".encode(encoding)
+    except UnicodeEncodeError:
+        return line.translate(_SIGNS)
+    return line
 
 
 def csv_cell(value: object) -> str:

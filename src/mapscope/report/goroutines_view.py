@@ -10,7 +10,7 @@ from mapscope.report.build import evidence, process
 from mapscope.report.goroutine_document import GoroutinesDocument
 from mapscope.report.goroutine_rows import GoroutineRow, goroutine_rows
 from mapscope.report.source import Source
-from mapscope.report.style import WIDTH, Style, next_commands, shorten
+from mapscope.report.style import Style, next_commands
 from mapscope.report.writing import tool
 from mapscope.units import human_bytes, human_duration
 
@@ -53,22 +53,22 @@ def render(document: GoroutinesDocument, commands: Sequence[str] = (), style: St
 
 def _group(rows: Sequence[GoroutineRow], style: Style) -> Iterator[str]:
     first = rows[0]
-    ids = ", ".join(str(row.id) for row in rows[:_SHOWN_IDS]) + (", …" if len(rows) > _SHOWN_IDS else "")
+    ids = ", ".join(str(row.id) for row in rows[:_SHOWN_IDS]) + (", ..." if len(rows) > _SHOWN_IDS else "")
     waits = [row.wait_seconds for row in rows if row.wait_seconds is not None]
     state = first.wait_reason or first.status
     longest = f", at least {human_duration(max(waits))}" if waits else ""
     name = "goroutine" if len(rows) == 1 else f"{len(rows):,} goroutines"
-    yield style.name(f"{name} {ids}") + f" [{state}{longest}]"
+    yield from style.wrap(style.name(f"{name} {ids}") + f" [{state}{longest}]", "  ", "")
     maps, size = sum(row.maps or 0 for row in rows), sum(row.map_bytes or 0 for row in rows)
     if maps:
         yield style.bad(f"  only this stack keeps {maps:,} map{'s' if maps > 1 else ''} of {human_bytes(size)}")
     if first.problem:
-        yield f"  not readable: {first.problem}"
+        yield from style.wrap(f"not readable: {first.problem}", "    ", "  ")
     for frame in first.frames[:_SHOWN_FRAMES]:
         mark = " (conservative)" if frame.conservative else ""
-        yield "  " + shorten(f"{frame.function}{mark}", WIDTH - 2)
-        yield "      " + shorten(f"{frame.file}:{frame.line}", WIDTH - 6)
+        yield "  " + style.cut(f"{frame.function}{mark}", 2)
+        yield "      " + style.cut(f"{frame.file}:{frame.line}", 6)
     if len(first.frames) > _SHOWN_FRAMES:
         yield f"  and {len(first.frames) - _SHOWN_FRAMES:,} more frames"
     if first.created_by:
-        yield "  made by " + shorten(first.created_by, WIDTH - 10)
+        yield "  made by " + style.cut(first.created_by, 10)

@@ -8,7 +8,7 @@ from mapscope.heap.holding import Dominator, Held
 from mapscope.heap.steps import Step
 from mapscope.report import document as doc
 from mapscope.report.escape import clean, valid
-from mapscope.report.style import Style, percent, wrap
+from mapscope.report.style import Style, percent
 from mapscope.units import hex_addr, human_bytes
 
 SHOWN_STEPS = 12
@@ -118,10 +118,10 @@ def chain_text(steps: Sequence[doc.StepRow], most: int = SHOWN_STEPS) -> str:
     return _ARROW.join(texts)
 
 
-def held_lines(finding: doc.FindingRow, indent: str) -> Iterator[str]:
+def held_lines(finding: doc.FindingRow, indent: str, style: Style) -> Iterator[str]:
     """One wrapped line: who holds the map of a finding."""
     if finding.chain:
-        yield from wrap(f"held by: {chain_text(finding.chain)}", indent + "    ", indent)
+        yield from style.wrap(f"held by: {chain_text(finding.chain)}", indent + "    ", indent)
 
 
 def suspect_lines(suspects: Iterable[doc.DominatorRow], live: int, style: Style) -> Iterator[str]:
@@ -132,12 +132,12 @@ def suspect_lines(suspects: Iterable[doc.DominatorRow], live: int, style: Style)
         what = step_text(found.step)
         if found.count > 1:
             what = f"{found.count:,} objects {what}"
-        yield from wrap(f"{style.bad(human_bytes(found.retained_bytes))}{of}: {what}", "     ", f"  {number}. ")
+        yield from style.wrap(f"{style.bad(human_bytes(found.retained_bytes))}{of}: {what}", "     ", f"  {number}. ")
         if len(found.chain) > 1:
-            yield from wrap(f"held by: {chain_text(found.chain)}", "         ", "     ")
+            yield from style.wrap(f"held by: {chain_text(found.chain)}", "         ", "     ")
         gathers = [step for step in found.gathers if step.type or step.address]
         if gathers and found.count == 1:
-            yield from wrap(f"it gathers in: {_gathers(gathers[-1])}", "         ", "     ")
+            yield from style.wrap(f"it gathers in: {_gathers(gathers[-1])}", "         ", "     ")
 
 
 def _gathers(step: doc.StepRow) -> str:

@@ -10,7 +10,7 @@ from mapscope.report import document as doc
 from mapscope.report.build import evidence, finding_rows, iterator_rows, process
 from mapscope.report.escape import clean
 from mapscope.report.source import Source
-from mapscope.report.style import WIDTH, Style, shorten
+from mapscope.report.style import Style
 from mapscope.report.text import finding_lines
 from mapscope.report.writing import tool
 from mapscope.units import human_bytes
@@ -57,15 +57,20 @@ def _lines(row: doc.IteratorRow, style: Style) -> Iterator[str]:
         if row.goroutine is None
         else f"goroutine {row.goroutine} [{clean(row.wait_reason or row.status or '?')}]"
     )
-    yield style.name(f"{row.address} {who}") + f"  {row.state}, {row.liveness}"
+    yield from style.wrap(style.name(f"{row.address} {who}") + f"  {row.state}, {row.liveness}", "  ", "")
     if row.frame:
-        yield "  " + shorten(clean(row.frame), WIDTH - 2)
+        yield "  " + style.cut(clean(row.frame), 2)
     if row.called_from and row.called_from != row.frame:
-        yield "  called from " + shorten(clean(row.called_from), WIDTH - 14)
-    yield "  over " + shorten(f"{clean(row.type or 'a map of unknown type')} at {row.map}", WIDTH - 7)
+        yield "  called from " + style.cut(clean(row.called_from), 14)
+    yield "  over " + _over(row, style)
     keeps = f"only it keeps {human_bytes(row.pinned_bytes)}" if row.pinned_bytes else "keeps nothing alone"
     what = ", the whole map" if row.sole_owner else f", left behind at {row.detached}" if row.detached else ""
     if row.together > 1:
         what += f"; {row.together:,} loops over this map together keep {human_bytes(row.together_bytes)}"
     mark = style.bad if row.pinned_bytes else style.dim
-    yield "  " + mark(keeps + what) + f"; at {row.position:,} of {row.positions:,}"
+    yield from style.wrap(mark(keeps + what) + f"; at {row.position:,} of {row.positions:,}", "    ", "  ")
+
+
+def _over(row: doc.IteratorRow, style: Style) -> str:
+    at = f" at {row.map}"
+    return style.cut(clean(row.type or "a map of unknown type"), 7 + len(at)) + at

@@ -17,7 +17,7 @@ from mapscope.report.fields import flag_names
 from mapscope.report.holding import chain_text
 from mapscope.report.rows import map_rows
 from mapscope.report.source import Source
-from mapscope.report.style import Style, bar, listed, percent, table, wrap
+from mapscope.report.style import Style, bar, listed, percent, table
 from mapscope.report.text import also_lines, finding_lines
 from mapscope.report.writing import tool
 from mapscope.units import hex_addr, human_bytes
@@ -64,17 +64,18 @@ def render(document: MapDocument, style: Style | None = None) -> Iterator[str]:
     """The lines for one map."""
     style = style or Style()
     row = document.map
-    yield f"{style.name(clean(row.type or 'map of unknown type'))} at {row.address}"
+    at = f" at {row.address}"
+    yield style.name(style.cut(clean(row.type or "map of unknown type"), len(at))) + at
     load = f"{row.load_factor:.2f} a slot" if isinstance(row, SwissMap) else f"{row.load_factor:.2f} a bucket"
-    yield from wrap(
+    yield from style.wrap(
         f"{row.count:,} entries in {row.capacity:,} slots ({load}), state {row.state}, header on the {row.place}"
         if row.place != "data"
         else f"{row.count:,} entries in {row.capacity:,} slots ({load}), state {row.state}, header in the data segment"
     )
-    yield from wrap(f"{row.confidence}: {clean(document.how_found, 400)}")
+    yield from style.wrap(f"{row.confidence}: {clean(document.how_found, 400)}")
     if not row.complete:
-        yield from wrap("Part of its arrays is not in the evidence: sums and histograms are lower bounds.")
-    yield from _held(row)
+        yield from style.wrap("Part of its arrays is not in the evidence: sums and histograms are lower bounds.")
+    yield from _held(row, style)
     yield from _header(document, style)
     yield from _bytes(document, style)
     yield from _growth(document, style)
@@ -107,18 +108,18 @@ def _contents(document: MapDocument, style: Style) -> Iterator[str]:
     if document.evidence.redacted:
         yield "  the core is redacted: contents read as zeros"
     for entry in document.contents:
-        yield f"  {entry.key}: {entry.value}"
+        yield from style.wrap(f"{entry.key}: {entry.value}", "      ", "  ")
     if not document.contents:
         yield "  none that can be read by type"
     elif document.map.count > len(document.contents):
         yield style.dim(f"  and {document.map.count - len(document.contents):,} more")
 
 
-def _held(row: doc.MapRow) -> Iterator[str]:
+def _held(row: doc.MapRow, style: Style) -> Iterator[str]:
     if row.chain:
-        yield from wrap(f"held by: {chain_text(row.chain)}", "    ", "  ")
+        yield from style.wrap(f"held by: {chain_text(row.chain)}", "    ", "  ")
     if row.retained_bytes:
-        yield from wrap(f"retains {human_bytes(row.retained_bytes)}: so much would be free without it")
+        yield from style.wrap(f"retains {human_bytes(row.retained_bytes)}: so much would be free without it")
 
 
 def _header(document: MapDocument, style: Style) -> Iterator[str]:
@@ -133,7 +134,7 @@ def _header(document: MapDocument, style: Style) -> Iterator[str]:
             facts[name] = hex_addr(value)
         else:
             facts[name] = f"{value:,}" if isinstance(value, int) else value
-    yield from listed(facts, "  ")
+    yield from listed(facts, "  ", style.width)
 
 
 def _bytes(document: MapDocument, style: Style) -> Iterator[str]:
@@ -159,7 +160,7 @@ def _growth(document: MapDocument, style: Style) -> Iterator[str]:
     yield style.head("GROWTH") + f" {kind} in progress"
     done, whole = row.header.nevacuate, row.noldbuckets
     yield f"  [{bar(done, whole, 40):<40}] nevacuate {done:,} of noldbuckets {whole:,}"
-    yield from wrap(
+    yield from style.wrap(
         f"{row.old_evacuated:,} old buckets are evacuated, some of them above nevacuate; "
         "every write moves one or two more, reads and ranges none."
     )
@@ -216,6 +217,6 @@ def _kinds(head: str, kinds: Mapping[str, int], style: Style) -> Iterator[str]:
     yield style.head(head) + f" kinds in a sample of {sample:,}"
     ordered = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
     for name, count in ordered[:_SHOWN_KINDS]:
-        yield f"  {count:>8,} {percent(count, sample):>6}  {clean(name, 60)}"
+        yield f"  {count:>8,} {percent(count, sample):>6}  {style.cut(clean(name), 20)}"
     if len(ordered) > _SHOWN_KINDS:
         yield f"  and {len(ordered) - _SHOWN_KINDS:,} more kinds"

@@ -77,9 +77,10 @@ def render_text(
     if not rows:
         yield "No map matches." if total else "No map was found in this evidence."
         if total:
-            yield f"There are {total:,} maps; --type takes * and ? as wildcards and must match the whole type."
+            told = f"There are {total:,} maps; --type takes * and ? as wildcards and must match the whole type."
+            yield from style.wrap(told, "")
         return
-    yield from map_table(rows)
+    yield from map_table(rows, style)
     if matching > len(rows):
         yield style.dim(f"  and {matching - len(rows):,} more (--top 0 shows all)")
     if any(row.confidence != "exact" for row in rows):

@@ -16,7 +16,7 @@ from mapscope.report.profile_build import following, notes_of, source_row, sums_
 from mapscope.report.profile_document import ProfileSource, SumsRow, SuspectRow
 from mapscope.report.profile_loops import name_of
 from mapscope.report.profile_view import csv_line, place_of, short, suspect_lines
-from mapscope.report.style import WIDTH, Style, next_commands, percent, wrap
+from mapscope.report.style import Style, next_commands, percent
 from mapscope.report.writing import SCHEMA, Tool, tool
 from mapscope.units import human_bytes, human_duration
 
@@ -118,7 +118,7 @@ def _moves(old: Sequence[ind.Group], new: Sequence[ind.Group]) -> list[MoveRow]:
 def render(document: ProfileDiffDocument, top: int, style: Style) -> Iterator[str]:
     """The report, 80 columns wide: ``top`` places that grew and as many that shrank, 0 for all."""
     for word, one in (("OLD ", document.old), ("NEW ", document.new)):
-        yield style.head(word) + short(f"{one.origin}: {one.form}, {one.samples:,} samples", WIDTH - 4)
+        yield style.head(word) + short(f"{one.origin}: {one.form}, {one.samples:,} samples", style.width - 4)
     if document.hours is not None:
         yield f"    {human_duration(document.hours * 3600)} apart"
     yield ""
@@ -146,8 +146,8 @@ def render(document: ProfileDiffDocument, top: int, style: Style) -> Iterator[st
         for row in shown:
             text = f"{_signed(_change(row))}: {human_bytes(row.old_bytes)} to {human_bytes(row.new_bytes)}"
             yield f"  {text} in {row.new_objects:,} objects"
-            yield "      " + style.name(short(row.type or "type not known", WIDTH - 6))
-            yield "      " + short(f"{row.function}  {place_of(row.file, row.line)}", WIDTH - 6)
+            yield "      " + style.name(short(row.type or "type not known", style.width - 6))
+            yield "      " + short(f"{row.function}  {place_of(row.file, row.line)}", style.width - 6)
     if document.unchanged_sites:
         yield ""
         yield f"  {document.unchanged_sites:,} places are unchanged."
@@ -163,7 +163,7 @@ def render(document: ProfileDiffDocument, top: int, style: Style) -> Iterator[st
                 yield from suspect_lines(suspect, style)
     for note in document.notes:
         yield ""
-        yield from wrap(clean(note, 1000), "  ", "Note: ")
+        yield from style.wrap(clean(note, 1000), "  ", "Note: ")
     yield from next_commands(document.next, style)
 
 

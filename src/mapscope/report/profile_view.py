@@ -16,7 +16,7 @@ from mapscope.report.profile_document import (
     SiteRow,
     SuspectRow,
 )
-from mapscope.report.style import WIDTH, Style, next_commands, percent, shorten, sparkline, table, wrap
+from mapscope.report.style import Style, fitted, next_commands, percent, shorten, sparkline, table
 from mapscope.units import human_bytes
 
 _SIZES = 8
@@ -46,7 +46,7 @@ def render(document: ProfileDocument, top: int = 20, style: Style | None = None)
     yield from _loops(document.loops, style)
     for note in document.notes:
         yield ""
-        yield from wrap(clean(note, 1000), "  ", "Note: ")
+        yield from style.wrap(clean(note, 1000), "  ", "Note: ")
     yield from next_commands(document.next, style)
 
 
@@ -72,15 +72,17 @@ def csv_line(cells: Sequence[object]) -> str:
 def _head(document: ProfileDocument, style: Style) -> Iterator[str]:
     for one in document.profiles:
         mark = " (newest)" if one.origin == document.newest and len(document.profiles) > 1 else ""
-        yield style.head("PROFILE ") + short(f"{one.origin}{mark}: {one.kind}, {one.form}, {one.samples:,} samples", 72)
+        what = f"{mark}: {clean(one.kind, 30)}, {one.form}, {one.samples:,} samples"
+        yield style.head("PROFILE ") + style.cut(clean(one.origin), 8 + len(what)) + what
     if document.newest is None:
         return
     if document.executable is not None:
-        yield "        " + short(f"executable {document.executable}, {document.go_version}", 72)
+        yield "        " + short(f"executable {document.executable}, {document.go_version}", style.width - 8)
     yield ""
     heap, maps = document.heap, document.maps
     if document.executable is None and not document.sites:
-        yield f"  {human_bytes(heap.inuse_bytes)} in use; how much of it maps hold is not known without the executable."
+        told = f"{human_bytes(heap.inuse_bytes)} in use; how much of it maps hold is not known without the executable."
+        yield from style.wrap(told)
         return
     share = percent(maps.inuse_bytes, heap.inuse_bytes)
     yield (
@@ -90,7 +92,7 @@ def _head(document: ProfileDocument, style: Style) -> Iterator[str]:
     )
     told = ", ".join(f"{name} {human_bytes(size)}" for name, size in sorted(document.told.items()) if size)
     if told:
-        yield f"      told: {told}"
+        yield from style.wrap(f"told: {told}", "      ")
 
 
 def _parts(document: ProfileDocument, style: Style) -> Iterator[str]:
@@ -114,9 +116,10 @@ def _sites(sites: Sequence[SiteRow], top: int, style: Style) -> Iterator[str]:
     yield style.head("WHERE") + f"  {len(shown):,} of {len(live):,} places with map memory in use"
     for one in shown:
         ratio = "" if one.alloc_to_live is None else f", allocated {one.alloc_to_live:.1f} times that"
-        yield f"  {human_bytes(one.sums.inuse_bytes)} in {one.sums.inuse_objects:,}: {one.part} ({one.told}){ratio}"
-        yield "      " + style.name(short(one.type or "type not known", WIDTH - 6))
-        yield "      " + short(f"{one.function}  {place_of(one.file, one.line)}", WIDTH - 6)
+        text = f"{human_bytes(one.sums.inuse_bytes)} in {one.sums.inuse_objects:,}: {one.part} ({one.told}){ratio}"
+        yield from style.wrap(text, "      ", "  ")
+        yield "      " + style.name(short(one.type or "type not known", style.width - 6))
+        yield "      " + short(f"{one.function}  {place_of(one.file, one.line)}", style.width - 6)
 
 
 def _course(series: Sequence[CourseRow], top: int, style: Style) -> Iterator[str]:
@@ -128,7 +131,7 @@ def _course(series: Sequence[CourseRow], top: int, style: Style) -> Iterator[str
     for one in shown:
         first, last = one.inuse_bytes[0], one.inuse_bytes[-1]
         yield f"  {sparkline(one.inuse_bytes, _SPARK)}  {human_bytes(first)} to {human_bytes(last)}"
-        yield "      " + short(f"{one.function}  {one.type or 'type not known'}", WIDTH - 6)
+        yield "      " + short(f"{one.function}  {one.type or 'type not known'}", style.width - 6)
 
 
 def short(text: str, width: int) -> str:
@@ -148,10 +151,10 @@ def _sizes(document: ProfileDocument, style: Style) -> Iterator[str]:
     yield style.head("SIZES") + "  of one allocation, in use"
     rows = [
         (f"{one.size_bytes:,}", f"{one.inuse_objects:,}", human_bytes(one.inuse_bytes), one.part,
-         short(one.type or "?", 30))
+         clean(one.type or "?"))
         for one in document.sizes[:_SIZES]
     ]  # fmt: skip
-    yield from table(("bytes", "objects", "in use", "part", "type"), rows, ">>><<")
+    yield from fitted(("bytes", "objects", "in use", "part", "type"), rows, ">>><<", style)
 
 
 def _suspects(suspects: Sequence[SuspectRow], style: Style) -> Iterator[str]:
@@ -166,12 +169,12 @@ def _suspects(suspects: Sequence[SuspectRow], style: Style) -> Iterator[str]:
 
 def suspect_lines(one: SuspectRow, style: Style) -> Iterator[str]:
     """One suspect: what, of which type, where, and what it may be."""
-    yield style.bad(f"  {_what(one)}") + f" ({one.told})"
-    yield "      " + style.name(short(one.type or "type not known", WIDTH - 6))
-    yield "      " + short(f"{one.function}  {place_of(one.file, one.line)}", WIDTH - 6)
+    yield from style.wrap(style.bad(_what(one)) + f" ({one.told})", "      ", "  ")
+    yield "      " + style.name(short(one.type or "type not known", style.width - 6))
+    yield "      " + short(f"{one.function}  {place_of(one.file, one.line)}", style.width - 6)
     for rise in one.rises[:_SIZES]:
-        yield from wrap(_rise(rise), "        ", "      - ")
-    yield from wrap(one.text, "      ")
+        yield from style.wrap(_rise(rise), "        ", "      - ")
+    yield from style.wrap(one.text, "      ")
 
 
 def _what(one: SuspectRow) -> str:
@@ -194,10 +197,10 @@ def _indicators(document: ProfileDocument, style: Style) -> Iterator[str]:
     yield ""
     yield style.head("INDICATORS") + "  docs/reference/indicators.md"
     for one in document.indicators:
-        yield f"  {one.id:3} {one.title}: {_value(one)}"
-        yield from wrap(one.text, "      ")
+        yield from style.wrap(f"{one.title}: {_value(one)}", "      ", f"  {one.id:3} ")
+        yield from style.wrap(one.text, "      ")
         for rise in document.rising[:_SIZES] if one.id == "P5" else ():
-            yield from wrap(_rise(rise), "        ", "      - ")
+            yield from style.wrap(_rise(rise), "        ", "      - ")
 
 
 def _value(one: IndicatorRow) -> str:
@@ -224,21 +227,22 @@ def _article(document: ProfileDocument, style: Style) -> Iterator[str]:
     yield style.head("THE ARTICLE'S INDICATORS") + "  as it writes them, and what they are worth"
     for one in document.article:
         value = "not known" if one.value is None else _number(one.value, one.unit)
-        yield f"  {one.id:3} {one.title}: {value}"
-        yield from wrap(f"The article: {one.article_says}. {one.verdict}", "      ")
+        yield from style.wrap(f"{one.title}: {value}", "      ", f"  {one.id:3} ")
+        yield from style.wrap(f"The article: {one.article_says}. {one.verdict}", "      ")
 
 
 def _goroutines(document: ProfileDocument, style: Style) -> Iterator[str]:
     for one in document.goroutines:
         yield ""
-        yield style.head("GOROUTINES") + f"  {one.total:,} in {short(one.origin, 50)} ({one.kind})"
+        text = f"  {one.total:,} in {short(one.origin, style.width - 40)} ({clean(one.kind, 20)})"
+        yield style.head("GOROUTINES") + text
         rows = [
             (f"{row.goroutines:,}", "" if row.wait_minutes is None else f"{row.wait_minutes:,} min",
-             short(row.state or "", 20), short(f"{row.function}  {place_of(row.file, row.line)}", 46))
+             short(row.state or "", 20), clean(f"{row.function}  {place_of(row.file, row.line)}", 400))
             for row in one.groups[:_WAITS]
         ]  # fmt: skip
         if rows:
-            yield from table(("count", "waits", "state", "where"), rows, ">><<")
+            yield from fitted(("count", "waits", "state", "where"), rows, ">><<", style)
 
 
 def _loops(loops: Sequence[LoopRow], style: Style) -> Iterator[str]:
@@ -251,7 +255,7 @@ def _loops(loops: Sequence[LoopRow], style: Style) -> Iterator[str]:
         wait = "" if one.wait_minutes is None else f", up to {one.wait_minutes:,} min"
         state = f" [{short(one.state, 20)}{wait}]" if one.state else wait
         yield f"  {one.goroutines:,} {many}{state} ({one.told})"
-        yield "      " + style.name(short(one.type or "type not known", WIDTH - 6))
-        yield "      " + short(f"{one.function}  {place_of(one.file, one.line)}", WIDTH - 6)
+        yield "      " + style.name(short(one.type or "type not known", style.width - 6))
+        yield "      " + short(f"{one.function}  {place_of(one.file, one.line)}", style.width - 6)
     if len(loops) > _WAITS:
         yield f"  and {len(loops) - _WAITS:,} more places"

@@ -16,13 +16,15 @@ from mapscope.report import document as doc
 from mapscope.report.build import evidence, process
 from mapscope.report.escape import ascii_json, clean, csv_cell, valid
 from mapscope.report.source import Source
-from mapscope.report.style import Style, table
+from mapscope.report.style import Style, columns, pad, shorten, table
 from mapscope.report.writing import tool
 from mapscope.table import Table
 from mapscope.units import hex_addr
 
 _CELL = 80
 _CHUNK = 4096
+_LEAST = 12
+"""Columns that a text keeps in a table."""
 
 
 def render_text(result: Table, limit: int, style: Style | None = None) -> Iterator[str]:
@@ -31,11 +33,31 @@ def render_text(result: Table, limit: int, style: Style | None = None) -> Iterat
     heads = [clean(name, _CELL) for name in result.columns]
     rows = [[_cell(value) for value in row] for row in islice(_values(result), limit or None)]
     numbers = [result[name].dtype.kind in "iuf" or _is_address(name) for name in result.columns]
-    yield from table(heads, rows, "".join(">" if number else "<" for number in numbers))
+    yield from _laid_out(heads, rows, "".join(">" if number else "<" for number in numbers), style)
     if not rows:
         yield style.dim("  no rows")
     if len(result) > len(rows):
         yield style.dim(f"  and {len(result) - len(rows):,} more (--top 0 shows all)")
+
+
+def _laid_out(heads: Sequence[str], rows: Sequence[Sequence[str]], right: str, style: Style) -> Iterator[str]:
+    """A table where it fits, with texts cut to half of their room; else one column a line, a block a row."""
+    widths = [max(map(columns, column)) for column in zip(heads, *rows, strict=True)]
+    over = 2 * len(widths) + sum(widths) - style.width
+    names = [at for at, side in enumerate(right) if side == "<" and widths[at] > _LEAST]
+    for at in sorted(names, key=lambda at: -widths[at]):
+        least = max(_LEAST, widths[at] // 2, columns(heads[at]))
+        less = max(min(over, widths[at] - least), 0)
+        widths[at], over = widths[at] - less, over - less
+    if over <= 0:
+        cut = [[shorten(cell, width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+        yield from table(heads, cut, right)
+        return
+    lead = max(map(columns, heads))
+    for number, row in enumerate(rows, 1):
+        yield style.head(f"ROW {number:,}")
+        for head, cell in zip(heads, row, strict=True):
+            yield from style.wrap(cell, " " * (lead + 4), f"  {pad(head, lead)}  ") if cell else (f"  {head}",)
 
 
 def json_pieces(source: Source, result: Table) -> Iterator[bytes]:

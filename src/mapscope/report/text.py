@@ -9,7 +9,7 @@ from mapscope.report.document import AdviceText, Document, FindingRow, MapRow
 from mapscope.report.escape import clean, clean_lines
 from mapscope.report.fields import shown
 from mapscope.report.holding import held_lines, suspect_lines
-from mapscope.report.style import WIDTH, Style, bar, listed, next_commands, percent, shorten, table, wrap
+from mapscope.report.style import Style, bar, fitted, listed, next_commands, percent
 from mapscope.units import human_bytes
 
 SHOWN_FINDINGS = 20
@@ -43,17 +43,18 @@ def render(document: Document, style: Style | None = None) -> Iterator[str]:
 
 def _opening(document: Document, style: Style) -> Iterator[str]:
     evidence, process = document.evidence, document.process
-    name = clean(os.path.basename(evidence.path) or evidence.path, 60)
+    name = clean(os.path.basename(evidence.path) or evidence.path)
     pid = "" if process.pid is None else f", pid {process.pid}"
     build = "stripped" if process.stripped else "with DWARF" if process.has_dwarf else "with symbols"
-    yield f"mapscope {document.tool.version}: {evidence.kind} {name} ({human_bytes(evidence.size_bytes)})"
+    size = human_bytes(evidence.size_bytes)
+    yield from style.wrap(f"mapscope {document.tool.version}: {evidence.kind} {name} ({size})", "  ", "")
     if evidence.pause_seconds is not None:
         yield f"  stood still for {evidence.pause_seconds:.3f} s"
-    yield f"  {clean(process.go_version, 40)} {clean(process.arch, 12)}{pid}, {build}"
+    yield from style.wrap(f"{clean(process.go_version, 40)} {clean(process.arch, 12)}{pid}, {build}")
     if evidence.redacted:
         yield "  redacted by mapscope: keys, values and all other contents read as zeros"
     if evidence.executable is not None:
-        yield from wrap(f"executable {clean(evidence.executable)} ({clean(evidence.executable_found_by, 40)})")
+        yield from style.wrap(f"executable {clean(evidence.executable)} ({clean(evidence.executable_found_by, 40)})")
 
 
 def _verdict(document: Document, style: Style) -> Iterator[str]:
@@ -65,31 +66,31 @@ def _verdict(document: Document, style: Style) -> Iterator[str]:
     yield f"  {verdict.maps:,} {_plural('map', verdict.maps)} hold {human_bytes(verdict.map_bytes)}{of_heap}."
     if not verdict.findings:
         yield style.good("  No findings: no map holds memory that it clearly should not.")
-        yield from _why_empty(document)
+        yield from _why_empty(document, style)
         return
     findings = sum(finding.part_of is None for finding in document.findings)
     sums = sorted(((rule, sums.bytes) for rule, sums in verdict.rules.items() if sums.bytes), key=lambda pair: -pair[1])
     by_rule = ", ".join(f"{rule} {human_bytes(size)}" for rule, size in sums)
     held = style.bad(human_bytes(verdict.waste_bytes))
     yield f"  {held} held for nothing, in {findings:,} {_plural('finding', findings)}."
-    yield from wrap(f"By rule: {by_rule}.")
+    yield from style.wrap(f"By rule: {by_rule}.")
     if verdict.possible_waste_bytes:
-        yield from wrap(
+        yield from style.wrap(
             f"{human_bytes(verdict.possible_waste_bytes)} of it only possibly: one snapshot shows a state, not how "
             "long it lasts."
         )
 
 
-def _why_empty(document: Document) -> Iterator[str]:
+def _why_empty(document: Document, style: Style) -> Iterator[str]:
     if not document.verdict.maps:
         reason = "No map was found in this evidence at all"
         reason += ", and parts of it are missing (see REMARKS)." if document.evidence.missing else "."
         if document.process.stripped:
             reason += " In a stripped program maps of up to 8 entries that no typed word reaches can stay unseen."
-        yield from wrap(reason + " A core taken under load, with the executable beside it, would tell more.")
+        yield from style.wrap(reason + " A core taken under load, with the executable beside it, would tell more.")
         return
     least = min(int(value) for name, value in document.thresholds.items() if name.endswith("_min_bytes"))
-    yield from wrap(
+    yield from style.wrap(
         f"Every map was held against every rule; waste under {human_bytes(least)} a map stays unsaid. A second "
         "core, taken later, would show growth over time."
     )
@@ -102,7 +103,7 @@ def _reconciliation(document: Document, style: Style) -> Iterator[str]:
     if sums is None:
         yield f"  {'live':<13} {human_bytes(heap.live_bytes):>10}  {style.dim('objects that something reaches')}"
         yield f"  {'dead':<13} {human_bytes(heap.dead_bytes):>10}  {style.dim('garbage')}"
-        yield from _figures(document)
+        yield from _figures(document, style)
         return
     whole = sums.rss_bytes
     yield f"  {'resident':<13} {human_bytes(whole):>10}"
@@ -116,11 +117,11 @@ def _reconciliation(document: Document, style: Style) -> Iterator[str]:
     untouched = heap.live_bytes - sums.live_bytes
     if untouched > heap.live_bytes // 100:
         counted += f", of which {human_bytes(untouched)} were never touched and are not resident"
-    yield from wrap(f"{counted}.")
-    yield from _figures(document)
+    yield from style.wrap(f"{counted}.")
+    yield from _figures(document, style)
 
 
-def _figures(document: Document) -> Iterator[str]:
+def _figures(document: Document, style: Style) -> Iterator[str]:
     """The runtime's own sums."""
     figures = document.heap.runtime
     if figures is None:
@@ -130,7 +131,7 @@ def _figures(document: Document) -> Iterator[str]:
     if figures.heap_marked_bytes is not None:
         marked = human_bytes(figures.heap_marked_bytes)
         last = f"its last collection, number {figures.num_gc:,}, marked {marked}"
-    yield from wrap(
+    yield from style.wrap(
         f"The runtime counts {human_bytes(figures.heap_alloc_bytes)} in {figures.heap_objects:,} objects (garbage not "
         f"yet swept included); {last}."
     )
@@ -171,29 +172,33 @@ def finding_lines(finding: FindingRow, style: Style, number: str = "", do: str =
     """One finding: what, where, how sure, the proof, what to do (``do`` in place of advice that was just given)."""
     size = human_bytes(finding.bytes)
     yield ""
-    yield f"{number}{style.name(finding.rule)}  {style.bad(size)}  {finding.title}"
+    yield from style.wrap(f"{number}{style.name(finding.rule)}  {style.bad(size)}  {finding.title}", "   ", "")
     indent = "   "
-    kind = clean(finding.type or "map of unknown type", 100)
+    kind = style.cut(clean(finding.type or "map of unknown type"), 30)
     if finding.maps > 1:
-        yield from wrap(f"{finding.maps:,} maps {kind}, the largest at {finding.subject}", indent)
+        yield from style.wrap(f"{finding.maps:,} maps {kind}, the largest at {finding.subject}", indent)
     else:
-        yield from wrap(f"{kind} at {finding.subject}", indent)
-    yield from wrap(f"{finding.confidence}: {finding.why}", indent)
-    yield from held_lines(finding, indent)
-    yield from map(style.dim, listed(shown(finding.evidence), indent))
+        yield from style.wrap(f"{kind} at {finding.subject}", indent)
+    yield from style.wrap(f"{finding.confidence}: {finding.why}", indent)
+    yield from held_lines(finding, indent, style)
+    yield from map(style.dim, listed(shown(finding.evidence), indent, style.width))
     if do:
         yield f"{indent}do: {do}"
         return
     if finding.advice.text:
-        yield from wrap(f"do: {finding.advice.text}", indent + "    ", indent)
+        yield from style.wrap(f"do: {finding.advice.text}", indent + "    ", indent)
     if finding.advice.code:
-        yield from (f"{indent}    {line}" for line in clean_lines(finding.advice.code).expandtabs(4).split("\n"))
+        for line in clean_lines(finding.advice.code).expandtabs(4).split("\n"):
+            deep = indent + "    " + " " * (len(line) - len(line.lstrip()))
+            yield from style.wrap(line.lstrip(), deep + "        ", deep) if line.strip() else ("",)
 
 
 def also_lines(finding: FindingRow, style: Style) -> Iterator[str]:
     """A second rule that holds for the same map and the same bytes, in short."""
-    yield from wrap(f"also {finding.rule}, {human_bytes(finding.bytes)} of the same bytes: {finding.title}.", "   ")
-    yield from wrap(f"do: {finding.advice.text}", "       ", "   ")
+    yield from style.wrap(
+        f"also {finding.rule}, {human_bytes(finding.bytes)} of the same bytes: {finding.title}.", "   "
+    )
+    yield from style.wrap(f"do: {finding.advice.text}", "       ", "   ")
 
 
 def _largest(document: Document, style: Style) -> Iterator[str]:
@@ -201,13 +206,13 @@ def _largest(document: Document, style: Style) -> Iterator[str]:
         return
     yield ""
     yield style.head("LARGEST MAPS")
-    yield from map_table(document.maps[:SHOWN_MAPS])
+    yield from map_table(document.maps[:SHOWN_MAPS], style)
     unseen = document.verdict.maps - SHOWN_MAPS
     if unseen > 0:
         yield style.dim(f"  and {unseen:,} more")
 
 
-def map_table(maps: Sequence[MapRow]) -> Iterator[str]:
+def map_table(maps: Sequence[MapRow], style: Style) -> Iterator[str]:
     """Address, entries, bytes, waste, state and type, a map a line. ``~`` marks a map found by shape alone."""
     cells = [
         (
@@ -221,9 +226,7 @@ def map_table(maps: Sequence[MapRow]) -> Iterator[str]:
         for row in maps
     ]
     heads = ("address", "entries", "bytes", "waste", "state", "type")
-    used = 2 + sum(max(map(len, column)) + 2 for column in list(zip(heads, *cells, strict=True))[:-1])
-    room = max(WIDTH - used, 16)
-    yield from table(heads, [(*cell[:-1], shorten(cell[-1], room)) for cell in cells], "<>>><<")
+    yield from fitted(heads, cells, "<>>><<", style)
 
 
 def _remarks(document: Document, style: Style) -> Iterator[str]:
@@ -233,7 +236,7 @@ def _remarks(document: Document, style: Style) -> Iterator[str]:
     yield ""
     yield style.head("REMARKS")
     for remark in remarks:
-        yield from wrap(clean(remark, 400), "    ", "  - ")
+        yield from style.wrap(clean(remark, 400), "    ", "  - ")
 
 
 def _plural(word: str, count: int) -> str:

@@ -31,7 +31,7 @@ def test_without_the_executable_the_report_says_what_is_not_known(heap: Path, ca
     status, out, _ = run(capfd, heap)
     assert status == 0
     assert "640 B in use; how much of it maps hold is not known" in out
-    assert f"mapscope profile {heap} -e EXECUTABLE" in out
+    assert f"mapscope profile {heap} -e EXECUTABLE" in out.replace(" \\\n     ", "")
     assert all(len(line) <= 80 for line in out.splitlines() if "mapscope profile" not in line and "PROFILE" not in line)
     document = json.loads(run(capfd, heap, "-f", "json")[1])
     assert document["indicators"][0]["value"] is None

@@ -81,7 +81,7 @@ def test_the_command_prints_one_section_or_all(capfd: pytest.CaptureFixture[str]
     rows = json.loads(capfd.readouterr().out)
     assert [row["id"] for row in rows] == list(range(1, 97))
     assert main(["lab", "claims", "--section", "2.1"]) == 0
-    text = capfd.readouterr().out
+    text = " ".join(capfd.readouterr().out.split())
     section = [row for row in rows if row["section"] == "2.1"]
     assert len(section) == 11
     for row in section:
