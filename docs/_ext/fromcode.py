@@ -155,10 +155,20 @@ def screenshots() -> Iterator[str]:
         yield f"![{path.stem.replace('-', ' ')}](images/{path.name})\n"
 
 
+def others() -> Iterator[str]:
+    """A table of contents of the pages that the first page does not name yet, so that none is left out of the site."""
+    named = (_DOCS / "index.md").read_text(encoding="utf-8")
+    pages = [path.relative_to(_DOCS).with_suffix("").as_posix() for path in sorted(_DOCS.rglob("*.md"))]
+    missing = [page for page in pages if page != "index" and not re.search(rf"^{page}$", named, re.MULTILINE)]
+    if missing:
+        yield "```{toctree}\n:caption: More\n:hidden:\n\n" + "\n".join(missing) + "\n```"
+
+
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "commands": commands,
     "documents": documents,
     "layouts": layouts,
+    "others": others,
     "screenshots": screenshots,
     "thresholds": thresholds,
 }
