@@ -56,9 +56,10 @@ class StaticConfig(Struct, frozen=True, kw_only=True):
 
     def problem(self) -> Problem | None:
         """Targets are HOST:PORT."""
-        for one in self.targets:
+        for number, one in enumerate(self.targets):
             if (found := target_problem(one)) is not None:
-                return Problem("targets", f"{one!r} {found}", "write HOST:PORT; scheme and path have keys of their own")
+                hint = "write HOST:PORT; scheme and path have keys of their own"
+                return Problem("targets", f"{one[:100]!r} {found}", hint, (number,))
         return None
 
 
@@ -249,17 +250,16 @@ class Config(Struct, frozen=True, kw_only=True, rename={"global_": "global"}):
 
     def problem(self) -> Problem | None:
         """Jobs have different names; a request ends before the next."""
-        names = [job.job_name for job in self.scrape_configs]
-        for name in names:
-            if names.count(name) > 1:
-                return Problem("scrape_configs", f"two jobs are called {name!r}", "give each job its own name")
-        for job in self.scrape_configs:
-            interval, timeout = self.interval(job), self.timeout(job)
-            if job.scrape_timeout is not None and timeout > interval:
-                return Problem(
-                    "scrape_configs", f"{job.job_name}: scrape_timeout is above scrape_interval ({interval:g}s)",
-                    "make it shorter",
-                )  # fmt: skip
+        names: set[str] = set()
+        for number, job in enumerate(self.scrape_configs):
+            if job.job_name in names:
+                message = f"two jobs are called {job.job_name!r}"
+                return Problem("scrape_configs", message, "give each job its own name", (number, "job_name"))
+            names.add(job.job_name)
+            interval = self.interval(job)
+            if job.scrape_timeout is not None and job.scrape_timeout > interval:
+                message = f"scrape_timeout is above scrape_interval ({interval:g}s)"
+                return Problem("scrape_configs", message, "make it shorter", (number, "scrape_timeout"))
         return None
 
     def interval(self, job: ScrapeConfig) -> float:

@@ -49,6 +49,7 @@ class Files:
     config: FileSD
     kind: str = "file"
     _before: dict[str, list[Target]] = field(default_factory=dict)
+    _read: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     @property
     def every(self) -> float:
@@ -57,22 +58,31 @@ class Files:
 
     async def targets(self) -> list[Target]:
         """Those of all files that match. ConfigError for the first that is wrong, once the others were read."""
+        wrong = await asyncio.to_thread(self._look)
+        if wrong is not None:
+            say("warning", "a file of targets is wrong", error=str(wrong), hint=wrong.hint)
+            raise wrong
+        return self.known()
+
+    def _look(self) -> MapscopeError | None:
+        """Reads the files that changed since the last look; what is wrong with the first that is wrong."""
         names = [
             name for one in self.config.files for name in (sorted(glob.glob(one)) if glob.has_magic(one) else [one])
         ]
         wrong: MapscopeError | None = None
         found: dict[str, list[Target]] = {}
         for name in names[:MAX_FILES]:
+            found[name] = self._before.get(name, [])
             try:
-                found[name] = of_static(self.job, decode(list[StaticConfig], read_yaml(name), name))
+                state = _state_of(name)
+                if state is None or state != self._read.get(name):
+                    found[name] = of_static(self.job, decode(list[StaticConfig], read_yaml(name), name))
+                    self._read[name] = state or (0, 0, 0)
             except MapscopeError as error:
-                found[name] = self._before.get(name, [])
+                self._read.pop(name, None)
                 wrong = wrong or error
         self._before = found
-        if wrong is not None:
-            say("warning", "a file of targets is wrong", error=str(wrong), hint=wrong.hint)
-            raise wrong
-        return self.known()
+        return wrong
 
     def known(self) -> list[Target]:
         """What the last look found, wrong files as they were before."""
@@ -136,6 +146,14 @@ class Discovery:
             if found != before:
                 self._changed()
             await asyncio.sleep(max(source.every, 0.05))
+
+
+def _state_of(name: str) -> tuple[int, int, int] | None:
+    try:
+        status = os.stat(name)
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _pods(job: str, config: KubernetesSD) -> Source:

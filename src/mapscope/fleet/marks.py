@@ -38,11 +38,15 @@ class ConfigError(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a record finds wrong about itself: the key to blame, what is wrong, and what to write instead."""
+    """What a record finds wrong about itself: the key to blame, what is wrong, and what to write instead.
+
+    ``inside``: the way from the value of the key to what is wrong in it: positions in lists, names of keys.
+    """
 
     key: str
     message: str
     hint: str
+    inside: tuple[str | int, ...] = ()
 
 
 def read_yaml(path: str) -> yaml.Node:
@@ -152,7 +156,7 @@ class _Decoder:
         made = kind(**given)
         check: Callable[[], Problem | None] | None = getattr(made, "problem", None)
         if check is not None and (found := check()) is not None:
-            raise self.wrong(nodes.get(found.key, node), found.message, found.hint)
+            raise self.wrong(_descended(nodes.get(found.key, node), found.inside), found.message, found.hint)
         return made
 
     def _choice(self, allowed: tuple[Any, ...], node: yaml.Node, key: str) -> str:
@@ -217,6 +221,15 @@ _SCALARS: dict[Any, Callable[[_Decoder, yaml.Node, str], Any]] = {
     Size: _Decoder.size,
     FilePath: _Decoder.path,
 }
+
+
+def _descended(node: yaml.Node, way: tuple[str | int, ...]) -> yaml.Node:
+    for step in way:
+        if isinstance(step, int) and isinstance(node, yaml.SequenceNode) and step < len(node.value):
+            node = node.value[step]
+        elif isinstance(node, yaml.MappingNode):
+            node = next((value for name, value in node.value if name.value == step), node)
+    return node
 
 
 def _tag(node: yaml.Node) -> str:

@@ -294,8 +294,15 @@ def test_every_command_has_help_with_an_example():
     for name in cli.list_commands(click.Context(cli)):
         result = runner.invoke(cli, [name, "--help"])
         assert result.exit_code == 0
-        other = {"capture": "4242", "profile": "heap.pb.gz", "lab": "toolchains", "growth": "plan"}
-        given = other.get(name, "core.4242")
+        special = {
+            "capture": "4242",
+            "profile": "heap.pb.gz",
+            "lab": "toolchains",
+            "growth": "plan",
+            "watch": "fleet.yml",
+            "history": "checkout",
+        }
+        given = special.get(name, "core.4242")
         assert f"  mapscope {name} {given}" in result.output
         assert max(map(len, result.output.splitlines())) <= 80
 

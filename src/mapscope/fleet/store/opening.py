@@ -49,7 +49,14 @@ def open_engine(place: str, *, password: str | None = None, write: bool = True) 
 
 def shown(place: str) -> str:
     """The place without a password."""
-    return make_url(place).render_as_string(hide_password=True) if is_url(place) else place
+    return _url(place).render_as_string(hide_password=True) if is_url(place) else place
+
+
+def _url(place: str) -> URL:
+    try:
+        return make_url(place)
+    except (sa.exc.ArgumentError, ValueError):
+        raise UsageError("the store's URL cannot be read", "write postgresql://USER@HOST/DATABASE") from None
 
 
 def said(error: BaseException) -> str:
@@ -76,11 +83,7 @@ def _hint(place: str) -> str:
 
 
 def _postgres(place: str, password: str | None) -> Engine:
-    try:
-        url = make_url(place)
-    except sa.exc.ArgumentError:
-        raise UsageError("the store's URL cannot be read", "write postgresql://USER@HOST/DATABASE") from None
-    url = url.set(drivername="postgresql+psycopg")
+    url = _url(place).set(drivername="postgresql+psycopg")
     if password is not None:
         url = url.set(password=password)
     options = {"connect_timeout": _CONNECT_SECONDS, "options": "-c timezone=UTC", "application_name": "mapscope"}
