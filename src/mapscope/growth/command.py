@@ -9,7 +9,9 @@ import importlib
 
 import click
 
-_COMMANDS: dict[str, str] = {}
+_COMMANDS = {
+    "plan": "mapscope.growth.commands.plan",
+}
 _EXIT_USAGE = 2
 _EPILOG = """\b
 Examples:

@@ -89,6 +89,7 @@ def columns(fleet: Fleet, settings: Settings = DEFAULT) -> Columns:
     weight = np.fromiter((shard.weight for shard in fleet.shards), np.float64, count)
     size = np.fromiter((float(shard.size_bytes) for shard in fleet.shards), np.float64, count)
     held = np.bincount(holder, weights=weight, minlength=len(load))
-    per_weight = np.divide(load * power, held, out=np.zeros_like(load), where=held > 0)
+    of_holder = held[holder]
+    part = np.divide(weight, of_holder, out=np.zeros_like(weight), where=of_holder > 0)
     free = (capacity - used) / capacity
-    return Columns(load, used / capacity, free, power, capacity, holder, size, weight, weight * per_weight[holder])
+    return Columns(load, used / capacity, free, power, capacity, holder, size, weight, part * (load * power)[holder])

@@ -319,8 +319,8 @@ def _lower_bound(work: _Work, goals: Sequence[_Goal], possible: Bools) -> int:
         level = (max(goal.load, float(work.load[at])), max(goal.fill, float(work.fill[at])))
         held = (now.holder == at) & possible
         need = (
-            max(float((now.load[at] - level[0]) * now.power[at]), 0.0),
-            max(float((now.fill[at] - level[1]) * now.capacity[at]), 0.0),
+            max(float((now.load[at] - level[0] - CLOSE) * now.power[at]), 0.0),
+            max(float((now.fill[at] - level[1] - CLOSE) * now.capacity[at]), 0.0),
         )
         total += least_bytes(now.work[held], now.size[held], *need)
     return total

@@ -339,7 +339,9 @@ def may_exist(state: State) -> frozenset[Resource]:
     if state is State.STREAMING:
         return _FENCED
     step = FORWARD.get(state)
-    return STATES[state].resources | (step.makes if step else _NOTHING)
+    if step is None or step.after is State.SWITCHED:  # the switch is its own record
+        return STATES[state].resources
+    return STATES[state].resources | step.makes
 
 
 def duties(state: State) -> tuple[Effect, ...]:

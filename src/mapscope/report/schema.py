@@ -17,6 +17,7 @@ from mapscope.report.document import (
     MapsDocument,
 )
 from mapscope.report.goroutine_document import GoroutinesDocument
+from mapscope.report.growth_document import GrowthPlanDocument
 from mapscope.report.history_document import HistoryDocument
 from mapscope.report.profile_diff import ProfileDiffDocument
 from mapscope.report.profile_document import ProfileDocument
@@ -26,7 +27,7 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) for the documents of all commands, which lie under ``$defs``."""
     documents = (
         Document, MapsDocument, MapDocument, ChainDocument, DominatorsDocument, GoroutinesDocument, IteratorsDocument,
-        DiffDocument, ProfileDocument, ProfileDiffDocument, HistoryDocument,
+        DiffDocument, ProfileDocument, ProfileDiffDocument, HistoryDocument, GrowthPlanDocument,
     )  # fmt: skip
     _, components = msgspec.json.schema_components(documents, ref_template="#/$defs/{name}")
     return {
