@@ -18,6 +18,7 @@ Examples:
   mapscope growth plan --measures fleet.json
   mapscope growth plan --measures fleet.json --config growth.yaml -f json
   mapscope growth simulate --nodes 200 --shards 10000
+  mapscope growth run store.yaml --plan plan.json
 
 \b
 Exit status: 0 nothing to do, 1 something is, 2 usage or unusable input."""
