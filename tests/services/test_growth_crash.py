@@ -129,7 +129,7 @@ class Client(threading.Thread):
                         self.longest = max(self.longest, time.monotonic() - began)
                         assert number == self.acknowledged[service] + 1, f"{service}: {number}, a write is gone"
                         self.acknowledged[service] = number
-                        self.end.wait(0.003)
+                        self.end.wait(0.01)
                 self.refusals = client.refusals
         except BaseException as error:
             self.failure = error
@@ -170,14 +170,14 @@ class Reader(threading.Thread):
                         statement = "select coalesce(max(number), 0), count(*) from {}.entries where service = %s"
                         row = client.read(
                             service,
-                            lambda link, schema, of=service: link.execute(
+                            lambda link, schema, of=service, statement=statement: link.execute(
                                 statement.format(schema).encode(), (of,)
                             ).fetchone(),
                         )
                         assert row is not None
                         assert row[0] == row[1] >= least, f"{service}: {row} read after {least} was acknowledged"
                         self.reads += 1
-                    self.end.wait(0.02)
+                    self.end.wait(0.05)
         except BaseException as error:
             self.failure = error
 
@@ -257,8 +257,8 @@ def test_fifty_moves_with_a_controller_that_is_killed_while_clients_write(
                 )
                 assert writes == last, service
         written = sum(sum(one.acknowledged.values()) for one in clients)
-        assert written > 1000
-        assert reader.reads > 100
+        assert written > 500
+        assert reader.reads > 50
         assert kills >= LEAST_KILLS
         with capsys.disabled():
             print(

@@ -9,15 +9,16 @@ import importlib
 
 import click
 
-_COMMANDS = {
+_COMMANDS: dict[str, str] = {
+    "setup": "mapscope.growth.commands.setup",
     "plan": "mapscope.growth.commands.plan",
+    "run": "mapscope.growth.commands.run",
+    "status": "mapscope.growth.commands.status",
+    "resume": "mapscope.growth.commands.resume",
 }
 _EXIT_USAGE = 2
 _EPILOG = """\b
 Examples:
-  mapscope growth plan --measures fleet.json
-  mapscope growth plan --measures fleet.json --config growth.yaml -f json
-  mapscope growth simulate --nodes 200 --shards 10000
   mapscope growth run store.yaml --plan plan.json
 
 \b

@@ -116,11 +116,13 @@ class Phases:
                 await ownership.prepare_target(target, self.move.shard, self.token, epoch, self.names.stream)
                 await target.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(self.schema)))
                 copied = await copying.copy(source, target, shape, self.exported, self.names)
-        finally:
+            await copying.unmark(target)
+        except BaseException:
             await self.target.close()  # its replication origin with it
+            raise
         await self.exported.close()
         self.exported = None
-        await replication.drop_origin(await self.target.get(), self.names)
+        await replication.drop_origin(target, self.names)
         return {"bytes": float(copied)}
 
     async def make_indexes(self) -> dict[str, float]:

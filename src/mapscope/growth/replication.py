@@ -160,15 +160,21 @@ async def unsubscribe(connection: AsyncConnection[TupleRow], names: Names) -> No
 
 
 async def drop_origin(connection: AsyncConnection[TupleRow], names: Names) -> None:
-    """Drops the origin of the base copy, where it is left."""
-    cursor = await connection.execute(
-        "select 1 from pg_replication_origin where roname = %s", (names.copy_origin,)
-    )  # fmt: skip
-    if await cursor.fetchone() is not None:
+    """Drops the origin of the base copy, where it is left; waits for a session that is about to end."""
+    deadline = time.monotonic() + _DROP_SECONDS
+    while time.monotonic() < deadline:
+        cursor = await connection.execute(
+            "select 1 from pg_replication_origin where roname = %s", (names.copy_origin,)
+        )  # fmt: skip
+        if await cursor.fetchone() is None:
+            return
         try:
             await connection.execute("select pg_replication_origin_drop(%s)", (names.copy_origin,))
+        except errors.ObjectInUse:
+            await asyncio.sleep(_ENDING)
         except errors.UndefinedObject:
             return
+    raise TimeoutError(f"origin {names.copy_origin} is still in use after {_DROP_SECONDS:g} s")
 
 
 @dataclass(frozen=True, slots=True)
