@@ -500,7 +500,8 @@ def test_it_fits_a_narrow_window(name, visit, request):
         route(page, view)
         wide = page.evaluate(
             """() => [...document.querySelectorAll("body *")].filter(one => one.getClientRects().length
-            && one.getBoundingClientRect().right > innerWidth + 1 && !one.closest(".table-box, .treemap, pre, nav, .skip"))
+            && one.getBoundingClientRect().right > innerWidth + 1
+            && !one.closest(".table-box, .treemap, pre, nav, .skip"))
             .slice(0, 5).map(one => one.outerHTML.slice(0, 200))"""
         )
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], wide
