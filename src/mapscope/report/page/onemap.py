@@ -13,6 +13,7 @@ from mapscope.report.build import evidence, finding_rows, iterator_rows
 from mapscope.report.page.cells import cell_sections
 from mapscope.report.page.findings import finding_values, iterator_values
 from mapscope.report.page.maps import map_columns
+from mapscope.report.page.owners import paths
 from mapscope.report.page.pack import Pack
 from mapscope.report.source import Source
 from mapscope.units import hex_addr
@@ -32,7 +33,8 @@ def map_pack(source: Source, address: int) -> Pack:
     pack = Pack(KIND, {"evidence": evidence(source), "looked_at": 0})
     pack.values |= finding_values(about, finding_rows(about, about.findings), {})
     pack.values |= iterator_values(iterator_rows(about.iterators), {})
-    pack.sections |= map_columns(about, rows, source.holders(np.array([address], dtype=np.uint64)))
+    held = source.holders(np.array([address], dtype=np.uint64))
+    pack.sections |= map_columns(about, rows, held, paths(held))
     pack.sections |= cell_sections(source, rows, [0])
     return pack
 
