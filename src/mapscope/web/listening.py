@@ -24,7 +24,8 @@ def bind(host: str, port: int) -> socket.socket:
     UsageError for every other address, and where the port cannot be had.
     """
     family, address = _loopback(host, port)
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # named as TCP, or asyncio does not switch Nagle's algorithm off, and every answer waits 40 ms for an ACK
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address, port))

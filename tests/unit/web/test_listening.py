@@ -41,6 +41,7 @@ def test_loopback(host: str, at: str):
     listener = bind(host, 0)
     with listener:
         assert listener.getsockname()[0] == at
+        assert listener.proto == socket.IPPROTO_TCP  # asyncio: TCP_NODELAY
         port = listener.getsockname()[1]
         assert url_of(listener, "token") == (
             f"http://[::1]:{port}/token/" if ":" in at else f"http://{at}:{port}/token/"
