@@ -283,6 +283,10 @@ def chain_command(source: Source, address: str) -> str:
     return f"mapscope chain {core} {address}" + (f" -e {executable}" if executable else "")
 
 
+PAGE = "report.html"
+"""What the last of the next commands writes; a page itself leaves it out."""
+
+
 def _next_commands(source: Source, findings: Sequence[Finding]) -> list[str]:
     core, executable = _paths(source)
     both = f"{core} {executable}" if executable else core
@@ -291,7 +295,7 @@ def _next_commands(source: Source, findings: Sequence[Finding]) -> list[str]:
         commands.append(f"mapscope maps {both} --sort waste")
     if findings:
         commands.append(f"{chain_command(source, hex_addr(findings[0].subject))} --all")
-    commands.append(f"mapscope analyze {both} -f json -o report.json")
+    commands.append(f"mapscope analyze {both} -o {PAGE}")
     return commands
 
 

@@ -21,7 +21,7 @@ export function Types({ model }: { model: Model }) {
         right: true,
         cell: (row) => (
           <>
-            <Bar of={number("bytes")(row)} whole={heap.live_bytes} /> <Share of={number("bytes")(row)} whole={heap.live_bytes} />
+            <Share of={number("bytes")(row)} whole={heap.live_bytes} /> <Bar of={number("bytes")(row)} whole={heap.live_bytes} />
           </>
         ),
       },

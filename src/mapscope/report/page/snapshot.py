@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from mapscope.report.build import build
+from mapscope.report.build import PAGE, build
 from mapscope.report.document import Document
 from mapscope.report.page.cells import cell_sections, looked_at
 from mapscope.report.page.findings import finding_values, goroutines_named, iterator_values, suspect_values
@@ -20,7 +20,7 @@ from mapscope.report.page.parts import heap_parts
 from mapscope.report.source import Source
 
 KIND = "snapshot"
-_SAME = ("evidence", "process", "heap", "verdict", "notes", "next", "thresholds")
+_SAME = ("evidence", "process", "heap", "verdict", "notes", "thresholds")
 
 
 def snapshot_pack(source: Source) -> Pack:
@@ -28,6 +28,7 @@ def snapshot_pack(source: Source) -> Pack:
     document = build(source, np.zeros(0, np.int64), goroutines=False)
     pack = Pack(KIND)
     pack.values |= {name: getattr(document, name) for name in _SAME}
+    pack.values["next"] = [one for one in document.next if not one.endswith(PAGE)]
     pack.values["parts"] = [asdict(part) for part in heap_parts(source)]
     _add_people(pack, source, document)
     _add_maps(pack, source)
