@@ -89,7 +89,7 @@ def _option(parameter: click.Parameter) -> str:
 def documents() -> Iterator[str]:
     """Every kind of document, field by field, and the records in them."""
     schema = json_schema()
-    kinds = [one["$ref"].rpartition("/")[2] for one in schema["anyOf"]]
+    kinds = [one.get("items", one)["$ref"].rpartition("/")[2] for one in schema["anyOf"]]
     yield from (_record(name, schema["$defs"][name], "##") for name in kinds)
     yield "## Records\n"
     yield from (_record(name, one, "###") for name, one in schema["$defs"].items() if name not in kinds)

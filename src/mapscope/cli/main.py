@@ -41,6 +41,7 @@ _COMMANDS = {
     "watch": "mapscope.fleet.watch_command",
     "history": "mapscope.cli.history",
     "redact": "mapscope.cli.redact",
+    "report": "mapscope.cli.report",
     "serve": "mapscope.cli.serve",
     "lab": "mapscope.lab.command",
     "growth": "mapscope.growth.command",

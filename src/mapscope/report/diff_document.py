@@ -72,7 +72,7 @@ class FindingChange(Struct, frozen=True, kw_only=True):
     finding: Annotated[FindingRow, Meta(description="Of the newer snapshot, judged with both; of the older when gone.")]
 
 
-class DiffDocument(Struct, frozen=True, kw_only=True):
+class DiffDocument(Struct, frozen=True, kw_only=True, tag_field="kind", tag="diff"):
     """What ``mapscope diff -f json`` writes."""
 
     schema: Annotated[int, Meta(ge=1)]

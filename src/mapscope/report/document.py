@@ -296,7 +296,7 @@ class IteratorRow(Struct, frozen=True, kw_only=True):
     together_bytes: Annotated[int, Meta(ge=0, description="What these keep, each's own part included; 0 for one.")]
 
 
-class Document(Struct, frozen=True, kw_only=True):
+class Document(Struct, frozen=True, kw_only=True, tag_field="kind", tag="analyze"):
     """What ``mapscope analyze -f json`` writes. ``analyze`` lists every map, small ones too."""
 
     schema: Annotated[int, Meta(ge=1)]
@@ -315,7 +315,7 @@ class Document(Struct, frozen=True, kw_only=True):
     maps: list[MapRow]
 
 
-class IteratorsDocument(Struct, frozen=True, kw_only=True):
+class IteratorsDocument(Struct, frozen=True, kw_only=True, tag_field="kind", tag="iterators"):
     """What ``mapscope iterators -f json`` writes."""
 
     schema: Annotated[int, Meta(ge=1)]
@@ -326,7 +326,7 @@ class IteratorsDocument(Struct, frozen=True, kw_only=True):
     findings: Annotated[list[FindingRow], Meta(description="Those of the rules on iterators.")]
 
 
-class MapsDocument(Struct, frozen=True, kw_only=True):
+class MapsDocument(Struct, frozen=True, kw_only=True, tag_field="kind", tag="maps"):
     """What ``mapscope maps -f json`` writes: the chosen maps in the chosen order."""
 
     schema: Annotated[int, Meta(ge=1)]
@@ -359,7 +359,7 @@ class ChainNode(Struct, frozen=True, kw_only=True):
     children: list[ChainNode]
 
 
-class ChainDocument(Struct, frozen=True, kw_only=True):
+class ChainDocument(Struct, frozen=True, kw_only=True, tag_field="kind", tag="chain"):
     """What ``mapscope chain -f json`` writes. ``all`` is null without ``--all``."""
 
     schema: Annotated[int, Meta(ge=1)]
@@ -376,7 +376,7 @@ class ChainDocument(Struct, frozen=True, kw_only=True):
     more: Annotated[int, Meta(ge=0, description="Referrers and roots that were left out of all.")]
 
 
-class DominatorsDocument(Struct, frozen=True, kw_only=True):
+class DominatorsDocument(Struct, frozen=True, kw_only=True, tag_field="kind", tag="dominators"):
     """What ``mapscope dominators -f json`` writes: the largest of those that nothing else dominates."""
 
     schema: Annotated[int, Meta(ge=1)]
@@ -395,7 +395,7 @@ class EntryRow(Struct, frozen=True, kw_only=True):
     value: str
 
 
-class MapDocument(Struct, frozen=True, kw_only=True):
+class MapDocument(Struct, frozen=True, kw_only=True, tag_field="kind", tag="map"):
     """What ``mapscope map -f json`` writes: one map in full."""
 
     schema: Annotated[int, Meta(ge=1)]

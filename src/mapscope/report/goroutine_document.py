@@ -11,7 +11,7 @@ from mapscope.report.goroutine_rows import GoroutineRow
 from mapscope.report.scalars import Count
 
 
-class GoroutinesDocument(Struct, frozen=True, kw_only=True):
+class GoroutinesDocument(Struct, frozen=True, kw_only=True, tag_field="kind", tag="goroutines"):
     """What ``mapscope goroutines -f json`` writes."""
 
     schema: Annotated[int, Meta(ge=1)]

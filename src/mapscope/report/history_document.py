@@ -91,7 +91,7 @@ class StoredProfile(Struct, frozen=True, kw_only=True):
     stored_bytes: Bytes
 
 
-class HistoryDocument(Struct, frozen=True, kw_only=True):
+class HistoryDocument(Struct, frozen=True, kw_only=True, tag_field="kind", tag="history"):
     """What ``mapscope history -f json`` writes."""
 
     schema: Annotated[int, Meta(ge=1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -90,10 +90,15 @@ def render_text(
 
 def render_csv(maps: MapTable, rows: Rows) -> Iterator[str]:
     """CSV with a head line, safe to open in a spreadsheet; lines end with CR LF (RFC 4180)."""
+    return csv_of(map_rows(maps, rows))
+
+
+def csv_of(rows: Iterable[MapRow]) -> Iterator[str]:
+    """The same of rows of a document."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(_CSV_HEADS)
-    for row in map_rows(maps, rows):
+    for row in rows:
         generation = "swiss" if isinstance(row, SwissMap) else "classic"
         values = (
             row.address, row.type, generation, row.count, row.capacity, row.load_factor, row.state, row.confidence,

@@ -37,7 +37,7 @@ class MoveRow(Struct, frozen=True, kw_only=True):
     new_objects: int
 
 
-class ProfileDiffDocument(Struct, frozen=True, kw_only=True):
+class ProfileDiffDocument(Struct, frozen=True, kw_only=True, tag_field="kind", tag="profile diff"):
     """What ``mapscope profile diff -f json`` writes."""
 
     schema: Annotated[int, Meta(ge=1)]

@@ -159,7 +159,7 @@ class GoroutineSummary(Struct, frozen=True, kw_only=True):
     groups: list[WaitRow]
 
 
-class ProfileDocument(Struct, frozen=True, kw_only=True):
+class ProfileDocument(Struct, frozen=True, kw_only=True, tag_field="kind", tag="profile"):
     """What ``mapscope profile -f json`` writes. ``heap``, ``maps`` and the rest are of the newest heap profile."""
 
     schema: Annotated[int, Meta(ge=1)]

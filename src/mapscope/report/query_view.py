@@ -15,6 +15,7 @@ import msgspec
 from mapscope.report import document as doc
 from mapscope.report.build import evidence, process
 from mapscope.report.escape import ascii_json, clean, csv_cell, valid
+from mapscope.report.query_document import QueryDocument
 from mapscope.report.source import Source
 from mapscope.report.style import Style, columns, pad, shorten, table
 from mapscope.report.writing import tool
@@ -63,6 +64,7 @@ def _laid_out(heads: Sequence[str], rows: Sequence[Sequence[str]], right: str, s
 def json_pieces(source: Source, result: Table) -> Iterator[bytes]:
     """The document: evidence, names of the columns, and one object a row; printable ASCII, one row a line."""
     head = {
+        "kind": "query",
         "schema": doc.SCHEMA,
         "tool": msgspec.to_builtins(tool()),
         "evidence": msgspec.to_builtins(evidence(source)),
@@ -80,6 +82,27 @@ def json_pieces(source: Source, result: Table) -> Iterator[bytes]:
         yield comma + b",\n    ".join(lines)
         comma = b",\n    "
     yield b"]\n}\n" if comma == b"\n    " else b"\n  ]\n}\n"
+
+
+def document_text(document: QueryDocument, limit: int, style: Style) -> Iterator[str]:
+    """The text of a document that was kept."""
+    heads = [clean(name, _CELL) for name in document.columns]
+    chosen = document.rows[:limit] if limit else document.rows
+    rows = [[_cell(row.get(name)) for name in document.columns] for row in chosen]
+    numbers = [all(isinstance(row.get(name), int | float | None) for row in chosen) for name in document.columns]
+    yield from _laid_out(heads, rows, "".join(">" if number else "<" for number in numbers), style)
+    if not rows:
+        yield style.dim("  no rows")
+    if len(document.rows) > len(rows):
+        yield style.dim(f"  and {len(document.rows) - len(rows):,} more (--top 0 shows all)")
+
+
+def document_csv(document: QueryDocument) -> Iterator[str]:
+    """The CSV of a document that was kept."""
+    for row in ({name: name for name in document.columns}, *document.rows):
+        buffer = io.StringIO()
+        csv.writer(buffer).writerow([csv_cell(_flat(row.get(name))) for name in document.columns])
+        yield buffer.getvalue()
 
 
 def csv_pieces(result: Table) -> Iterator[bytes]:

@@ -19,20 +19,28 @@ from mapscope.report.document import (
 from mapscope.report.goroutine_document import GoroutinesDocument
 from mapscope.report.growth_document import GrowthPlanDocument
 from mapscope.report.history_document import HistoryDocument
+from mapscope.report.lab_document import LabClaim, LabJudgement, LabListing, LabRun, LabScenario, LabToolchain
 from mapscope.report.profile_diff import ProfileDiffDocument
 from mapscope.report.profile_document import ProfileDocument
+from mapscope.report.query_document import QueryDocument
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) for the documents of all commands, which lie under ``$defs``."""
-    documents = (
+    """JSON Schema (2020-12) for the documents of all commands, which lie under ``$defs``; the lab's are lists."""
+    alone: tuple[type[msgspec.Struct], ...] = (
         Document, MapsDocument, MapDocument, ChainDocument, DominatorsDocument, GoroutinesDocument, IteratorsDocument,
-        DiffDocument, ProfileDocument, ProfileDiffDocument, HistoryDocument, GrowthPlanDocument,
+        DiffDocument, ProfileDocument, ProfileDiffDocument, HistoryDocument, QueryDocument, GrowthPlanDocument,
+        LabListing,
     )  # fmt: skip
-    _, components = msgspec.json.schema_components(documents, ref_template="#/$defs/{name}")
+    lists: tuple[type[msgspec.Struct], ...] = (LabRun, LabScenario, LabClaim, LabJudgement, LabToolchain)
+    _, components = msgspec.json.schema_components((*alone, *lists), ref_template="#/$defs/{name}")
+    references = {one: {"$ref": f"#/$defs/{one.__name__}"} for one in (*alone, *lists)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"mapscope documents, schema {SCHEMA}",
-        "anyOf": [{"$ref": f"#/$defs/{document.__name__}"} for document in documents],
+        "anyOf": [
+            *(references[one] for one in alone),
+            *({"type": "array", "items": references[one]} for one in lists),
+        ],
         "$defs": dict(sorted(components.items())),
     }

@@ -299,6 +299,7 @@ def test_every_command_has_help_with_an_example():
             "profile": "heap.pb.gz",
             "lab": "toolchains",
             "growth": "plan",
+            "report": "report.json",
             "watch": "fleet.yml",
             "history": "checkout",
         }
