@@ -91,7 +91,7 @@ def wrap(text: str, indent: str = "  ", first: str | None = None, width: int = W
             continue
         word = word.replace("\u00a0", " ")
         size = columns(word)
-        if begun and size > width - columns(indent) and used + len(space) < width:
+        if begun and size > width - columns(indent) and used + len(space) + 2 <= width:
             line, used = line + space, used + len(space)  # a giant begins on the line that is open
         elif begun and used + len(space) + size > width:
             yield line

@@ -17,7 +17,16 @@ WORDS = st.text("abc[]*.世界éñ", min_size=1, max_size=30)
 WIDE = "map[世界.用户标识符]*包.很长很长很长的类型名称"
 
 
-@given(st.text(max_size=60))
+SCRIPTS = st.sampled_from(
+    [chr(code) for first, last in ((0x20, 0x7E), (0xA1, 0xAC), (0xAE, 0xFF), (0x100, 0x17F), (0x391, 0x3A1),
+                                   (0x410, 0x44F), (0x3041, 0x3096), (0x30A1, 0x30FA), (0x4E00, 0x4E80),
+                                   (0xAC00, 0xAC80), (0xFF01, 0xFF5E), (0x2500, 0x2590), (0x1F400, 0x1F43E))
+     for code in range(first, last + 1)]
+)  # fmt: skip
+"""Letters whose width no release of Unicode has changed."""
+
+
+@given(st.text(SCRIPTS, max_size=60))
 def test_columns_are_those_of_a_terminal(text: str):
     shown = clean(text)
     assert columns(shown) == wcswidth(shown)
