@@ -149,10 +149,9 @@ def _pprof(source: Source) -> Iterator[bytes]:
 
 
 def _html(source: Source) -> Iterator[bytes]:
-    from mapscope.report.page.html import render
-    from mapscope.report.page.snapshot import snapshot_pack, title
+    from mapscope.report.page.snapshot import snapshot_page
 
-    yield render(snapshot_pack(source), title(source)).encode()
+    yield snapshot_page(source).encode()
 
 
 _WRITERS = {"json": _json, "html": _html, "pprof": _pprof}

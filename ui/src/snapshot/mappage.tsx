@@ -75,7 +75,13 @@ export function MapPage({ model, address }: { model: Model; address: string }) {
         <Tables model={model} row={row} />
       </Block>
       <Block title="Who holds it">
-        {chain ? <Chain steps={chain} onMap={(one) => one !== address && model.rowOf(one) >= 0} /> : <p class="dim">Not known.</p>}
+        {chain?.length ? <Chain steps={chain} onMap={(one) => one !== address && model.rowOf(one) >= 0} /> : null}
+        {chain ? null : <p class="dim">Not known.</p>}
+        {chain && !chain.length ? (
+          <p class="dim">
+            The chain is left out, to keep this page small: <code>mapscope chain EVIDENCE {address}</code> shows it.
+          </p>
+        ) : null}
         {maps.col("held").number(row) ? (
           <p>
             It retains <Bytes n={maps.col("retained_bytes").number(row)} />.{" "}

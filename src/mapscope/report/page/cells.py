@@ -15,16 +15,12 @@ from mapscope.units import hex_addr
 
 Rows = npt.NDArray[np.int64]
 
-MOST_MAPS = 100
-"""Maps of which the page has cells; ``mapscope map`` and ``mapscope serve`` show any."""
-MOST_CELLS = 512
-"""Cells of one array: of a longer one, each cell stands for several buckets or groups."""
 MOST_SLOTS = 1 << 27
 """Slots in all the arrays that are looked at, which bounds the time: about two seconds."""
 
 
-def looked_at(source: Source, rows: Rows) -> list[int]:
-    """Which of ``rows`` (numbers into it) get cells: those with findings or iterators, then the largest, in turn."""
+def looked_at(source: Source, rows: Rows, most: int) -> list[int]:
+    """Which ``most`` of ``rows`` (numbers into it) get cells: those with findings or iterators, then the largest."""
     maps = source.maps
     address = np.asarray(maps.columns["address"])[rows]
     about = {finding.subject for finding in source.findings} | {one.map for one in source.iterators}
@@ -34,23 +30,26 @@ def looked_at(source: Source, rows: Rows) -> list[int]:
     order = np.concatenate([np.flatnonzero(named), np.flatnonzero(~named)])
     order = order[capacity[order] > 0]
     within: list[int] = order[np.cumsum(capacity[order]) <= MOST_SLOTS].tolist()
-    return within[:MOST_MAPS]
+    return within[:most]
 
 
-def cell_sections(source: Source, rows: Rows, chosen: Sequence[int]) -> dict[str, Mapping[str, Column]]:
-    """The sections ``arrays``, ``cells``, ``tables`` and ``histograms``; their ``map`` is a number into ``rows``."""
+def cell_sections(source: Source, rows: Rows, chosen: Sequence[int], most: int) -> dict[str, Mapping[str, Column]]:
+    """The sections ``arrays``, ``cells``, ``tables`` and ``histograms``; their ``map`` is a number into ``rows``.
+
+    ``most``: cells of one array.
+    """
     arrays: list[tuple[int, CellArray]] = []
     details: list[tuple[int, MapDetail]] = []
     for number in chosen:
         address = int(source.maps.columns["address"][rows[number]])
         details.append((number, source.detail(address)))
         arrays += [(number, one) for one in source.cells(address)]
-    return array_sections(arrays) | detail_sections(details)
+    return array_sections(arrays, most) | detail_sections(details)
 
 
-def array_sections(arrays: Sequence[tuple[int, CellArray]]) -> dict[str, Mapping[str, Column]]:
+def array_sections(arrays: Sequence[tuple[int, CellArray]], most: int) -> dict[str, Mapping[str, Column]]:
     """``arrays``: one row an array; ``cells``: one row a cell, those of an array one behind the other."""
-    cells = [_cells(array) for _, array in arrays]
+    cells = [_cells(array, most) for _, array in arrays]
     lengths = np.array([len(one["units"]) for one in cells], dtype=np.int64)
     names = ("units", "entries", "extra", "gone")
     none = np.zeros(0, dtype=np.int64)
@@ -69,10 +68,10 @@ def array_sections(arrays: Sequence[tuple[int, CellArray]]) -> dict[str, Mapping
     }
 
 
-def _cells(array: CellArray) -> dict[str, npt.NDArray[np.int64]]:
+def _cells(array: CellArray, most: int) -> dict[str, npt.NDArray[np.int64]]:
     """Sums over neighbours: ``units`` that were looked at, their entries, overflow or tombstones, evacuated ones."""
     seen = len(array.entries)
-    cells = min(seen, MOST_CELLS)
+    cells = min(seen, most)
     edges = np.arange(cells, dtype=np.int64) * seen // max(cells, 1)
     if not cells:
         return dict.fromkeys(("units", "entries", "extra", "gone"), edges)

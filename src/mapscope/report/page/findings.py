@@ -8,27 +8,27 @@ import msgspec
 
 from mapscope.findings.model import Finding
 from mapscope.report import document as doc
+from mapscope.report.page.caps import Caps
 from mapscope.report.page.steps import chain_value, step_value
 from mapscope.report.source import Source
 
-MOST_FINDINGS = 500
-MOST_ITERATORS = 1000
 
-
-def finding_values(source: Source, rows: Sequence[doc.FindingRow], group_of: Mapping[int, int]) -> dict[str, object]:
+def finding_values(
+    source: Source, rows: Sequence[doc.FindingRow], group_of: Mapping[int, int], most: int
+) -> dict[str, object]:
     """The largest findings in full, in the order of the document, and the sum of the others."""
     found = source.findings
-    shown, rest = found[:MOST_FINDINGS], found[MOST_FINDINGS:]
+    shown, rest = found[:most], found[most:]
     return {
         "findings": [_finding(row, finding, group_of) for row, finding in zip(rows, shown, strict=False)],
         "findings_rest": {"findings": len(rest), "bytes": sum(one.bytes for one in rest if not one.part_of)},
     }
 
 
-def goroutines_named(source: Source) -> set[int]:
+def goroutines_named(source: Source, caps: Caps) -> set[int]:
     """Ids of the goroutines whose stacks findings and iterators need."""
-    ids = {one.goroutine for one in source.iterators[:MOST_ITERATORS] if one.goroutine is not None}
-    return ids | {one for one in map(_goroutine, source.findings[:MOST_FINDINGS]) if one is not None}
+    ids = {one.goroutine for one in source.iterators if one.goroutine is not None}
+    return ids | {one for one in map(_goroutine, source.findings[: caps.findings]) if one is not None}
 
 
 def _goroutine(finding: Finding) -> int | None:
@@ -47,14 +47,14 @@ def _finding(row: doc.FindingRow, finding: Finding, group_of: Mapping[int, int])
     }
 
 
-def iterator_values(rows: Sequence[doc.IteratorRow], group_of: Mapping[int, int]) -> dict[str, object]:
+def iterator_values(rows: Sequence[doc.IteratorRow], group_of: Mapping[int, int], most: int) -> dict[str, object]:
     """The iterators that keep most."""
     return {
         "iterators": [
             msgspec.structs.asdict(row) | {"group": None if row.goroutine is None else group_of.get(row.goroutine)}
-            for row in rows[:MOST_ITERATORS]
+            for row in rows[:most]
         ],
-        "iterators_rest": max(0, len(rows) - MOST_ITERATORS),
+        "iterators_rest": max(0, len(rows) - most),
     }
 
 

@@ -7,14 +7,11 @@ from collections.abc import Iterable, Mapping
 
 from mapscope.goruntime.frames import Frame, Goroutine
 from mapscope.report.build import there
+from mapscope.report.page.caps import Caps
 from mapscope.report.source import Source
 
-MOST_GROUPS = 400
-MOST_FRAMES = 40
-MOST_IDS = 50
 
-
-def groups(source: Source) -> dict[str, object]:
+def groups(source: Source, caps: Caps) -> dict[str, object]:
     """The groups, those that hold iterators first, then by the bytes of maps that only their stacks keep."""
     kept = source.maps_by_goroutine()
     loops: Counter[int] = Counter()
@@ -27,9 +24,9 @@ def groups(source: Source) -> dict[str, object]:
     live = there(source.goroutines)
     for one in live:
         found.setdefault(_key(one), []).append(one)
-    made = [_group(members, kept, loops, pinned) for members in found.values()]
+    made = [_group(members, kept, loops, pinned, caps) for members in found.values()]
     made.sort(key=_weight)
-    shown, rest = made[:MOST_GROUPS], made[MOST_GROUPS:]
+    shown, rest = made[: caps.groups], made[caps.groups :]
     return {
         "goroutines": len(live),
         "known": kept is not None,
@@ -61,7 +58,7 @@ def _key(one: Goroutine) -> tuple[object, ...]:
 
 def _group(
     members: list[Goroutine], kept: Mapping[int, tuple[int, int]] | None, loops: Counter[int],
-    pinned: Counter[int],
+    pinned: Counter[int], caps: Caps,
 ) -> dict[str, object]:  # fmt: skip
     first = members[0]
     waits = [one.wait_seconds for one in members if one.wait_seconds is not None]
@@ -69,15 +66,15 @@ def _group(
     creator = f"{first.creator_function} at {first.creator_file or '?'}:{first.creator_line}"
     return {
         "count": len(members),
-        "ids": [one.id for one in members[:MOST_IDS]],
+        "ids": [one.id for one in members[: caps.ids]],
         "all": {one.id for one in members},
         "status": first.status,
         "wait_reason": first.wait_reason,
         "wait_seconds": max(waits) if waits else None,
         "system": first.system,
         "created_by": creator if first.creator_function else None,
-        "frames": [_frame(frame) for frame in first.frames[:MOST_FRAMES]],
-        "frames_left_out": max(0, len(first.frames) - MOST_FRAMES),
+        "frames": [_frame(frame) for frame in first.frames[: caps.frames]],
+        "frames_left_out": max(0, len(first.frames) - caps.frames),
         "problem": first.problem or None,
         "iterators": sum(loops.get(one.id, 0) for one in members),
         "pinned_bytes": sum(pinned.get(one.id, 0) for one in members),

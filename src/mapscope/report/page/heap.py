@@ -11,13 +11,10 @@ from mapscope.report.page.steps import step_columns
 from mapscope.report.source import Source
 from mapscope.table import Coded, Table
 
-MOST_NODES = 1500
-MOST_TYPES = 500
 
-
-def tree_section(source: Source) -> tuple[Mapping[str, Column] | None, dict[str, int] | None]:
+def tree_section(source: Source, most: int) -> tuple[Mapping[str, Column] | None, dict[str, int] | None]:
     """The section ``dominators``, parents before children, and the sums of what it leaves out; None: not known."""
-    tree = source.dominator_tree(MOST_NODES)
+    tree = source.dominator_tree(most)
     if tree is None:
         return None, None
     columns = {
@@ -31,12 +28,14 @@ def tree_section(source: Source) -> tuple[Mapping[str, Column] | None, dict[str,
     return columns, {"total_bytes": tree.total, "rest": tree.rest, "rest_bytes": tree.rest_bytes}
 
 
-def type_section(table: Table, live_objects: int, live_bytes: int) -> tuple[Mapping[str, Column], dict[str, int]]:
+def type_section(
+    table: Table, live_objects: int, live_bytes: int, most: int
+) -> tuple[Mapping[str, Column], dict[str, int]]:
     """The section ``types``, those with most bytes first, and the sums of the others and of objects without one."""
     objects, sizes = np.asarray(table["objects"]), np.asarray(table["bytes"])
     order = np.argsort(~sizes.astype(np.uint64), kind="stable")
     order = order[objects[order] > 0]
-    shown, others = order[:MOST_TYPES], order[MOST_TYPES:]
+    shown, others = order[:most], order[most:]
     names, kinds = table.stored["type"], table.stored["kind"]
     assert isinstance(names, Coded)
     assert isinstance(kinds, Coded)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapscope.heap.holding import HeldTable
+from mapscope.heap.steps import StepTable
 from mapscope.maps.model import Confidence, Generation, MapTable, Place
 from mapscope.report.page.owners import owners
 from mapscope.report.page.pack import Column, Texts
@@ -17,8 +18,6 @@ from mapscope.report.source import Source
 
 Rows = npt.NDArray[np.int64]
 
-MOST_MAPS = 10_000
-"""Maps that the page lists; the others are in sums."""
 _SLOTS = 8
 _SAME = (
     "address", "count", "capacity", "total_bytes", "needed_bytes", "waste_bytes",
@@ -31,16 +30,16 @@ _SAME = (
 """Columns that go to the page under their own names."""
 
 
-def chosen_rows(source: Source) -> Rows:
-    """Rows of the maps that the page lists, the largest first: those of findings and iterators, then by size."""
+def chosen_rows(source: Source, most: int) -> Rows:
+    """Rows of ``most`` maps, the largest first; those of findings and iterators are among them."""
     maps = source.maps
     size = np.asarray(maps.columns["total_bytes"])
     order = np.argsort(~size.astype(np.uint64), kind="stable")
-    wanted = {finding.subject for finding in source.findings[: MOST_MAPS // 2]}
-    wanted |= {one.map for one in source.iterators[: MOST_MAPS // 4]}
+    wanted = {finding.subject for finding in source.findings[: most // 2]}
+    wanted |= {one.map for one in source.iterators[: most // 4]}
     named = np.isin(maps.columns["address"], np.array(sorted(wanted), dtype=np.uint64))
-    first = order[named[order]][:MOST_MAPS]
-    others = order[~named[order]][: MOST_MAPS - len(first)]
+    first = order[named[order]][:most]
+    others = order[~named[order]][: most - len(first)]
     both: Rows = np.concatenate([first, others])
     return both[np.argsort(~size[both].astype(np.uint64), kind="stable")]
 
@@ -65,12 +64,12 @@ def total(maps: MapTable, name: str, rows: npt.NDArray[np.bool_] | Rows) -> int:
 
 
 def map_columns(
-    source: Source, rows: Rows, held: HeldTable, paths_of: Sequence[tuple[str, ...]]
+    source: Source, rows: Rows, held: HeldTable, paths_of: Sequence[tuple[str, ...]], most_steps: int
 ) -> dict[str, Mapping[str, Column]]:
     """The sections ``maps``, ``chains`` (codes into ``steps``), ``steps`` and ``over`` (dominators).
 
     ``held``: who holds ``rows``;
-    ``paths_of``: by what way.
+    ``paths_of``: by what way. ``most_steps``: of all chains together; the first rows have theirs.
     """
     maps = source.maps
     columns = {name: np.asarray(maps.columns[name])[rows] for name in _SAME}
@@ -85,8 +84,7 @@ def map_columns(
     for one in source.iterators:
         loops[one.map] = loops.get(one.map, 0) + 1
     addresses = columns["address"].tolist()
-    begin = np.where(held.live, held.chains.ranges[:, 0], 0) if len(rows) else np.zeros(0, np.int64)
-    length = np.where(held.live, held.chains.ranges[:, 1], 0) - begin if len(rows) else begin
+    begin, length, codes, steps = _chains(held, most_steps)
     section: dict[str, Column] = {
         **columns,
         "type": Texts.coded(index, [kind.name for kind in maps.types]),
@@ -107,7 +105,19 @@ def map_columns(
     }
     return {
         "maps": section,
-        "chains": {"step": held.chains.codes},
-        "steps": step_columns(held.chains.steps),
+        "chains": {"step": codes},
+        "steps": step_columns(steps),
         "over": step_columns(held.dominators),
     }
+
+
+def _chains(held: HeldTable, most: int) -> tuple[Rows, Rows, Rows, StepTable]:
+    """By row, where its chain begins and how long it is (0: left out); the codes of all chains; their steps."""
+    table = held.chains
+    length = np.where(held.live, table.ranges[:, 1] - table.ranges[:, 0], 0)
+    length[np.cumsum(length) > most] = 0
+    begin = np.cumsum(length) - length
+    where = np.repeat(table.ranges[:, 0] - begin, length) + np.arange(int(length.sum()))
+    used, codes = np.unique(table.codes[where], return_inverse=True)
+    steps = StepTable(table.steps.address[used], table.steps.word[used], table.steps.words)
+    return begin, length, codes.reshape(-1).astype(np.int64), steps

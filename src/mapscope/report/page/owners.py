@@ -19,8 +19,6 @@ UNKNOWN = "not known"
 """Owner of a map without a chain."""
 MOST_LEVELS = 16
 """Words of a way that the tree of owners tells apart: the root, and the last ones before the map."""
-MOST_CHILDREN = 60
-"""Children of a node; the smaller ones are one node that says how many."""
 
 _GOROUTINE = re.compile(r"^goroutine \d+")
 _LINE = re.compile(r" \([^()]*:\d+\)$")
@@ -90,12 +88,12 @@ class _Node:
 
 def owner_tree(
     paths_of: Sequence[tuple[str, ...]], sizes: npt.NDArray[np.generic], waste: npt.NDArray[np.generic],
-    labels: Sequence[str], rest: Mapping[str, int],
+    labels: Sequence[str], rest: Mapping[str, int], most: int,
 ) -> Mapping[str, Column]:  # fmt: skip
     """The maps as leaves under the ways to them, largest first: the treemap's section.
 
     ``paths_of``: as ``paths`` gives them; ``sizes``, ``waste``: bytes by row. ``labels``: words of each map. ``rest``:
-    sums of the maps that have no row.
+    sums of the maps that have no row. ``most``: children of a node; the smaller ones are one that says how many.
     """
     root = _Node("all maps")
     columns = zip(paths_of, sizes.tolist(), waste.tolist(), labels, strict=True)
@@ -108,7 +106,7 @@ def owner_tree(
         few = _Node(f"{rest['maps']:,} smaller maps", rest["bytes"], rest["waste_bytes"], rest["maps"])
         root.children[-1] = few
         root.bytes, root.waste, root.maps = root.bytes + few.bytes, root.waste + few.waste, root.maps + few.maps
-    return _columns(root)
+    return _columns(root, most)
 
 
 def _down(node: _Node, path: Sequence[str]) -> Iterator[_Node]:
@@ -117,14 +115,14 @@ def _down(node: _Node, path: Sequence[str]) -> Iterator[_Node]:
         yield node
 
 
-def _columns(root: _Node) -> Mapping[str, Column]:
+def _columns(root: _Node, most: int) -> Mapping[str, Column]:
     """Breadth first, so that parents stand before their children."""
     rows: list[tuple[int, _Node]] = [(-1, root)]
     at = 0
     while at < len(rows):
         children = sorted(map(_joined, rows[at][1].children.values()), key=lambda child: -child.bytes)
-        rows += [(at, child) for child in children[:MOST_CHILDREN]]
-        few = children[MOST_CHILDREN:]
+        rows += [(at, child) for child in children[:most]]
+        few = children[most:]
         if few:
             count = sum(child.maps for child in few)
             sums = _Node(f"{count:,} smaller maps", sum(c.bytes for c in few), sum(c.waste for c in few), count)
