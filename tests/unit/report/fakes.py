@@ -13,12 +13,15 @@ from mapscope.findings.context import Context, DeadEntries, StaleValues, StringK
 from mapscope.findings.model import Finding
 from mapscope.goruntime.frames import Goroutine
 from mapscope.heap.chains import AllChains, ChainTable, ChainTree
+from mapscope.heap.domtree import DominatorTree
 from mapscope.heap.holding import Dominator, Held, HeldTable
-from mapscope.heap.steps import StepTable
+from mapscope.heap.steps import Step, StepTable
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo, Reconciliation, RuntimeFigures
+from mapscope.maps.cells import CellArray
 from mapscope.maps.detail import MapDetail, TableDetail
 from mapscope.maps.itermodel import MapIterator
 from mapscope.maps.model import Generation, Map, MapTable, MapType
+from mapscope.table import Coded, Table
 from mapscope.units import Addr
 
 CLASSIC, SWISS = int(Generation.CLASSIC), int(Generation.SWISS)
@@ -146,6 +149,8 @@ FIGURES = RuntimeFigures(
     heap_marked_bytes=219_000_000,
 )  # fmt: skip
 
+DOMINATING = Step("object", 0xC000010000, "main.Service", None, None)
+
 
 @dataclass
 class FakeSnapshot:
@@ -168,6 +173,7 @@ class FakeSnapshot:
     goroutines: tuple[Goroutine, ...] = ()
     resident_live: int = RECONCILIATION.live_bytes
     kind: str = "core"
+    dominating: Step = DOMINATING
 
     @property
     def evidence(self) -> EvidenceInfo:
@@ -226,6 +232,21 @@ class FakeSnapshot:
         held = self.holder(address)
         tree = ChainTree(held.chain[0], 1, 0, 0, (ChainTree(held.chain[-1], 1, 1, 48, ()),))
         return AllChains(held.chain, (tree,), 1, 0, 1, 1)
+
+    def cells(self, address: int) -> tuple[CellArray, ...]:
+        entries, none = np.array([8, 0, 3, 1]), np.zeros(4, dtype=np.int64)
+        return (CellArray("buckets", 4, 1, entries, none, none > 0, True),)
+
+    def dominator_tree(self, most: int) -> DominatorTree:
+        sizes = np.array([150_000_000, 100_000_000], dtype=np.uint64)
+        steps = StepTable.of([self.dominating, self.dominating])
+        own, left = np.array([48, 96], dtype=np.uint64), np.array([3, 0])
+        return DominatorTree(np.array([-1, 0]), steps, sizes, own, left, own, 220_000_000, 7, 70_000_000)
+
+    def type_sums(self) -> Table:
+        names = Coded.of([kind.name for kind in self.maps.types] or ["int"])
+        count = np.arange(1, len(names.codes) + 1, dtype=np.uint64)
+        return Table("types", {"type": names, "kind": Coded.of(["map"] * len(count)), "objects": count, "bytes": count})
 
     def dominators(self, top: int = 20) -> list[Dominator]:
         return list(self.suspects[:top])

@@ -125,8 +125,9 @@ class _Interned:
 
 def _column(values: Column, body: _Body, texts: _Interned) -> dict[str, object]:
     if isinstance(values, Texts):
-        table = np.array([*(texts.code(word) for word in values.words), -1], dtype="<i4")
-        codes = table[np.where(values.codes < 0, len(table) - 1, values.codes)]
+        used, which = np.unique(values.codes, return_inverse=True)
+        known = [texts.code(values.words[code]) if code >= 0 else -1 for code in used.tolist()]
+        codes = np.array(known or [-1], dtype="<i4")[which.reshape(-1)]
         return {"t": "str", "at": body.add(codes.tobytes()), "n": len(codes)}
     kind = _narrowest(values)
     return {"t": kind, "at": body.add(values.astype(f"<{kind}").tobytes()), "n": len(values)}
