@@ -86,9 +86,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(*arguments: str | Path, folder: Path | None = None) -> Iterator[Server]:
-    """``mapscope serve`` with these arguments. ``folder``: its TMPDIR."""
-    environment = {**os.environ, "PYTHONPATH": str(harness.SOURCE), "NO_COLOR": "1"}
+def serving(*arguments: str | Path, folder: Path | None = None, browser: str = "") -> Iterator[Server]:
+    """``mapscope serve`` with these arguments. ``folder``: its TMPDIR. ``browser``: what opens a URL."""
+    environment = {**os.environ, "PYTHONPATH": str(harness.SOURCE), "NO_COLOR": "1", "BROWSER": browser}
     if folder is not None:
         environment["TMPDIR"] = str(folder)
     process = subprocess.Popen(
