@@ -53,15 +53,17 @@ class Symbols:
     def agrees(self, address: int, name: str, form: str) -> bool:
         """Whether the call at ``address`` is in function ``name``; text names the inlined one, protobuf the outermost.
 
-        An inlined function of no line of its own can be named after its caller.
+        An inlined function of no line of its own can be named after its caller. Where the machine function is a wrapper
+        that the compiler made (``main.main.gowrap1``), the traceback leaves it out and begins with what is inlined into
+        it (runtime/traceback.go: elideWrapperCalling).
         """
         index = self.table.find(address)
         if index < 0:
             return False
         if shown_name(self.table.name(index)) == name:
             return True
-        frames = unfold(self.table, self._image, index, address) if form == "text" else []
-        return any(shown_name(frame.name) == name for frame in frames)
+        frames = unfold(self.table, self._image, index, address)
+        return any(shown_name(frame.name) == name for frame in (frames if form == "text" else frames[-2:]))
 
     def line(self, pc: int) -> tuple[str, str, int]:
         """Function (the innermost), file and line of return address ``pc``."""
