@@ -89,6 +89,32 @@ def unpack_kernel(target: Path) -> bool:
     return True
 
 
+def unpack_promtool(target: Path) -> bool:
+    """Puts promtool of Debian's package into ``target``: installed, the package would start a server."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        if not apt("download", "prometheus", folder=folder):
+            return False
+        for file in Path(folder).glob("*.deb"):
+            subprocess.run(["dpkg-deb", "-x", file, f"{folder}/whole"], check=True)
+        found = Path(folder, "whole/usr/bin/promtool")
+        if not found.exists():
+            return False
+        target.mkdir(exist_ok=True)
+        found.rename(target / "promtool")
+    return True
+
+
+def fetch_promtool() -> None:
+    """The checker of Prometheus' rules, once."""
+    target = cache_folder() / "promtool"
+    if shutil.which("promtool") or (target / "promtool").exists() or not shutil.which("dpkg-deb"):
+        return
+    print("== promtool: of the package prometheus")
+    if not unpack_promtool(target) and not (os.geteuid() == 0 and apt("update") and unpack_promtool(target)):
+        print("no promtool: alert rules are not checked by it; those tests are skipped")
+
+
 def fetch_kernel() -> None:
     """The kernel of the virtual machine, once."""
     target = cache_folder() / "kernel"
@@ -113,6 +139,7 @@ def main() -> int:
         if not need.present():
             print(f"no {need.program} (package {need.package}): {need.without}; those tests are skipped")
     fetch_kernel()
+    fetch_promtool()
     return 0
 
 
