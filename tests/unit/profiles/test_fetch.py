@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +13,7 @@ import pytest
 from mapscope.errors import EvidenceError, UsageError
 from mapscope.profiles.fetch import Request, read_profile
 from mapscope.profiles.web import profile_url
-from tests.unit.binary.gobuilds import toolchain
+from tests.services.certificate import make_certificate
 
 TEXT = b"goroutine profile: total 1\n1 @ 0x1\n"
 
@@ -126,15 +125,9 @@ def test_nobody_there_and_no_url():
 
 @pytest.mark.toolchain
 def test_certificates(tmp_path: Path):
-    go = toolchain("1.26")
-    maker = go.goroot / "src" / "crypto" / "tls" / "generate_cert.go"
-    command = [go.go, "run", maker, "--host", "127.0.0.1", "--ca", "--ecdsa-curve", "P256"]
-    subprocess.run(command, check=True, capture_output=True, timeout=120, cwd=tmp_path, env=go.environment())
-    key, made = tmp_path / "key.pem", tmp_path / "cert.pem"
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(made, key)
-    for url in serving(context):
+    made = make_certificate(tmp_path)
+    for url in serving(made.context()):
         with pytest.raises(EvidenceError, match="is not trusted"):
             read_profile(url)
         assert len(read_profile(url, request=Request(verify=False))) == 1
-        assert len(read_profile(url, request=Request(authority=str(made)))) == 1
+        assert len(read_profile(url, request=Request(authority=str(made.certificate)))) == 1
