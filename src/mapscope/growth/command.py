@@ -15,6 +15,7 @@ _COMMANDS: dict[str, str] = {
     "run": "mapscope.growth.commands.run",
     "status": "mapscope.growth.commands.status",
     "resume": "mapscope.growth.commands.resume",
+    "simulate": "mapscope.growth.commands.simulate",
 }
 _EXIT_USAGE = 2
 _EPILOG = """\b

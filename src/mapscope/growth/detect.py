@@ -7,12 +7,14 @@ move its two nodes and the shard rest for ``cool_down`` seconds: what is measure
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import numpy as np
+
 from mapscope.growth.fleet import Fleet
-from mapscope.growth.measures import columns
+from mapscope.growth.measures import Columns, columns
 from mapscope.growth.settings import CLOSE, DEFAULT, Settings
 
 
@@ -53,17 +55,38 @@ class Watch:
         return Watch(self.seen, self.inside, {name: at for name, at in until.items() if at > now})
 
 
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What one round measured: the columns of a fleet, with its nodes' names and its shards' ids."""
+
+    measured: Columns
+    names: Sequence[str]
+    shards: Sequence[int]
+
+    @classmethod
+    def of(cls, fleet: Fleet, settings: Settings = DEFAULT) -> Readings | None:
+        """Those of ``fleet``; None where it has no nodes."""
+        if not fleet.nodes:
+            return None
+        names, ids = [node.name for node in fleet.nodes], [shard.id for shard in fleet.shards]
+        return cls(columns(fleet, settings), names, ids)
+
+
 def exceeded(fleet: Fleet, settings: Settings = DEFAULT) -> tuple[Trigger, ...]:
     """Every measure that is beyond its enter level in this one round, strictly: a value at the level is not."""
-    return tuple(trigger for trigger in _readings(fleet, settings) if _beyond(trigger, trigger.threshold))
+    readings = Readings.of(fleet, settings)
+    found = _beyond_some(readings, settings, frozenset()) if readings else []
+    return tuple(trigger for trigger in found if _beyond(trigger, trigger.threshold))
 
 
-def observe(watch: Watch, fleet: Fleet, now: float, settings: Settings = DEFAULT) -> tuple[Watch, tuple[Trigger, ...]]:
+def observe(
+    watch: Watch, readings: Readings | None, now: float, settings: Settings = DEFAULT
+) -> tuple[Watch, tuple[Trigger, ...]]:
     """One round: the new memory, and the triggers that stand (entered, not left, and the node does not rest)."""
     seen: dict[tuple[Cause, str], int] = {}
     inside: set[tuple[Cause, str]] = set()
     standing: list[Trigger] = []
-    for reading in _readings(fleet, settings):
+    for reading in _beyond_some(readings, settings, watch.inside) if readings else []:
         key = (reading.cause, reading.subject)
         if _beyond(reading, reading.threshold):
             seen[key] = watch.seen.get(key, 0) + 1
@@ -77,23 +100,26 @@ def observe(watch: Watch, fleet: Fleet, now: float, settings: Settings = DEFAULT
     return Watch(seen, frozenset(inside), resting), tuple(standing)
 
 
-def _readings(fleet: Fleet, settings: Settings) -> list[Trigger]:
-    """Every measure of the fleet beside its enter level, whether beyond it or not."""
-    if not fleet.nodes:
-        return []
-    measured = columns(fleet, settings)
-    found: list[Trigger] = []
+def _beyond_some(readings: Readings, settings: Settings, inside: frozenset[tuple[Cause, str]]) -> list[Trigger]:
+    """The measures that are beyond the enter level, or inside and so to be compared with the leave level."""
+    measured, names = readings.measured, readings.names
     mean = measured.mean_load
-    for index, node in enumerate(fleet.nodes):
-        load = float(measured.load[index])
-        found.append(Trigger(Cause.LOAD, node.name, load, settings.load_enter))
-        found.append(Trigger(Cause.FREE, node.name, float(measured.free[index]), settings.free_enter))
-        if load > settings.skew_floor and mean > 0:
-            found.append(Trigger(Cause.NODE_SKEW, node.name, load / mean, settings.skew_enter))
-    at = int(measured.weight.argmax()) if fleet.shards else -1
-    if at >= 0 and float(measured.load[measured.holder[at]]) > settings.skew_floor:
-        heaviest = fleet.shards[at]
-        found.append(Trigger(Cause.SHARD_SKEW, f"shard {heaviest.id}", measured.shard_skew, settings.skew_enter))
+    skew = measured.load / mean if mean > 0 else np.ones_like(measured.load)
+    counts = measured.load > settings.skew_floor
+    found: list[Trigger] = []
+    for cause, values, enter, wanted in (
+        (Cause.LOAD, measured.load, settings.load_enter, measured.load > settings.load_leave),
+        (Cause.FREE, measured.free, settings.free_enter, measured.free < settings.free_leave),
+        (Cause.NODE_SKEW, skew, settings.skew_enter, counts & (skew > settings.skew_leave)),
+    ):
+        for node in np.flatnonzero(wanted).tolist():
+            reading = Trigger(cause, names[node], float(values[node]), enter)
+            if _beyond(reading, enter) or (cause, names[node]) in inside:
+                found.append(reading)
+    heaviest = int(measured.weight.argmax()) if len(measured.weight) else -1
+    if heaviest >= 0 and counts[measured.holder[heaviest]]:
+        subject = f"shard {readings.shards[heaviest]}"
+        found.append(Trigger(Cause.SHARD_SKEW, subject, measured.shard_skew, settings.skew_enter))
     return found
 
 

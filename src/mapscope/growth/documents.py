@@ -1,4 +1,4 @@
-"""Plans as documents."""
+"""Plans and simulations as documents."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from mapscope.growth.fleet import Fleet
 from mapscope.growth.measures import columns
 from mapscope.growth.planner import Plan
 from mapscope.growth.settings import Settings
+from mapscope.growth.simulation import Outcome
 from mapscope.report import growth_document as doc
 from mapscope.report.escape import valid
 from mapscope.report.writing import SCHEMA, tool
@@ -51,3 +52,34 @@ def fleet_row(fleet: Fleet, settings: Settings) -> doc.FleetRow:
 def settings_row(settings: Settings) -> dict[str, float]:
     """The settings by name."""
     return {field.name: float(getattr(settings, field.name)) for field in fields(settings)}
+
+
+def simulation_document(
+    outcome: Outcome, nodes: int, shards: int, seed: int, noise: float, hours: float, settings: Settings
+) -> doc.GrowthSimulationDocument:
+    """The document of a simulation."""
+    return doc.GrowthSimulationDocument(
+        schema=SCHEMA,
+        tool=tool(),
+        nodes=nodes,
+        shards=shards,
+        seed=seed,
+        noise=noise,
+        hours=hours,
+        moves=outcome.moves,
+        bytes_moved=outcome.bytes_moved,
+        lower_bound_bytes=outcome.lower_bound_bytes,
+        plans=outcome.plans,
+        not_begun=outcome.not_begun,
+        flaps=outcome.flaps,
+        returns=outcome.returns,
+        again=outcome.again,
+        balanced_hours=outcome.balanced_hours,
+        beyond_at_start=outcome.beyond_at_start,
+        beyond_at_end=outcome.beyond_at_end,
+        fullest_target=outcome.fullest,
+        hottest_target=outcome.hottest,
+        advice=list(outcome.advice),
+        rounds=[doc.SimulatedRound(**asdict(one)) for one in outcome.rounds],
+        settings=settings_row(settings),
+    )

@@ -77,8 +77,18 @@ class Columns:
         return float(load + fill)
 
 
+def shared(
+    load: Floats, used: Floats, power: Floats, capacity: Floats, holder: Integers, size: Floats, weight: Floats
+) -> Columns:
+    """The columns, where a node's load is shared out among its shards by their weights; ``used`` is bytes."""
+    of_holder = np.bincount(holder, weights=weight, minlength=len(load))[holder]
+    part = np.divide(weight, of_holder, out=np.zeros_like(weight), where=of_holder > 0)
+    free = (capacity - used) / capacity
+    return Columns(load, used / capacity, free, power, capacity, holder, size, weight, part * (load * power)[holder])
+
+
 def columns(fleet: Fleet, settings: Settings = DEFAULT) -> Columns:
-    """The columns of ``fleet``. A node's load is shared out among its shards by their weights."""
+    """The columns of ``fleet``."""
     place = {node.name: index for index, node in enumerate(fleet.nodes)}
     load = np.array([load_ratio(node, settings) for node in fleet.nodes])
     power = np.array([node.power for node in fleet.nodes])
@@ -88,8 +98,4 @@ def columns(fleet: Fleet, settings: Settings = DEFAULT) -> Columns:
     holder = np.fromiter((place[shard.node] for shard in fleet.shards), np.int64, count)
     weight = np.fromiter((shard.weight for shard in fleet.shards), np.float64, count)
     size = np.fromiter((float(shard.size_bytes) for shard in fleet.shards), np.float64, count)
-    held = np.bincount(holder, weights=weight, minlength=len(load))
-    of_holder = held[holder]
-    part = np.divide(weight, of_holder, out=np.zeros_like(weight), where=of_holder > 0)
-    free = (capacity - used) / capacity
-    return Columns(load, used / capacity, free, power, capacity, holder, size, weight, part * (load * power)[holder])
+    return shared(load, used, power, capacity, holder, size, weight)

@@ -82,3 +82,44 @@ class GrowthPlanDocument(Struct, frozen=True, kw_only=True):
     skew_before: Imbalance
     skew_after: Imbalance
     settings: dict[str, float]
+
+
+class SimulatedRound(Struct, frozen=True, kw_only=True):
+    """The fleet in one round: the truth, without the noise of measures. Ratios are parts of 1."""
+
+    hours: float
+    mean_load: float
+    busiest: Annotated[float, Meta(description="Highest load ratio of a node.")]
+    least_free: Annotated[float, Meta(description="Lowest free capacity of a node.")]
+    imbalance: Imbalance
+    moving: Annotated[int, Meta(ge=0, description="Moves under way.")]
+
+
+class GrowthSimulationDocument(Struct, frozen=True, kw_only=True):
+    """What ``mapscope growth simulate -f json`` writes."""
+
+    schema: Annotated[int, Meta(ge=1)]
+    tool: Tool
+    nodes: Count
+    shards: Count
+    seed: int
+    noise: Annotated[float, Meta(description="Standard deviation of a measure, as a part of it.")]
+    hours: float
+    moves: Count
+    bytes_moved: Bytes
+    lower_bound_bytes: Annotated[Bytes, Meta(description="Sum over the plans.")]
+    plans: Count
+    not_begun: Annotated[int, Meta(ge=0, description="Planned moves whose target had no room any more.")]
+    flaps: Annotated[int, Meta(ge=0, description="Moves back to a node that the shard had left within the cool-down.")]
+    returns: Annotated[int, Meta(ge=0, description="Moves back to a node that the shard had ever left.")]
+    again: Annotated[int, Meta(ge=0, description="Moves of a shard that had moved before.")]
+    balanced_hours: Annotated[
+        float | None, Meta(description="From when on no node was beyond a threshold for an hour; null: never.")
+    ]
+    beyond_at_start: bool
+    beyond_at_end: bool
+    fullest_target: Annotated[float, Meta(description="Highest part of a target's disk in use when a move ended.")]
+    hottest_target: Annotated[float, Meta(description="Highest load ratio of a target when a move ended.")]
+    advice: Annotated[list[str], Meta(description="Of the last plan.")]
+    rounds: list[SimulatedRound]
+    settings: dict[str, float]

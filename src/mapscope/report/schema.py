@@ -17,7 +17,7 @@ from mapscope.report.document import (
     MapsDocument,
 )
 from mapscope.report.goroutine_document import GoroutinesDocument
-from mapscope.report.growth_document import GrowthPlanDocument
+from mapscope.report.growth_document import GrowthPlanDocument, GrowthSimulationDocument
 from mapscope.report.history_document import HistoryDocument
 from mapscope.report.lab_document import LabClaim, LabJudgement, LabListing, LabRun, LabScenario, LabToolchain
 from mapscope.report.profile_diff import ProfileDiffDocument
@@ -30,7 +30,7 @@ def json_schema() -> dict[str, Any]:
     alone: tuple[type[msgspec.Struct], ...] = (
         Document, MapsDocument, MapDocument, ChainDocument, DominatorsDocument, GoroutinesDocument, IteratorsDocument,
         DiffDocument, ProfileDocument, ProfileDiffDocument, HistoryDocument, QueryDocument, GrowthPlanDocument,
-        LabListing,
+        GrowthSimulationDocument, LabListing,
     )  # fmt: skip
     lists: tuple[type[msgspec.Struct], ...] = (LabRun, LabScenario, LabClaim, LabJudgement, LabToolchain)
     _, components = msgspec.json.schema_components((*alone, *lists), ref_template="#/$defs/{name}")

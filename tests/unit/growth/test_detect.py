@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from mapscope.growth.detect import Cause, Watch, exceeded, observe
+from mapscope.growth.detect import Cause, Readings, Watch, exceeded, observe
 from mapscope.growth.fleet import Fleet, Node, Shard
 from mapscope.growth.measures import columns, load_ratio
 from mapscope.growth.settings import DEFAULT, Settings
@@ -86,7 +86,7 @@ def rounds(loads: list[float], settings: Settings = DEFAULT) -> list[bool]:
     """Whether the load trigger stands, round by round."""
     watch, stands = Watch(), []
     for at, load in enumerate(loads):
-        watch, triggers = observe(watch, one(load), 60.0 * at, settings)
+        watch, triggers = observe(watch, Readings.of(one(load)), 60.0 * at, settings)
         stands.append(any(trigger.cause is Cause.LOAD for trigger in triggers))
     return stands
 
@@ -110,19 +110,19 @@ def test_noise_around_a_threshold_enters_at_most_once():
 
 
 def test_a_node_rests_after_a_move():
-    watch, triggers = observe(Watch(), one(0.9), 0.0, ONCE)
+    watch, triggers = observe(Watch(), Readings.of(one(0.9)), 0.0, ONCE)
     assert triggers
     watch = watch.after_move(["a"], 10.0, ONCE)
-    watch, triggers = observe(watch, one(0.9), 11.0, ONCE)
+    watch, triggers = observe(watch, Readings.of(one(0.9)), 11.0, ONCE)
     assert not triggers
-    watch, triggers = observe(watch, one(0.9), 10.0 + ONCE.cool_down - 1, ONCE)
+    watch, triggers = observe(watch, Readings.of(one(0.9)), 10.0 + ONCE.cool_down - 1, ONCE)
     assert not triggers
-    watch, triggers = observe(watch, one(0.9), 10.0 + ONCE.cool_down, ONCE)
+    watch, triggers = observe(watch, Readings.of(one(0.9)), 10.0 + ONCE.cool_down, ONCE)
     assert triggers
     assert not watch.resting
 
 
 def test_a_node_that_is_gone_is_forgotten():
-    watch, _ = observe(Watch(), one(0.9), 0.0, ONCE)
-    watch, triggers = observe(watch, Fleet((), ()), 1.0, ONCE)
+    watch, _ = observe(Watch(), Readings.of(one(0.9)), 0.0, ONCE)
+    watch, triggers = observe(watch, Readings.of(Fleet((), ())), 1.0, ONCE)
     assert (watch, triggers) == (Watch(), ())

@@ -76,7 +76,7 @@ class State:
         return load + fill / capacity
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(fleets())
 def test_each_move_makes_the_fleet_more_even(given_: Fleet):
     made = plan(given_, exceeded(given_))
@@ -100,7 +100,7 @@ def test_each_move_makes_the_fleet_more_even(given_: Fleet):
         assert node.free_after == pytest.approx(state.free(node.name), abs=1e-9)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(fleets(), st.randoms(use_true_random=False))
 def test_limits_hold_whatever_is_carried_out_in_whatever_order(given_: Fleet, draw: random.Random):
     """Also when every copy is there before any source is cleaned, and where some moves are abandoned."""
