@@ -48,13 +48,19 @@ class LagWatch:
             self._best, self._best_at = self.lag, now
         return self._reason(now, kept)
 
+    def piled_up(self, kept: Kept) -> str:
+        """The reason to abandon where the slot keeps too much; empty otherwise."""
+        if kept.retained <= self.moving.retained_bytes:
+            return ""
+        return (
+            f"the target cannot keep up: the source keeps {human_bytes(kept.retained)} of WAL for it, "
+            f"more than {human_bytes(self.moving.retained_bytes)} (moving.retained_bytes)"
+        )
+
     def _reason(self, now: float, kept: Kept) -> str:
         moving = self.moving
-        if kept.retained > moving.retained_bytes:
-            return (
-                f"the target cannot keep up: the source keeps {human_bytes(kept.retained)} of WAL for it, "
-                f"more than {human_bytes(moving.retained_bytes)} (moving.retained_bytes)"
-            )
+        if reason := self.piled_up(kept):
+            return reason
         if self.errors >= MAX_ERRORS:
             return f"the target could not apply a change {self.errors} times without progress (its log says which)"
         if self.restarts > moving.receiver_restarts:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection, errors, sql
@@ -25,6 +27,7 @@ from mapscope.growth.state import Move
 from mapscope.growth.tables import Shape
 from mapscope.growth.trouble import GrowthError, Refused, is_lost
 
+T = TypeVar("T")
 BEAT_SECONDS = 1.0
 _POLL = (0.002, 0.05)
 """Shortest and longest pause between two looks at the stream."""
@@ -54,6 +57,8 @@ class Phases:
     source: Link = field(init=False)
     target: Link = field(init=False)
     fencing: Link = field(init=False)
+    eyes: tuple[Link, Link] = field(init=False)
+    """To look at source and target while their other sessions are at work."""
 
     def __post_init__(self) -> None:
         application = links.application(self.names.store, self.token)
@@ -61,6 +66,9 @@ class Phases:
         self.source = Link(self.move.source, from_node.dsn, application)
         self.target = Link(self.move.target, to_node.dsn, application)
         self.fencing = Link(self.move.source, from_node.dsn, application)
+        self.eyes = (
+            Link(self.move.source, from_node.dsn, application), Link(self.move.target, to_node.dsn, application),
+        )  # fmt: skip
         self.watch = LagWatch(self.store.moving)
 
     @property
@@ -73,7 +81,7 @@ class Phases:
         if self.exported is not None:
             await self.exported.close()
             self.exported = None
-        for link in (self.source, self.target, self.fencing):
+        for link in (self.source, self.target, self.fencing, *self.eyes):
             await link.close()
 
     async def shape(self) -> Shape:
@@ -115,7 +123,9 @@ class Phases:
             async with target.transaction():
                 await ownership.prepare_target(target, self.move.shard, self.token, epoch, self.names.stream)
                 await target.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(self.schema)))
-                copied = await copying.copy(source, target, shape, self.exported, self.names)
+                copied = await self._watched(
+                    copying.copy(source, target, shape, self.exported, self.names), streaming=False
+                )
             await copying.unmark(target)
         except BaseException:
             await self.target.close()  # its replication origin with it
@@ -134,7 +144,7 @@ class Phases:
             return {}
         async with target.transaction():
             await self._incoming(target)
-            await tables.finish(target, shape, self.move.shard)
+            await self._watched(tables.finish(target, shape, self.move.shard), streaming=False)
         return {}
 
     async def subscribe(self) -> dict[str, float]:
@@ -179,6 +189,24 @@ class Phases:
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _POLL[1])
 
+    async def _watched(self, work: Coroutine[Any, Any, T], *, streaming: bool) -> T:
+        """Does something long, and gives the move up meanwhile where the stream falls behind, or WAL piles up."""
+        task = asyncio.ensure_future(work)
+        try:
+            while not (await asyncio.wait((task,), timeout=BEAT_SECONDS))[0]:
+                kept = await replication.kept(await self.eyes[0].get(), self.names)
+                if streaming:
+                    progress = await replication.progress(await self.eyes[1].get(), self.names)
+                    reason = self.watch.see(time.monotonic(), progress, kept)
+                else:
+                    reason = self.watch.piled_up(kept)
+                if reason:
+                    raise Refused(reason)
+            return await task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
     async def verify(self) -> dict[str, float]:
         """Waits for the stream, then compares with writes going on: a range that was equal once is proven for now."""
         flow = await self.flow()
@@ -187,7 +215,8 @@ class Phases:
         began = time.monotonic()
         open_ranges: set[verify.Range] | None = None
         for _ in range(_EARLY_TRIES):
-            ours, theirs = await verify.both(source, target, shape, self.store.moving.ranges)
+            both = verify.both(source, target, shape, self.store.moving.ranges)
+            ours, theirs = await self._watched(both, streaming=True)
             if not self.verify_seconds:
                 self.verify_seconds = time.monotonic() - began
             open_ranges = ours.unequal(theirs, open_ranges)
@@ -323,6 +352,7 @@ class Phases:
         target = await self.target.get()
         await schema.install_node(target)
         async with target.transaction():
+            await target.execute("set local lock_timeout = '10s'")
             found = await ownership.take(target, self.move.shard, self.token)
             if found is not None and found.state == "incoming" and found.move == self.names.stream:
                 await target.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(self.schema)))
