@@ -35,13 +35,13 @@ class LagWatch:
         """
         if self._errors_at_progress < 0:
             self._errors_at_progress = progress.errors
+        if progress.receiver is not None and progress.receiver != self.receiver:
+            self.restarts += self.receiver is not None
+            self.receiver = progress.receiver
         if progress.applied is not None and progress.applied > self.applied:
             self.applied = progress.applied
             self.restarts = 0
             self._errors_at_progress = progress.errors
-        if progress.receiver is not None and progress.receiver != self.receiver:
-            self.restarts += self.receiver is not None
-            self.receiver = progress.receiver
         self.errors = progress.errors - self._errors_at_progress
         self.lag = max(kept.current - self.applied, 0) if self.applied else kept.retained
         if self._best < 0 or self.lag < self._best or self.lag <= SHORT:
