@@ -10,19 +10,20 @@ import click
 from mapscope.cli.analyze import parse_rules
 from mapscope.cli.opening import open_evidence, watched
 from mapscope.cli.options import cache_option, chosen_format, format_option, output_options
-from mapscope.cli.output import check_target, style_for, text_pieces, write
+from mapscope.cli.output import check_target, named_page, style_for, text_pieces, write
 from mapscope.cli.sarif import open_tree, sarif_pieces, tree_option
 
 if TYPE_CHECKING:
     from mapscope.report.diff_document import DiffDocument
     from mapscope.snapshot import Snapshot
 
-_FORMATS = ("text", "json", "sarif")
+_FORMATS = ("text", "json", "html", "sarif")
 _TOP = 10
 _EPILOG = """\b
 Examples:
   mapscope diff core.4242 core.4242.later
   mapscope diff core.4242 core.4242.later -e ./service -f json -o diff.json
+  mapscope diff core.4242 core.4242.later -o diff.html
   mapscope diff monday.core tuesday.core -e ./v2 --old-executable ./v1
 
 \b
@@ -69,6 +70,8 @@ def command(
     two processes or builds are matched by the chain that leads to them and by type.
     """
     check_target(output, force)
+    chosen = chosen_format(form, output, _FORMATS)
+    named_page(chosen, output)
     rules = parse_rules(fail_on)
     tree = open_tree(source)
     with watched() as progress:
@@ -78,13 +81,18 @@ def command(
             progress("comparing", 0, 0)
         from mapscope.diff import compare
         from mapscope.report.diff_view import build_diff, render
+        from mapscope.report.page.diff import MOST, diff_pack, title
         from mapscope.report.writing import to_json
 
         found = compare(before, after)
-        document = build_diff(found, before, after, top)
+        document = build_diff(found, before, after, MOST if chosen == "html" else top)
     pieces: Iterable[bytes]
-    chosen = chosen_format(form, output, _FORMATS)
-    if chosen == "json":
+    if chosen == "html":
+        from mapscope.report.page.html import render as page
+
+        pack = diff_pack(found, document, before, after, _following(after, document))
+        pieces = [page(pack, title(document)).encode()]
+    elif chosen == "json":
         pieces = [to_json(document)]
     elif chosen == "sarif":
         from mapscope.report.sarif import of_diff

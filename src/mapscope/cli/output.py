@@ -49,6 +49,12 @@ def check_target(path: str | None, force: bool) -> None:
         raise UsageError(f"no permission to write in {folder}", "give -o a file in a folder of yours")
 
 
+def named_page(chosen: str, output: str | None) -> None:
+    """Raises UsageError where a page for a browser would go to a terminal or a pipe that nobody named."""
+    if chosen == "html" and output is None:
+        raise UsageError("-f html writes a page for a browser", "name it: -o report.html (or -o - for stdout)")
+
+
 def write(pieces: Iterable[bytes], path: str | None, force: bool) -> None:
     """Writes ``pieces`` to stdout (None or ``-``) or to ``path``.
 

@@ -10,12 +10,13 @@ import click
 
 from mapscope.cli.opening import watched
 from mapscope.cli.options import chosen_format, format_option, output_options
-from mapscope.cli.output import check_target, style_for, text_pieces, write
+from mapscope.cli.output import check_target, named_page, style_for, text_pieces, write
 from mapscope.cli.profiling import (
     classify_all,
     executable_option,
     open_executable,
     open_sources,
+    page,
     parse_headers,
     read_all,
     source_option,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from mapscope.profiles.classify import Classified
     from mapscope.profiles.model import Profile
 
-_FORMATS = ("text", "json", "csv", "pprof", "sarif")
+_FORMATS = ("text", "json", "csv", "html", "pprof", "sarif")
 _COMMANDS = {"diff": "mapscope.cli.profile_diff", "watch": "mapscope.cli.profile_watch"}
 _TOP = 20
 _EPILOG = """\b
@@ -40,6 +41,7 @@ Examples:
     mapscope profile - -e ./service
   mapscope profile ./profiles-of-a-day -e ./service
   mapscope profile heap.pb.gz -e ./service -f pprof -o all-frames.pb.gz
+  mapscope profile heap.pb.gz -e ./service -o report.html
 
 \b
 More commands:
@@ -103,6 +105,7 @@ def command(
     chosen = chosen_format(form, output, _FORMATS)
     if chosen == "pprof" and output is None:
         raise UsageError("-f pprof writes a binary file", "name it: -o OUT.pb.gz (or -o - for stdout)")
+    named_page(chosen, output)
     from mapscope.profiles.fetch import Request
 
     request = Request(seconds or 0, timeout, parse_headers(header), not insecure, ca)
@@ -142,6 +145,8 @@ def _pieces(
     document = build_profile(heaps, others, program)
     if chosen == "json":
         return [to_json(document)]
+    if chosen == "html":
+        return page(document, heaps)
     if chosen == "csv":
         return [line.encode("utf-8") for line in render_csv(document)]
     if chosen == "sarif":

@@ -8,7 +8,7 @@ import click
 
 from mapscope.cli.opening import watched
 from mapscope.cli.options import chosen_format, format_option, output_options
-from mapscope.cli.output import check_target, style_for, text_pieces, write
+from mapscope.cli.output import check_target, named_page, style_for, text_pieces, write
 from mapscope.cli.profiling import (
     executable_option,
     open_executable,
@@ -21,13 +21,14 @@ from mapscope.cli.profiling import (
 from mapscope.cli.sarif import open_tree, sarif_pieces
 from mapscope.errors import UsageError
 
-_FORMATS = ("text", "json", "csv", "sarif")
+_FORMATS = ("text", "json", "csv", "html", "sarif")
 _TOP = 20
 _EPILOG = """\b
 Examples:
   mapscope profile diff monday.pb.gz tuesday.pb.gz -e ./service
   mapscope profile diff monday.pb.gz http://localhost:6060 -e ./service
   mapscope profile diff v1.pb.gz v2.pb.gz -e ./v2 --old-executable ./v1
+  mapscope profile diff monday.pb.gz tuesday.pb.gz -e ./service -o diff.html
 
 \b
 Exit status: 0, also with suspects: a profile cannot decide; 2 usage or
@@ -69,6 +70,7 @@ def command(
     """
     check_target(output, force)
     chosen = chosen_format(form, output, _FORMATS)
+    named_page(chosen, output)
     from mapscope.profiles.classify import classify
     from mapscope.profiles.fetch import Request
     from mapscope.profiles.loading import open_symbols
@@ -98,6 +100,11 @@ def command(
 
         tree = open_tree(source)
         pieces = sarif_pieces(of_profile_diff(document, tree), tree)
+    elif chosen == "html":
+        from mapscope.report.page.html import render as page
+        from mapscope.report.page.profile import diff_title, profile_diff_pack
+
+        pieces = [page(profile_diff_pack(document), diff_title(document)).encode()]
     else:
         pieces = text_pieces(render(document, top, style_for(output)), output)
     write(pieces, output, force)

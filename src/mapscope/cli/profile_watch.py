@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import click
 
 from mapscope.cli.options import Seconds, chosen_format, format_option, output_options
-from mapscope.cli.output import check_target, report_line, style_for, text_pieces, write
+from mapscope.cli.output import check_target, named_page, report_line, style_for, text_pieces, write
 from mapscope.cli.profiling import (
     executable_option,
     open_executable,
     open_sources,
+    page,
     parse_headers,
     source_option,
     url_options,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from mapscope.profiles.indicators import Group
     from mapscope.profiles.statements import Sources
 
-_FORMATS = ("text", "json")
+_FORMATS = ("text", "json", "html")
 _TOP = 20
 _ROWS = 12
 _SPARK = 30
@@ -43,6 +44,7 @@ Examples:
   mapscope profile watch http://localhost:6060 -e ./service
   mapscope profile watch http://localhost:6060 -e ./service --every 5m
   mapscope profile watch https://svc:6060 --for 8h --keep night -o night.json
+  mapscope profile watch http://localhost:6060 -e ./service -o hour.html
 
 \b
 Ctrl-C ends it early, with the report of what came. The files stay: give the
@@ -86,6 +88,8 @@ def command(
     At the end the goroutines are taken once, too (debug=2, with their waits), to join them with places that only rise.
     """
     check_target(output, force)
+    chosen = chosen_format(form, output, _FORMATS)
+    named_page(chosen, output)
     if every < 1 or total / every >= _MAX_PROFILES:
         raise UsageError(
             f"{total:g} s at every {every:g} s", f"give --every 1s or more, and at most {_MAX_PROFILES:,} profiles"
@@ -118,8 +122,10 @@ def command(
     except MapscopeError as error:
         report_line(f"mapscope: no goroutines: {error}")
     document = build_profile(heaps, others, program)
-    if chosen_format(form, output, _FORMATS) == "json":
+    if chosen == "json":
         write([to_json(document)], output, force)
+    elif chosen == "html":
+        write(page(document, heaps), output, force)
     else:
         write(text_pieces(render(document, top, style_for(output)), output), output, force)
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mapscope.profiles.fetch import Request
     from mapscope.profiles.model import Profile
     from mapscope.profiles.statements import Sources
+    from mapscope.report.profile_document import ProfileDocument
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -109,3 +110,11 @@ def classify_all(
             progress("classifying", number, len(heaps))
         made.append(classify(one, open_symbols(executable, one) if executable is not None else None, sources))
     return made, [one for one in found if one.kind != HEAP]
+
+
+def page(document: ProfileDocument, heaps: Sequence[Classified]) -> list[bytes]:
+    """The page of ``document`` for a browser; ``heaps`` as they were given to ``build_profile``."""
+    from mapscope.report.page.html import render
+    from mapscope.report.page.profile import profile_pack, title
+
+    return [render(profile_pack(document, heaps), title(document)).encode()]

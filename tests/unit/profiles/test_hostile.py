@@ -17,6 +17,7 @@ from mapscope.profiles.loading import open_symbols
 from mapscope.profiles.protobuf import read_protobuf, write_protobuf
 from mapscope.profiles.restore import restored
 from mapscope.profiles.symbols import Symbols
+from mapscope.report.page.profile import profile_pack
 from mapscope.report.profile_build import build_profile
 from mapscope.report.profile_view import render, render_csv
 from mapscope.report.writing import to_json
@@ -32,6 +33,7 @@ def used(classified: Classified) -> None:
     """Everything that the command makes of it."""
     document = build_profile([classified] * 3, [])
     assert to_json(document)
+    assert profile_pack(document, [classified] * 3).to_bytes()
     for line in (*render(document), *render_csv(document)):
         assert line.isprintable() or line.endswith("\n")
     again = read_protobuf("again", write_protobuf(restored(classified)))
