@@ -135,11 +135,11 @@ export function Details({ moves, row }: { moves: Moves; row: number }) {
       ) : null}
       {chain.length ? (
         <>
-          <h4>Held by</h4>
+          <h3 class="k-small">Held by</h3>
           <Chain steps={chain} />
         </>
       ) : null}
-      <h4>{many > 1 ? "Headers of the largest of them" : "Headers"}</h4>
+      <h3 class="k-small">{many > 1 ? "Headers of the largest of them" : "Headers"}</h3>
       <table class="plain" data-headers>
         <thead>
           <tr>

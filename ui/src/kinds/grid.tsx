@@ -4,6 +4,7 @@ import type { ComponentChildren } from "preact";
 import { Fragment } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { count, plural } from "../format.ts";
+import { usePrinting } from "../parts/printing.ts";
 
 /** One column. `order` gives what rows are sorted by; text sorts upwards first, numbers downwards. */
 export interface Field {
@@ -23,6 +24,7 @@ export interface Filter {
 }
 
 const PAGE = 50;
+const PRINTED = 100;
 
 export function Grid({
   id,
@@ -86,7 +88,8 @@ export function Grid({
   }, [rows, words, chosen, by, fields, filters, text]);
 
   const at = open === null ? -1 : found.indexOf(open);
-  const visible = found.slice(0, Math.max(shown, at + 1));
+  const printing = usePrinting();
+  const visible = found.slice(0, Math.max(printing ? PRINTED : shown, at + 1));
   return (
     <div class="k-grid" id={id}>
       <div class="filters">

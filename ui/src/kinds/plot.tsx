@@ -310,7 +310,7 @@ export function Plot({
                     const value = line.values[row] ?? null;
                     return (
                       <td key={line.id} class="right num">
-                        {value === null ? "–" : <data value={value}>{up.text(value)}</data>}
+                        {value === null ? "–" : <span data-value={value}>{up.text(value)}</span>}
                       </td>
                     );
                   })}

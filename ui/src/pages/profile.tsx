@@ -256,10 +256,10 @@ function PlaceDetails({ pack, row }: { pack: Pack; row: number }) {
       />
       {row < stacks.rows ? (
         <>
-          <h4>
+          <h3 class="k-small">
             {samples > 1 ? `The largest of its ${plural(samples, "stack")}, ` : "Its stack, "}
             {bytes(stacks.col("bytes").number(row))} in use; the runtime's own frames put back
-          </h4>
+          </h3>
           <ol class="stack">
             {Array.from({ length: to - from }, (_, at) => (
               <li key={at}>

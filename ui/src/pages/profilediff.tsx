@@ -17,8 +17,8 @@ const LINKS: Links = [
   ["sums", "Sums"],
   ["suspects", "Suspects"],
   ["moves", "What moved"],
-  ["remarks", "Remarks"],
 ];
+const REMARKS: Links = [...LINKS, ["remarks", "Remarks"]];
 const SHOWN = 12;
 
 function ProfileDiff({ source }: PageProps) {
@@ -27,7 +27,7 @@ function ProfileDiff({ source }: PageProps) {
   useAnchors();
   return (
     <>
-      <Masthead title="Two profiles" pack={source.pack} links={LINKS} />
+      <Masthead title="Two profiles" pack={source.pack} links={values.notes.length + values.next.length ? REMARKS : LINKS} />
       <main id="main" tabIndex={-1}>
         <Verdict values={values} />
         <SuspectsPart values={values} />
@@ -61,7 +61,7 @@ function Verdict({ values }: { values: DiffValues }) {
         </p>
       </section>
       <Part id="sums" title="Sums">
-        <div class="table-box" role="region" aria-label="Sums" tabIndex={0}>
+        <div class="table-box" role="region" aria-label="Sums of both profiles" tabIndex={0}>
           <table>
             <caption class="k-hidden">Sums</caption>
             <thead>

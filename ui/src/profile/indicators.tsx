@@ -22,7 +22,7 @@ export function Indicators({ rows }: { rows: readonly Indicator[] }) {
   if (!rows.length) return null;
   return (
     <Part id="indicators" title="Indicators">
-      <div class="table-box k-rows" role="region" aria-label="Indicators" tabIndex={0}>
+      <div class="table-box k-rows" role="region" aria-label="Indicators, values and thresholds" tabIndex={0}>
         <table>
           <caption class="k-hidden">Indicators</caption>
           <thead>
@@ -66,7 +66,7 @@ export function Article({ rows }: { rows: readonly Row[] }) {
   if (!rows.length) return null;
   return (
     <Part id="article" title="The article's indicators" lead="As the article writes them, and what they are worth.">
-      <div class="table-box k-rows" role="region" aria-label="The article's indicators" tabIndex={0}>
+      <div class="table-box k-rows" role="region" aria-label="The article's indicators and their worth" tabIndex={0}>
         <table>
           <caption class="k-hidden">The article's indicators</caption>
           <thead>
