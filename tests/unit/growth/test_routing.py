@@ -62,7 +62,8 @@ def test_a_phase_that_was_done_twice_is_summed_over_its_move():
     rows = figures.taken(
         [
             (1, State.FENCED, 1.0, {"lock": 0.1}), (1, State.FENCED, 1, {"lock": 0.2}),
-            (2, State.FENCED, 1, {"lock": 1}),            (3, State.FENCED, 9.0, {"lock": 0.0}), (1, State.SWITCHED, 5.0, {}),
+            (2, State.FENCED, 1, {"lock": 1}),
+            (3, State.FENCED, 9.0, {"lock": 0.0}), (1, State.SWITCHED, 5.0, {}),
         ]
     )  # fmt: skip
     (row,) = rows

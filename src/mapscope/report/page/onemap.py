@@ -10,6 +10,7 @@ from mapscope.errors import UsageError
 from mapscope.findings.model import Finding
 from mapscope.maps.itermodel import MapIterator
 from mapscope.report.build import evidence, finding_rows, iterator_rows
+from mapscope.report.page.caps import Caps
 from mapscope.report.page.cells import cell_sections
 from mapscope.report.page.findings import finding_values, iterator_values
 from mapscope.report.page.maps import map_columns
@@ -30,12 +31,13 @@ def map_pack(source: Source, address: int) -> Pack:
         )
     about = cast(Source, _About(source, address))
     rows = np.array([found.row], dtype=np.int64)
+    caps = Caps()
     pack = Pack(KIND, {"evidence": evidence(source), "looked_at": 0})
-    pack.values |= finding_values(about, finding_rows(about, about.findings), {})
-    pack.values |= iterator_values(iterator_rows(about.iterators), {})
+    pack.values |= finding_values(about, finding_rows(about, about.findings), {}, caps.findings)
+    pack.values |= iterator_values(iterator_rows(about.iterators), {}, caps.iterators)
     held = source.holders(np.array([address], dtype=np.uint64))
-    pack.sections |= map_columns(about, rows, held, paths(held))
-    pack.sections |= cell_sections(source, rows, [0])
+    pack.sections |= map_columns(about, rows, held, paths(held), caps.steps)
+    pack.sections |= cell_sections(source, rows, [0], caps.cells)
     return pack
 
 
