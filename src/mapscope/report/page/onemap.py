@@ -29,6 +29,7 @@ def map_pack(source: Source, address: int) -> Pack:
         raise UsageError(
             f"there is no map at {hex_addr(address)} in this {source.evidence.kind}", "ask what lies at this address"
         )
+    caps = Caps()
     about = cast(Source, _About(source, address))
     rows = np.array([found.row], dtype=np.int64)
     caps = Caps()
