@@ -55,7 +55,8 @@ def test_settings_of_profiles_are_those_in_force():
 
 
 @pytest.mark.parametrize(
-    "name", ["analyze", "diff", "map", "maps", "serve", *(f"profile{end}" for end in ("", " diff", " watch"))]
+    "name",
+    ["analyze", "diff", "history", "map", "maps", "serve", *(f"profile{end}" for end in ("", " diff", " watch"))],
 )
 def test_options_exist(name: str):
     first, *rest = name.split()
