@@ -12,7 +12,10 @@ this very table with and without each of them (docs/explanation/when-to-grow.md)
    where either is another: two controllers that both believe to be the one never both advance a move. A controller
    that takes a move over raises the token first.
 2. *Nodes refuse old tokens.* Every effect on a node names the token; a node remembers the highest that it saw for
-   the shard and refuses lower ones. So a late effect of a controller that was taken for dead does nothing.
+   the shard and refuses lower ones. So a late effect of a controller that was taken for dead does nothing. Slots and
+   subscriptions are made and dropped by the engine, which knows no tokens (``ENGINE_EFFECTS``): so a controller that
+   takes a move over shows its token to both nodes before anything else (``TAKE_OVER_EFFECTS``), and a late effect of
+   that kind can cost the move, or leave a slot that the next controller finds, but no write.
 3. *A decision comes before its effects.* The fence is lifted for good only after ABANDONING is recorded, the source is
    closed and the target opened only after SWITCHED is.
 4. *A node accepts a write only at its own epoch.* It compares, in the transaction of the write, the epoch of the
@@ -68,6 +71,8 @@ class Place(StrEnum):
 class Effect(StrEnum):
     """One action on one node. Each can be repeated: what it makes is made only where missing."""
 
+    SHOW_SOURCE = "show_source"
+    SHOW_TARGET = "show_target"
     CREATE_SLOT = "create_slot"
     CREATE_TABLE = "create_table"
     COPY_BASE = "copy_base"
@@ -132,6 +137,8 @@ class Step:
 
 PLACES: Mapping[Effect, Place] = MappingProxyType(
     {
+        Effect.SHOW_SOURCE: Place.SOURCE,
+        Effect.SHOW_TARGET: Place.TARGET,
         Effect.CREATE_SLOT: Place.SOURCE,
         Effect.CREATE_TABLE: Place.TARGET,
         Effect.COPY_BASE: Place.TARGET,
@@ -291,6 +298,12 @@ FORWARD: Mapping[State, Step] = MappingProxyType(
 )  # fmt: skip
 """The one step forward from each state that has one. The record of SWITCHED is the switch itself."""
 
+TAKE_OVER_EFFECTS = (Effect.SHOW_SOURCE, Effect.SHOW_TARGET)
+"""What a controller does first with a move that it finds: each node gets to know the token."""
+
+ENGINE_EFFECTS = frozenset({Effect.CREATE_SLOT, Effect.UNSUBSCRIBE, Effect.DROP_SLOT})
+"""Effects that cannot be one transaction with the comparison of the token."""
+
 RESTART_EFFECTS = (Effect.UNSUBSCRIBE, Effect.DROP_SLOT, Effect.DROP_TABLE)
 """Before a move in SLOT_CREATED is PLANNED again."""
 
@@ -345,7 +358,7 @@ def may_exist(state: State) -> frozenset[Resource]:
 
 
 def duties(state: State) -> tuple[Effect, ...]:
-    """What a controller that finds a move in ``state`` does before anything else.
+    """What a controller that finds a move in ``state`` does after ``TAKE_OVER_EFFECTS``.
 
     It takes away what a restart makes anew, or lifts the fence that was to be lifted when STREAMING was recorded again.
     """

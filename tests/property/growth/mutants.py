@@ -59,6 +59,7 @@ MUTANTS = (
     Mutant("the new controller lifts no fence", ("duties",), CRASH, "writes wait at a fence"),
     Mutant("records without the token", ("token in records", "resources"), QUIET, "is the owner and has no rows"),
     Mutant("nodes take old tokens", ("token on nodes", "resources"), GHOST, "the checkpoint fell"),
+    Mutant("the token is not shown first", ("engine", "shown"), GHOST, "there is a subscription that should not be"),
     Mutant("records without the old state", ("compare in records",), QUIET, "was followed by"),
 )  # fmt: skip
 

@@ -14,9 +14,11 @@ from functools import cache
 from typing import NamedTuple
 
 from mapscope.growth.protocol import (
+    ENGINE_EFFECTS,
     FORWARD,
     PLACES,
     STATES,
+    TAKE_OVER_EFFECTS,
     TERMINAL,
     UNFENCE_EFFECTS,
     AfterCrash,
@@ -105,7 +107,10 @@ class Bounds:
 
 
 class Moving:
-    """The model. ``without`` names rules that are left out, to see that each is needed; ``resources`` the invariant."""
+    """The model. ``without`` names rules that are left out, to see that each is needed; ``resources`` the invariant.
+
+    ``engine``: the effects of ``ENGINE_EFFECTS`` compare no token, as it is with PostgreSQL.
+    """
 
     def __init__(self, bounds: Bounds, without: frozenset[str] = frozenset()) -> None:
         self.bounds = bounds
@@ -132,13 +137,15 @@ class Moving:
         if controller is None:
             if record.state not in TERMINAL:
                 token = record.token + 1
-                todo = duties(record.state)
+                todo = (*TAKE_OVER_EFFECTS, *duties(record.state))
+                if "shown" in self.without:
+                    todo = duties(record.state)
                 back = State.PLANNED if STATES[record.state].after_crash is AfterCrash.RESTART else None
                 new = Controller(record.number, token, record.state, record.source, todo, back, record.fence_lsn, -1)
                 if "restart" in self.without and back is not None:
-                    new = new._replace(todo=(), record=None)
+                    new = new._replace(todo=TAKE_OVER_EFFECTS, record=None)
                 if "duties" in self.without and back is None:
-                    new = new._replace(todo=())
+                    new = new._replace(todo=TAKE_OVER_EFFECTS)
                 yield "a controller takes over", world._replace(record=record._replace(token=token), controller=new)
             elif record.number < self.bounds.moves:
                 again = record._replace(number=record.number + 1, state=State.PLANNED, source=record.owner, fence_lsn=0)
@@ -214,14 +221,14 @@ class Moving:
         left = who._replace(todo=who.todo[1:])
         at = who.source if PLACES[effect] is Place.SOURCE else 1 - who.source
         node, other = world.nodes[at], world.nodes[1 - at]
-        if "token on nodes" not in self.without:
+        late = effect in ENGINE_EFFECTS and "engine" in self.without
+        if "token on nodes" not in self.without and not late:
             if who.token < node.seen:
                 return world, None
             node = node._replace(seen=who.token)
         match effect:
             case Effect.CREATE_SLOT:
-                assert node.rows is not None
-                node = node._replace(slot=len(node.rows))
+                node = node._replace(slot=len(node.rows or ()))
                 left = left._replace(snapshot=node.slot)
             case Effect.CREATE_TABLE:
                 node = node if node.rows is not None else node._replace(rows=(), applied=0)
@@ -393,7 +400,7 @@ class Moving:
         moved = record.owner != record.source
         return _judged(
             record.state, source.slot >= 0, target.rows is not None, target.subscribed, source.fence,
-            moved and source.rows is not None,
+            moved and source.rows is not None, "engine" in self.without,
         )  # fmt: skip
 
     def wrong_step(self, before: World, label: str, after: World) -> str:
@@ -422,7 +429,9 @@ class Moving:
 
 
 @cache
-def _judged(state: State, slot: bool, table: bool, subscription: bool, fence: bool, source_copy: bool) -> str:
+def _judged(
+    state: State, slot: bool, table: bool, subscription: bool, fence: bool, source_copy: bool, engine: bool
+) -> str:
     there = {
         Resource.SLOT: slot, Resource.PUBLICATION: slot, Resource.TARGET_TABLE: table,
         Resource.SUBSCRIPTION: subscription, Resource.FENCE: fence, Resource.SOURCE_COPY: source_copy,
@@ -433,6 +442,9 @@ def _judged(state: State, slot: bool, table: bool, subscription: bool, fence: bo
     if STATES[state].after_crash is AfterCrash.RESTART:
         certain = frozenset()  # the restart takes them away before it is recorded
     more, less = actual - may_exist(state), certain - actual
+    if engine:  # a late effect may leave a slot, or take one or a subscription away
+        more -= {Resource.SLOT, Resource.PUBLICATION}
+        less -= {Resource.SLOT, Resource.PUBLICATION, Resource.SUBSCRIPTION}
     if more:
         return f"in {state} there is a {min(more)} that should not be"
     return f"in {state} there is no {min(less)}" if less else ""

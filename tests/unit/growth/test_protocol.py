@@ -14,6 +14,7 @@ from mapscope.growth.protocol import (
     TERMINAL,
     AfterCrash,
     Effect,
+    Place,
     Resource,
     State,
     Writes,
@@ -77,7 +78,8 @@ def test_what_steps_make_and_remove_adds_up():
 def test_every_effect_has_a_place_and_is_used_somewhere():
     assert set(PLACES) == set(Effect)
     used = {effect for step in FORWARD.values() for effect in step.effects}
-    used |= set(protocol.RESTART_EFFECTS) | set(protocol.UNFENCE_EFFECTS)
+    used |= {*protocol.RESTART_EFFECTS, *protocol.UNFENCE_EFFECTS, *protocol.TAKE_OVER_EFFECTS}
+    assert {PLACES[effect] for effect in protocol.TAKE_OVER_EFFECTS} == {Place.SOURCE, Place.TARGET}
     assert used == set(Effect)
 
 
