@@ -106,6 +106,24 @@ def test_settings_are_those_of_the_file(tmp_path: Path, capfd: pytest.CaptureFix
     assert "growth.yaml:1:13" in capfd.readouterr().err
 
 
+def test_several_measures_are_rounds_one_after_the_other(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    hot, even = tmp_path / "hot", tmp_path / "even"
+    hot.mkdir()
+    even.mkdir()
+    beyond, below = written(hot, HOT), written(even, EVEN)
+
+    def causes(*files: str) -> set[str]:
+        given = [word for file in files for word in ("--measures", file)]
+        main(["growth", "plan", *given, "-f", "json"])
+        return {trigger["cause"] for trigger in json.loads(capfd.readouterr().out)["triggers"]}
+
+    assert "load_ratio" in causes(beyond)
+    assert not causes(beyond, beyond)
+    assert "load_ratio" in causes(below, beyond, beyond, beyond)
+    assert not causes(beyond, beyond, beyond, below)
+    assert not causes(beyond, beyond, below, beyond)
+
+
 def test_a_plan_changes_nothing(tmp_path: Path):
     where = written(tmp_path, HOT)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}

@@ -11,6 +11,7 @@ _EPILOG = """\b
 Examples:
   mapscope growth plan --measures fleet.json
   mapscope growth plan --measures fleet.json --config growth.yaml
+  mapscope growth plan --measures 1.json --measures 2.json --measures 3.json
   mapscope growth plan --measures fleet.json -f json > plan.json
 
 \b
@@ -20,22 +21,23 @@ input."""
 
 @click.command(epilog=_EPILOG)
 @click.option(
-    "--measures", required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-    help="The fleet as measured: nodes and shards, JSON.",
+    "--measures", "files", required=True, multiple=True, type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE", help="The fleet as measured, JSON. May be given again: rounds, the oldest first.",
 )  # fmt: skip
 @click.option(
     "--config", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
     help="Thresholds and weights, YAML. Default: the article's.",
 )  # fmt: skip
 @click.option("-f", "--format", "form", type=click.Choice(("text", "json")), default="text", help="Default: text.")
-def command(measures: Path, config: Path | None, form: str) -> int:
+def command(files: tuple[Path, ...], config: Path | None, form: str) -> int:
     """Show which shards would move where, and why. Changes nothing.
 
-    One look: every measure that is beyond its threshold counts at once, and
-    nothing rests. What moves alone cannot mend is said in words.
+    With one file every measure that is beyond its threshold counts at once;
+    with several, what stood long enough in them. What moves alone cannot mend
+    is said in words.
     """
     from mapscope.growth import measures_file, settings_file
-    from mapscope.growth.detect import exceeded
+    from mapscope.growth.detect import Readings, Watch, exceeded, observe
     from mapscope.growth.documents import plan_document
     from mapscope.growth.planner import plan
     from mapscope.growth.settings import DEFAULT
@@ -43,14 +45,20 @@ def command(measures: Path, config: Path | None, form: str) -> int:
     from mapscope.report.writing import to_json
 
     settings = settings_file.read(config) if config else DEFAULT
-    fleet = measures_file.read(measures)
-    made = plan(fleet, exceeded(fleet, settings), settings)
+    watch = Watch()
+    for file in files:
+        fleet = measures_file.read(file)
+        watch, triggers = observe(watch, Readings.of(fleet, settings), 0.0, settings)
+    if len(files) == 1:
+        triggers = exceeded(fleet, settings)
+    made = plan(fleet, triggers, settings)
     document = plan_document(fleet, made, settings)
     if form == "json":
         click.echo(to_json(document), nl=False)
     else:
         given = f" --config {shlex.quote(str(config))}" if config else ""
-        again = f"mapscope growth plan --measures {shlex.quote(str(measures))}{given} -f json > plan.json"
+        named = "".join(f" --measures {shlex.quote(str(file))}" for file in files)
+        again = f"mapscope growth plan{named}{given} -f json > plan.json"
         commands = [again, "mapscope growth run STORE --plan plan.json"] if made.moves else []
         for line in render(document, commands):
             click.echo(line)
