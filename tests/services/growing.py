@@ -144,9 +144,10 @@ def store(
     dsns = {name: one.database(word) for name, one in zip(names, clusters, strict=True)}
     control = clusters[0].database(f"{word}_control")
     file = folder / "store.yaml"
+    places = {name: {"dsn": dsn} for name, dsn in dsns.items()}
     tree = {
         "control": control,
-        "nodes": {name: {"dsn": dsn} for name, dsn in dsns.items()},
+        "nodes": places,
         "shards": {"count": shards},
         "moving": dict(MOVING),
     }
@@ -156,9 +157,7 @@ def store(
         with made_on:
             made_on.execute(template.encode())
         made_on.close()
-    file.write_text(
-        yaml.safe_dump({**tree, "nodes": {name: tree["nodes"][name] for name in names[: first or len(names)]}})
-    )
+    file.write_text(yaml.safe_dump({**tree, "nodes": {name: places[name] for name in names[: first or len(names)]}}))
     asyncio.run(setup.set_up(made.store, "template"))
     file.write_text(yaml.safe_dump(tree))
     asyncio.run(setup.set_up(made.store))

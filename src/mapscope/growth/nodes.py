@@ -51,7 +51,7 @@ class Moving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     parallel: int = 2
     """Moves at a time."""
-    ranges: int = 64
+    ranges: int = 256
     """Checksums a table, each of a range of key hashes; a power of two."""
     fence_seconds: float = 5.0
     """How long writes may wait before the fence is lifted and the move streams on."""

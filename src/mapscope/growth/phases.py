@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection, errors, sql
-from psycopg.rows import TupleRow
+from psycopg import errors, sql
 
 from mapscope.growth import copying, fence, links, ownership, points, preflight, replication, schema, tables, verify
 from mapscope.growth.fence import Fenced
 from mapscope.growth.lag import LagWatch
-from mapscope.growth.links import Link
+from mapscope.growth.links import Link, Session
 from mapscope.growth.names import Names
 from mapscope.growth.nodes import Store
 from mapscope.growth.replication import Exported
@@ -49,9 +48,8 @@ class Phases:
     token: int
     exported: Exported | None = None
     fenced: Fenced | None = None
-    proven: bool = False
-    """Every range was equal once, with writes going on."""
-    verify_seconds: float = 0.0
+    proven: tuple[str, str] | None = None
+    """Every range was equal once, with writes going on: the transaction numbers of both nodes before that."""
     seen: Shape | None = None
     watch: LagWatch = field(init=False)
     source: Link = field(init=False)
@@ -155,7 +153,7 @@ class Phases:
             await replication.subscribe(target, self.names, self.store.node(self.move.source).source_dsn)
         return {}
 
-    async def _incoming(self, target: AsyncConnection[TupleRow]) -> None:
+    async def _incoming(self, target: Session) -> None:
         found = await ownership.expect(target, self.move.shard, self.token)
         if found.state != "incoming" or found.move != self.names.stream:
             raise Refused(f"the target has shard {self.move.shard} as {found.state}, not as incoming by this move")
@@ -213,16 +211,15 @@ class Phases:
         source, target, shape = await self.source.get(), await self.target.get(), await self.shape()
         await verify.same_tables(source, target, self.schema)
         began = time.monotonic()
+        before = await verify.pair(verify.now(source), verify.now(target))
         open_ranges: set[verify.Range] | None = None
         for _ in range(_EARLY_TRIES):
             both = verify.both(source, target, shape, self.store.moving.ranges)
             ours, theirs = await self._watched(both, streaming=True)
-            if not self.verify_seconds:
-                self.verify_seconds = time.monotonic() - began
-            open_ranges = ours.unequal(theirs, open_ranges)
+            open_ranges = verify.unequal(ours, theirs, open_ranges)
             if not open_ranges:
                 break
-        self.proven = not open_ranges
+        self.proven = None if open_ranges else before
         return {"flow": flow, "early": time.monotonic() - began, "open_ranges": float(len(open_ranges or ()))}
 
     async def put_up_fence(self) -> dict[str, float]:
@@ -244,29 +241,30 @@ class Phases:
         await verify.same_tables(source, target, self.schema)
         left = deadline - time.monotonic()
         try:
-            whole = await asyncio.wait_for(self._compare(source, target, shape, left), max(left, 0.0))
+            compared = await asyncio.wait_for(self._compare(source, target, shape), max(left, 0.0))
         except TimeoutError:
             raise FenceTooLong("the comparison behind the fence took too long") from None
         await tables.set_sequences(source, target, shape)
-        return {"sync": synced - began, "verify": time.monotonic() - synced, "whole": float(whole)}
+        return {"sync": synced - began, "verify": time.monotonic() - synced, "ranges": float(compared)}
 
-    async def _compare(
-        self, source: AsyncConnection[TupleRow], target: AsyncConnection[TupleRow], shape: Shape, left: float
-    ) -> bool:
-        """Whether all was compared; Refused where something differs.
+    async def _compare(self, source: Session, target: Session, shape: Shape) -> int:
+        """The number of ranges that were hashed; Refused where something differs.
 
-        Where the early comparison found every range equal and took longer than half of what is left now, the rows are
-        only counted.
+        Where every range was equal before the fence, those that were written to since are hashed, and all are counted.
         """
-        if self.proven and self.verify_seconds > left / 2:
-            ours, theirs = await verify.pair(verify.counts(source, shape), verify.counts(target, shape))
-            if ours != theirs:
-                raise Refused("source and target have not the same number of rows behind the fence")
-            return False
-        mine, other = await verify.both(source, target, shape, self.store.moving.ranges)
-        if unequal := mine.unequal(other):
-            raise Refused(f"source and target differ behind the fence: {verify.said(unequal)}")
-        return True
+        count, only = self.store.moving.ranges, None
+        if self.proven is not None:
+            ours, theirs = await verify.pair(
+                verify.since(source, shape, count, self.proven[0]), verify.since(target, shape, count, self.proven[1])
+            )
+            if ours.rows != theirs.rows:
+                lost = {one for one in {*ours.rows, *theirs.rows} if ours.rows.get(one) != theirs.rows.get(one)}
+                raise Refused(f"source and target differ behind the fence: {verify.said(lost)}")
+            only = ours.either(theirs)
+        mine, other = await verify.both(source, target, shape, count, only)
+        if differ := verify.unequal(mine, other):
+            raise Refused(f"source and target differ behind the fence: {verify.said(differ)}")
+        return len(mine)
 
     async def lift_fence(self) -> None:
         """The source takes writes again."""
@@ -325,7 +323,7 @@ class Phases:
             await asyncio.sleep(_LOCK_PAUSE)
         return {"readers": time.monotonic() - began}
 
-    async def _try_drop(self, source: AsyncConnection[TupleRow]) -> bool:
+    async def _try_drop(self, source: Session) -> bool:
         try:
             async with source.transaction():
                 await source.execute("set local lock_timeout = '1s'")
