@@ -30,3 +30,15 @@ export function useAnswer<T>(source: ServedSource, path: string | null): Asked<T
   }, [source, path]);
   return asked;
 }
+
+const PAUSE = 300; // milliseconds without a letter
+
+/** What the reader has typed, once they pause: a question a word, not a letter. */
+export function useSettled(typed: string): string {
+  const [settled, set] = useState(typed);
+  useEffect(() => {
+    const timer = setTimeout(() => set(typed), PAUSE);
+    return () => clearTimeout(timer);
+  }, [typed]);
+  return settled;
+}

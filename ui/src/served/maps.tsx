@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { count } from "../format.ts";
-import { useAnswer } from "./asked.ts";
+import { useAnswer, useSettled } from "./asked.ts";
 import { AddressLink, Answer, Size } from "./parts.tsx";
 import type { MapsPage, ServedSource } from "./source.ts";
 
@@ -18,7 +18,8 @@ const COLUMNS = [
 
 /** The table with its filters and pages. */
 export function AllMaps({ source }: { source: ServedSource }) {
-  const [search, look] = useState("");
+  const [typed, type] = useState("");
+  const search = useSettled(typed);
   const [state, choose] = useState("");
   const [sort, by] = useState("waste");
   const [falling, fall] = useState(true);
@@ -39,11 +40,11 @@ export function AllMaps({ source }: { source: ServedSource }) {
         <label for="every-search">Type holds</label>{" "}
         <input
           id="every-search"
-          value={search}
+          value={typed}
           maxLength={200}
           spellcheck={false}
-          onChange={(event) => {
-            look(event.currentTarget.value);
+          onInput={(event) => {
+            type(event.currentTarget.value);
             go(0);
           }}
         />{" "}

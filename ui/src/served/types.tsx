@@ -2,13 +2,14 @@
 
 import { useState } from "preact/hooks";
 import { count } from "../format.ts";
-import { useAnswer } from "./asked.ts";
+import { useAnswer, useSettled } from "./asked.ts";
 import { Answer, Size } from "./parts.tsx";
 import type { ServedSource, TypesPage } from "./source.ts";
 
 /** The types that take most, and a search among all. */
 export function Types({ source }: { source: ServedSource }) {
-  const [search, look] = useState("");
+  const [typed, type] = useState("");
+  const search = useSettled(typed);
   const query = new URLSearchParams({ limit: "50" });
   if (search) query.set("search", search);
   const asked = useAnswer<TypesPage>(source, `api/types?${query}`);
@@ -17,7 +18,7 @@ export function Types({ source }: { source: ServedSource }) {
       <h2 id="every-type-head">Objects by type</h2>
       <p class="asked-filters">
         <label for="every-type-search">Type holds</label>{" "}
-        <input id="every-type-search" value={search} maxLength={200} spellcheck={false} onChange={(event) => look(event.currentTarget.value)} />
+        <input id="every-type-search" value={typed} maxLength={200} spellcheck={false} onInput={(event) => type(event.currentTarget.value)} />
       </p>
       <Answer asked={asked}>
         {(page) => (
