@@ -12,7 +12,7 @@ from mapscope.cli.output import check_target, style_for, text_pieces, write
 from mapscope.cli.sarif import open_tree, sarif_pieces, tree_option
 from mapscope.errors import FormatError, UsageError
 
-_FORMATS = ("text", "json", "csv", "sarif")
+_FORMATS = ("text", "json", "csv", "html", "sarif")
 _BROKEN = (ArithmeticError, LookupError, ValueError, RecursionError)
 """What a view raises on numbers and lists that no process has."""
 _EPILOG = """\b
@@ -42,6 +42,8 @@ def command(file: str, top: int, form: str | None, output: str | None, force: bo
     """
     check_target(output, force)
     chosen = chosen_format(form, output, _FORMATS)
+    if chosen == "html" and output is None:
+        raise UsageError("-f html writes a page for a browser", "name it: -o report.html (or -o - for stdout)")
     tree = open_tree(source)
     from mapscope.report.reading import read_document
     from mapscope.report.renderers import FORMATS, View, kind_of

@@ -27,6 +27,7 @@ from mapscope.report import (
 )
 from mapscope.report.diff_document import DiffDocument
 from mapscope.report.document import Document, MapsDocument
+from mapscope.report.profile_diff import ProfileDiffDocument
 from mapscope.report.sarif import Sarif, of_diff, of_profile, of_profile_diff, of_snapshot
 from mapscope.report.sarif_places import Tree
 from mapscope.report.style import Style
@@ -89,8 +90,19 @@ SARIF: dict[str, Callable[[Any, Tree | None], Sarif]] = {
     "profile": of_profile,
     "profile diff": of_profile_diff,
 }
+
+
+def _profile_diff_page(document: ProfileDiffDocument) -> bytes:
+    from mapscope.report.page.html import render
+    from mapscope.report.page.profile import diff_title, profile_diff_pack
+
+    return render(profile_diff_pack(document), diff_title(document)).encode()
+
+
+HTML: dict[str, Callable[[Any], bytes]] = {"profile diff": _profile_diff_page}
+"""Pages that need no more than the document: those of snapshots and of one profile draw what only the evidence has."""
 JSON: dict[str, Callable[[Any], bytes]] = dict.fromkeys(TEXT, to_json)
-FORMATS: dict[str, dict[str, Any]] = {"text": TEXT, "json": JSON, "csv": CSV, "sarif": SARIF}
+FORMATS: dict[str, dict[str, Any]] = {"text": TEXT, "json": JSON, "csv": CSV, "html": HTML, "sarif": SARIF}
 """Formats, each with the kinds that it can show."""
 
 

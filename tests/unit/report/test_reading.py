@@ -197,6 +197,26 @@ def test_a_format_that_a_kind_lacks_is_said(capfd: pytest.CaptureFixture[str], t
     assert "text, json" in err
 
 
+def test_a_kept_difference_of_profiles_has_its_page(capfd: pytest.CaptureFixture[str], tmp_path: Path):
+    sums = {"inuse_bytes": 1, "inuse_objects": 1, "alloc_bytes": 1, "alloc_objects": 1}
+    side = {"origin": "a<script>.pb.gz", "form": "protobuf", "kind": "heap", "samples": 1, "period": 1, "time_nanos": 1}
+    document = {
+        "kind": "profile diff", "schema": 1, "tool": {"name": "mapscope", "version": "0.1.0"}, "old": side, "new": side,
+        "executable": None, "hours": None, "old_heap": sums, "new_heap": sums, "old_maps": sums, "new_maps": sums,
+        "sites": [], "unchanged_sites": 0, "new_suspects": [], "gone_suspects": [], "same_suspects": [], "notes": [],
+        "next": [],
+    }  # fmt: skip
+    status, _, err = run(capfd, tmp_path, document, "-f", "html")
+    assert status == 2
+    assert "name it: -o report.html" in err
+    target = tmp_path / "page.html"
+    status, _, err = run(capfd, tmp_path, document, "-o", str(target))
+    assert status == 0, err
+    page = target.read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "a<script>" not in page
+
+
 def test_json_is_the_document_again(capfd: pytest.CaptureFixture[str], tmp_path: Path):
     status, out, _ = run(capfd, tmp_path, whole(), "-f", "json")
     assert status == 0
