@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import glob
 import hashlib
+import importlib
 import multiprocessing
 import os
 import signal
@@ -32,7 +33,12 @@ if TYPE_CHECKING:
 
 Named = TypeVar("Named", Place, Sighting)
 _MAX_EXECUTABLES = 32
-_KEPT_EXECUTABLES = 4
+_KEPT_EXECUTABLES = 8
+_MAX_FITTED = 10_000
+_NEEDED = (
+    "mapscope.profiles.classify", "mapscope.profiles.indicators", "mapscope.profiles.loading",
+    "mapscope.profiles.protobuf", "mapscope.profiles.standing", "mapscope.profiles.textual", "zstandard",
+)  # fmt: skip
 _LEVEL = 6
 _PR_SET_PDEATHSIG = 1
 
@@ -66,17 +72,23 @@ class Judge:
     """The process that judges. All methods belong to the event loop."""
 
     def __init__(self, cpu_seconds: float) -> None:
-        self._seconds = cpu_seconds
+        """``cpu_seconds``: that one profile may take; it may be changed at any time."""
+        self.seconds = cpu_seconds
         self._pool: ProcessPoolExecutor | None = None
+        self._turn = asyncio.Lock()  # one at a time: a profile that ends the process takes no other with it
 
     async def judge(self, answer: Answer) -> Judged:
         """What ``answer`` says. Raises AskError: it is no profile, or takes too much."""
+        async with self._turn:
+            return await self._judged(answer)
+
+    async def _judged(self, answer: Answer) -> Judged:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(1, context, initializer=_begin, initargs=(os.getpid(),))
         pool = self._pool
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, _judge, answer, self._seconds)
+            return await asyncio.get_running_loop().run_in_executor(pool, _judge, answer, self.seconds)
         except BrokenProcessPool:
             if self._pool is pool:
                 self._pool = None
@@ -107,6 +119,8 @@ def _begin(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+    for name in _NEEDED:  # now, and not in the time of the first profile
+        importlib.import_module(name)
 
 
 def _judge(answer: Answer, seconds: float) -> Judged:
@@ -167,6 +181,7 @@ def _heap(answer: Answer, profile: Profile) -> _Found:
     for path, executable in _programs(answer):
         try:
             symbols, fitting = open_symbols(executable, profile), path
+            _fits(answer.target, path)
             break
         except ExecutableError as error:
             note = str(error)
@@ -253,18 +268,29 @@ def clean(text: str) -> str:
     return text[:2000].replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
+_fitted: dict[Target, str] = {}
+"""In the process that judges: the executable that fitted a target last time."""
+
+
 def _programs(answer: Answer) -> Iterator[tuple[str, Executable]]:
     """Executables that may have made it: the one that fitted this target last time comes first."""
     found: list[str] = []
     for pattern in answer.executables:
         found.extend(sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern])
-    for path in found[:_MAX_EXECUTABLES]:
+    first = _fitted.get(answer.target)
+    for path in sorted(found[:_MAX_EXECUTABLES], key=lambda one: one != first):
         try:
             status = os.stat(path)
             program = _opened(path, status.st_mtime_ns, status.st_size)
         except (OSError, MapscopeError):
             continue
         yield path, program
+
+
+def _fits(target: Target, path: str) -> None:
+    if len(_fitted) >= _MAX_FITTED:
+        _fitted.clear()
+    _fitted[target] = path
 
 
 @lru_cache(maxsize=_KEPT_EXECUTABLES)

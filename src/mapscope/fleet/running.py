@@ -125,6 +125,7 @@ class _Watch:
         await self._discovery.stop()
         await clients.close()
         self._writer.retention = config.retention
+        self._fleet.scraper.judge.seconds = config.limits.judging_time
         self._config = config
         self._discovery = self._discover(config, self._discovery)
         self._state.reload_ok, self._state.reloaded_at = True, time.time()

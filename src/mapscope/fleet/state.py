@@ -6,8 +6,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from mapscope.fleet.judging import Judged
-from mapscope.fleet.store.records import LOOPS, RISING, Record, Sighting, Value
+from mapscope.fleet.judging import Judged, plain
+from mapscope.fleet.store.records import LOOPS, PAIRS, RISING, Record, Sighting, Value
 from mapscope.fleet.targets import Target
 from mapscope.fleet.window import Window, point_of, sightings
 from mapscope.profiles.standing import Standing, suspicions
@@ -55,6 +55,7 @@ def _heap(state: TargetState, judged: Judged, now: float) -> Record:
     record = judged.record
     values = {one.name: one for one in record.values}
     findings: tuple[Sighting, ...] = record.findings
+    told: tuple[str, ...] = (PAIRS,) if PAIRS in values else ()
     state.told = judged.told
     if judged.told:
         state.window.add(point_of(now, record.places, int(values["P1"].value), judged.complete))
@@ -62,11 +63,12 @@ def _heap(state: TargetState, judged: Judged, now: float) -> Record:
             values["P2"] = growth
             rises = state.window.rises()
             values[RISING] = Value(RISING, float(len(rises)))
-            findings = (*findings, *sightings(rises, record.places))
+            findings, told = (*findings, *sightings(rises, record.places)), (*told, RISING)
     kept = {name: one for name, one in state.values.items() if name in ("goroutines", LOOPS)}
     state.values = {**values, **kept}
     state.suspects = Counter({LOOPS: state.suspects[LOOPS]}) + Counter(one.indicator for one in findings)
-    return replace(record, values=tuple(values.values()), findings=findings)
+    distinct = tuple({one.key: one for one in findings}.values())
+    return replace(record, values=tuple(values.values()), findings=distinct, judged=told)
 
 
 def _goroutines(state: TargetState, judged: Judged) -> Record:
@@ -77,13 +79,11 @@ def _goroutines(state: TargetState, judged: Judged) -> Record:
     if not judged.told:
         state.values.pop(LOOPS, None)
     joined = suspicions(judged.standing, state.window.rises() if state.window.points else [])
+    sites = {(one.standing.site, one.standing.type): one.standing for one in reversed(joined)}
     findings = tuple(
-        Sighting(
-            LOOPS, one.standing.site.function, one.standing.site.file, one.standing.site.line, one.standing.type,
-            one.standing.how, None, one.standing.goroutines,
-        )
-        for one in joined
-    )  # fmt: skip
+        plain(Sighting(LOOPS, site.function, site.file, site.line, type_, one.how, None, one.goroutines))
+        for (site, type_), one in sites.items()
+    )
     state.suspects = Counter({name: n for name, n in state.suspects.items() if name != LOOPS})
     state.suspects[LOOPS] = len(findings)
-    return replace(record, findings=tuple({one.key: one for one in findings}.values()))
+    return replace(record, findings=findings, judged=(LOOPS,) if judged.told else ())

@@ -31,6 +31,7 @@ def record(
         (Value("P1", float(number)), Value("P2", 5.0, 1.0, 9.0)),
         (Place("main.fill", "main.go", 7, "map[int]int", "map growth", "inferred", "runtime.mapassign", 10, 1, 20, 2),),
         findings,
+        ("P3", "P5") if kind == "heap" else ("P7",),
     )  # fmt: skip
 
 

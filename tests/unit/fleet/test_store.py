@@ -124,6 +124,14 @@ def test_a_late_record_ends_nothing(engine: Engine):
     assert [row["ended_us"] for row in reading.read(engine, "shop", NOW, NOW + 10**8).findings] == [None]
 
 
+def test_what_was_not_judged_ends_nothing(engine: Engine):
+    """A profile without its executable does not say that a place no longer rises."""
+    write(engine, [record(1, findings=(sighting(),)), dataclasses.replace(record(2), judged=("P3",))])
+    assert [row["ended_us"] for row in reading.read(engine, "shop", NOW, NOW + 10**8).findings] == [None]
+    write(engine, [record(3)])
+    assert [row["ended_us"] for row in reading.read(engine, "shop", NOW, NOW + 10**8).findings] == [NOW + 3_000_000]
+
+
 def test_retention_by_age(engine: Engine):
     old = [record(n, taken_us=NOW - n * DAY * 10**6) for n in range(1, 6)]
     write(engine, old)

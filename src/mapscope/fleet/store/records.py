@@ -8,8 +8,6 @@ import uuid
 from dataclasses import dataclass
 
 PAIRS, RISING, LOOPS = "P3", "P5", "P7"
-SCOPE = {"heap": (PAIRS, RISING), "goroutine": (LOOPS,), "goroutineleak": (LOOPS,)}
-"""Indicators whose findings a profile of this kind begins and ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,10 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One profile with what it says. ``data`` is zstd; ``digest`` SHA-256 of the ``raw_size`` bytes in it."""
+    """One profile with what it says. ``data`` is zstd; ``digest`` SHA-256 of the ``raw_size`` bytes in it.
+
+    ``judged``: indicators that could be told from it; only their findings end when they are not in ``findings``.
+    """
 
     id: uuid.UUID
     service: str
@@ -80,6 +81,7 @@ class Record:
     values: tuple[Value, ...] = ()
     places: tuple[Place, ...] = ()
     findings: tuple[Sighting, ...] = ()
+    judged: tuple[str, ...] = ()
 
     @property
     def weight(self) -> int:

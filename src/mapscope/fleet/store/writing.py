@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
-from mapscope.fleet.store.records import SCOPE, Record, new_id
+from mapscope.fleet.store.records import Record, new_id
 from mapscope.fleet.store.tables import FINDINGS, INDICATORS, PLACES, PROFILES, SITES
 
 _BATCH = 500
@@ -133,13 +133,12 @@ def _profile(one: Record) -> dict[str, Any]:
 
 def _findings(connection: Connection, one: Record) -> None:
     """Findings that this profile shows for the first time begin, those that it no longer shows end."""
-    scope = SCOPE.get(one.kind, ())
-    if not scope:
+    if not one.judged:
         return
     open_ = connection.execute(
         sa.select(FINDINGS).where(
             FINDINGS.c.service == one.service, FINDINGS.c.instance == one.instance,
-            FINDINGS.c.indicator.in_(scope), FINDINGS.c.ended_us.is_(None),
+            FINDINGS.c.indicator.in_(one.judged), FINDINGS.c.ended_us.is_(None),
         )
     ).mappings()  # fmt: skip
     known = {(row["indicator"], row["function"], row["file"], row["line"], row["type"]): row for row in open_}
