@@ -212,11 +212,12 @@ class Limits(Struct, frozen=True, kw_only=True):
     max_backoff: Annotated[Duration, Meta(description="Longest time between two tries of a failing target.")] = (
         Duration(600.0)
     )
+    processes: Annotated[int, Meta(description="Processes that work profiles out; changes with a restart only.")] = 1
     judging_time: Annotated[Duration, Meta(description="CPU time that one profile may take.")] = Duration(60.0)
 
     def problem(self) -> Problem | None:
         """Nothing can be done with none."""
-        for key in ("concurrency", "response_size", "inflated_size", "targets"):
+        for key in ("concurrency", "response_size", "inflated_size", "targets", "processes"):
             if getattr(self, key) < 1:
                 return Problem(key, f"{key} is 0", "write 1 or more")
         return None

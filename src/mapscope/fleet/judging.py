@@ -69,41 +69,58 @@ class Judged:
 
 
 class Judge:
-    """The process that judges. All methods belong to the event loop."""
+    """The processes that judge. All methods belong to the event loop."""
 
-    def __init__(self, cpu_seconds: float) -> None:
+    def __init__(self, cpu_seconds: float, processes: int = 1) -> None:
         """``cpu_seconds``: that one profile may take; it may be changed at any time."""
         self.seconds = cpu_seconds
-        self._pool: ProcessPoolExecutor | None = None
-        self._turn = asyncio.Lock()  # one at a time: a profile that ends the process takes no other with it
+        self._workers = [_Worker() for _ in range(processes)]
+        self._free: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()
+        for one in reversed(self._workers):
+            self._free.put_nowait(one)
 
     async def judge(self, answer: Answer) -> Judged:
         """What ``answer`` says. Raises AskError: it is no profile, or takes too much."""
-        async with self._turn:
-            return await self._judged(answer)
-
-    async def _judged(self, answer: Answer) -> Judged:
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, context, initializer=_begin, initargs=(os.getpid(),))
-        pool = self._pool
+        worker = await self._free.get()
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, _judge, answer, self.seconds)
+            return await worker.judge(answer, self.seconds)
+        finally:
+            self._free.put_nowait(worker)
+
+    def close(self) -> None:
+        """Ends the processes; what they are at is given up."""
+        for one in self._workers:
+            one.close()
+
+
+class _Worker:
+    """One process, begun when it is needed. It gets one profile at a time: one that ends it takes no other with it."""
+
+    def __init__(self) -> None:
+        self.pool: ProcessPoolExecutor | None = None
+
+    async def judge(self, answer: Answer, seconds: float) -> Judged:
+        """As Judge."""
+        if self.pool is None:
+            context = multiprocessing.get_context("spawn")
+            self.pool = ProcessPoolExecutor(1, context, initializer=_begin, initargs=(os.getpid(),))
+        pool = self.pool
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, _judge, answer, seconds)
         except BrokenProcessPool:
-            if self._pool is pool:
-                self._pool = None
+            if self.pool is pool:
+                self.pool = None
                 pool.shutdown(wait=False)
             raise AskError(
                 JUDGING, f"{answer.kind} of {answer.target.instance} took too much CPU time or memory",
                 "raise limits.judging_time",
             ) from None  # fmt: skip
         except EvidenceError as error:
-            reason = error.reason if isinstance(error, AskError) else NO_PROFILE
-            raise AskError(reason, str(error), error.hint) from error
+            raise AskError(NO_PROFILE, str(error), error.hint) from error
 
     def close(self) -> None:
-        """Ends the process; what it is at is given up."""
-        pool, self._pool = self._pool, None
+        """Ends the process."""
+        pool, self.pool = self.pool, None
         if pool is not None:
             for process in list((pool._processes or {}).values()):
                 with contextlib.suppress(OSError, ValueError):

@@ -64,7 +64,7 @@ class _Watch:
         loop.add_signal_handler(signal.SIGHUP, reload_.set)
         self._writer.start()
         self._web.start()
-        judge, clients = Judge(self._config.limits.judging_time), Clients()
+        judge, clients = Judge(self._config.limits.judging_time, self._config.limits.processes), Clients()
         scraper = Scraper(
             self._config, self._state, judge, self._metrics, asyncio.Semaphore(self._config.limits.concurrency),
             clients, asyncio.Event(), self._writer.put,

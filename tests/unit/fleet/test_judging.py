@@ -126,8 +126,9 @@ def test_too_much_time_ends_the_process_and_not_the_watch():
             await work.judge(answer(long, "goroutine", limit=10**8))
         work.seconds = 60.0
         second = await work.judge(answer(heap(3 * 10**6)))
-        assert work._pool is not None
-        (pid,) = work._pool._processes
+        pool = work._workers[0].pool
+        assert pool is not None
+        (pid,) = pool._processes
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(AskError) as killed:
             await work.judge(answer(heap(10**6)))
