@@ -20,7 +20,10 @@ _COMMANDS: dict[str, str] = {
 _EXIT_USAGE = 2
 _EPILOG = """\b
 Examples:
+  mapscope growth plan --measures fleet.json
+  mapscope growth plan --measures fleet.json --config growth.yaml -f json
   mapscope growth run store.yaml --plan plan.json
+  mapscope growth simulate --nodes 200 --shards 10000
 
 \b
 Exit status: 0 nothing to do, 1 something is, 2 usage or unusable input."""
