@@ -11,6 +11,7 @@ import click
 
 _COMMANDS: dict[str, str] = {
     "setup": "mapscope.growth.commands.setup",
+    "measure": "mapscope.growth.commands.measure",
     "plan": "mapscope.growth.commands.plan",
     "run": "mapscope.growth.commands.run",
     "status": "mapscope.growth.commands.status",

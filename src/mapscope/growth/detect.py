@@ -57,11 +57,12 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What one round measured: the columns of a fleet, with its nodes' names and its shards' ids."""
+    """What one round measured: the columns of a fleet, its nodes' names, its shards' ids, and which nodes rest."""
 
     measured: Columns
     names: Sequence[str]
     shards: Sequence[int]
+    resting: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, fleet: Fleet, settings: Settings = DEFAULT) -> Readings | None:
@@ -69,14 +70,16 @@ class Readings:
         if not fleet.nodes:
             return None
         names, ids = [node.name for node in fleet.nodes], [shard.id for shard in fleet.shards]
-        return cls(columns(fleet, settings), names, ids)
+        resting = frozenset(node.name for node in fleet.nodes if node.rests)
+        return cls(columns(fleet, settings), names, ids, resting)
 
 
 def exceeded(fleet: Fleet, settings: Settings = DEFAULT) -> tuple[Trigger, ...]:
     """Every measure that is beyond its enter level in this one round, strictly: a value at the level is not."""
     readings = Readings.of(fleet, settings)
     found = _beyond_some(readings, settings, frozenset()) if readings else []
-    return tuple(trigger for trigger in found if _beyond(trigger, trigger.threshold))
+    resting = readings.resting if readings else frozenset()
+    return tuple(one for one in found if _beyond(one, one.threshold) and one.subject not in resting)
 
 
 def observe(
@@ -94,7 +97,8 @@ def observe(
         stays = key in watch.inside and _beyond(reading, _leave(reading.cause, settings))
         if entered or stays:
             inside.add(key)
-            if watch.resting.get(reading.subject, now) <= now:
+            rests = readings is not None and reading.subject in readings.resting
+            if watch.resting.get(reading.subject, now) <= now and not rests:
                 standing.append(reading)
     resting = {name: at for name, at in watch.resting.items() if at > now}
     return Watch(seen, frozenset(inside), resting), tuple(standing)

@@ -11,7 +11,8 @@ class Node:
 
     ``cpu`` and ``memory`` are the parts in use (0 to 1, above 1 where a queue stands); ``power`` is how much it can do
     against the others (1 is a common node; 2 carries twice the load at the same ``cpu``). ``capacity_bytes`` and
-    ``used_bytes`` are of the disk that holds the shards. ``accepts`` is False for a node that may not be a target.
+    ``used_bytes`` are of the disk that holds the shards. ``accepts`` is False for a node that may not be a target;
+    ``rests`` is True after a move: what is measured then is no reason to move.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Node:
     used_bytes: int
     power: float = 1.0
     accepts: bool = True
+    rests: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +11,14 @@ from msgspec import Meta
 
 from mapscope.errors import UsageError
 from mapscope.growth.fleet import Fleet, Node, Shard
+from mapscope.report.escape import ascii_json
 
 MAX_BYTES = 512 << 20
 _HINT = "docs/reference/growth.md shows such a file"
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Part = Annotated[float, Meta(ge=0, le=1000)]
+Power = Annotated[float, Meta(ge=1e-6, le=1e6)]
 Amount = Annotated[float, Meta(ge=0, le=1e18)]
 Bytes = Annotated[int, Meta(ge=0, le=1 << 60)]
 
@@ -26,8 +29,9 @@ class _Node(msgspec.Struct, forbid_unknown_fields=True):
     memory: Part
     capacity_bytes: Annotated[int, Meta(gt=0, le=1 << 60)]
     used_bytes: Bytes
-    power: Annotated[float, Meta(ge=1e-6, le=1e6)] = 1.0
+    power: Power = 1.0
     accepts: bool = True
+    rests: bool = False
 
 
 class _Shard(msgspec.Struct, forbid_unknown_fields=True):
@@ -61,6 +65,12 @@ def read(path: Path) -> Fleet:
     shards = tuple(Shard(**msgspec.structs.asdict(one)) for one in found.shards)
     _check(nodes, shards, path)
     return Fleet(nodes, shards)
+
+
+def written(fleet: Fleet) -> bytes:
+    """The file that ``read`` reads."""
+    document = {"nodes": [asdict(one) for one in fleet.nodes], "shards": [asdict(one) for one in fleet.shards]}
+    return ascii_json(msgspec.json.format(msgspec.json.encode(document), indent=2)) + b"\n"
 
 
 def _check(nodes: tuple[Node, ...], shards: tuple[Shard, ...], path: Path) -> None:

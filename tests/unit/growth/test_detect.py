@@ -126,3 +126,12 @@ def test_a_node_that_is_gone_is_forgotten():
     watch, _ = observe(Watch(), Readings.of(one(0.9)), 0.0, ONCE)
     watch, triggers = observe(watch, Readings.of(Fleet((), ())), 1.0, ONCE)
     assert (watch, triggers) == (Watch(), ())
+
+
+def test_a_node_that_the_file_says_rests_is_no_reason_to_move():
+    hot = one(0.9, 0.1)
+    resting = Fleet((replace(hot.nodes[0], rests=True),), ())
+    assert len(exceeded(hot)) == 2
+    assert not exceeded(resting)
+    assert observe(Watch(), Readings.of(hot), 0.0, ONCE)[1]
+    assert not observe(Watch(), Readings.of(resting), 0.0, ONCE)[1]
