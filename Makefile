@@ -44,7 +44,7 @@ format: dev
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: install kernels
+bench: dev kernels
 	@$(PY) -m bench.run $(BENCH_FLAGS)
 
 docs: $(VENV)/.installed-docs

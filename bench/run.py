@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench import gctrace, measure, pause, profiles
+from bench import gctrace, growth, measure, pause, profiles
 from mapscope.errors import MapscopeError
 from mapscope.evidence.capture import capture
 from mapscope.lab import toolchains
@@ -256,6 +256,7 @@ def main() -> int:
     rows: list[Row] = []
     pauses: list[pause.Row | None] = []
     read: list[profiles.Row] = []
+    moved = None
     # an installed package is byte-compiled; a checkout is where the environment does not forbid it
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
@@ -272,10 +273,20 @@ def main() -> int:
                     pauses += [pause.bench(release, size, program, Path(name))] if size in pause.SIZES else []
                 print(f"Go {release}, profiles …", file=sys.stderr, flush=True)
                 read += profiles.bench(release, toolchain, Path(name), options.runs)
+            print("moves of shards …", file=sys.stderr, flush=True)
+            moved = growth.bench(Path(name))
     except MapscopeError as error:
         print(f"{error}\n{error.hint}", file=sys.stderr)
         return error.exit_status
-    found = (machine(), table(rows), parts(rows), verdict(rows), pause.report(pauses), profiles.report(read))
+    found = (
+        machine(),
+        table(rows),
+        parts(rows),
+        verdict(rows),
+        pause.report(pauses),
+        profiles.report(read),
+        growth.report(moved),
+    )
     text = "\n\n".join(found) + "\n"
     print(text)
     if options.markdown:

@@ -15,7 +15,7 @@ from mapscope.growth import points
 from mapscope.growth.names import Names
 from mapscope.growth.nodes import Store
 from mapscope.growth.phases import FenceTooLong, Phases
-from mapscope.growth.protocol import Effect, State, can_abandon, duties
+from mapscope.growth.protocol import TAKE_OVER_EFFECTS, Effect, State, can_abandon, duties
 from mapscope.growth.state import Control, Move
 from mapscope.growth.trouble import GrowthError, Refused, Unreachable, is_lost, words
 
@@ -137,7 +137,21 @@ class Mover:
         self._report(recorded, after, seconds, figures)
 
     async def _duties(self) -> None:
-        """What a controller does first that finds a move in this state."""
+        """What a controller does first that finds a move: shows its token to both nodes, lifts a fence of no record.
+
+        A node that is away need not see it where the move goes on without that node.
+        """
+        assert set(TAKE_OVER_EFFECTS) == {Effect.SHOW_SOURCE, Effect.SHOW_TARGET}
+        for effect, show, without in (
+            (Effect.SHOW_SOURCE, self.phases.show_source, (State.SWITCHED, State.RELEASED)),
+            (Effect.SHOW_TARGET, self.phases.show_target, (State.ABANDONING,)),
+        ):
+            try:
+                await show()
+            except (psycopg.Error, OSError) as error:
+                if not is_lost(error) or self.move.state not in without:
+                    raise
+            points.reach(f"{effect}:done")
         if Effect.LIFT_FENCE in duties(self.move.state):
             await self.phases.lift_fence()
 

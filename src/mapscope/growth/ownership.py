@@ -47,6 +47,14 @@ async def expect(connection: AsyncConnection[TupleRow], shard: int, token: int) 
     return found
 
 
+async def take_or_make(connection: AsyncConnection[TupleRow], shard: int, token: int) -> Holding:
+    """As ``expect``; a node that never had the shard gets a row that says so."""
+    await connection.execute(
+        "insert into mapscope_node.shard (shard, epoch, state) values (%s, 0, 'gone') on conflict do nothing", (shard,)
+    )
+    return await expect(connection, shard, token)
+
+
 async def put(connection: AsyncConnection[TupleRow], shard: int, state: str, epoch: int, move: str) -> None:
     """Inside a transaction, after ``take``: the new state."""
     await connection.execute(
@@ -56,10 +64,7 @@ async def put(connection: AsyncConnection[TupleRow], shard: int, state: str, epo
 
 async def prepare_target(connection: AsyncConnection[TupleRow], shard: int, token: int, epoch: int, move: str) -> None:
     """Inside a transaction: the shard is incoming here. Refused where it is the node's own, or another move's."""
-    await connection.execute(
-        "insert into mapscope_node.shard (shard, epoch, state) values (%s, 0, 'gone') on conflict do nothing", (shard,)
-    )
-    found = await expect(connection, shard, token)
+    found = await take_or_make(connection, shard, token)
     if found.state == "incoming" and found.move == move:
         return
     if found.state != "gone":

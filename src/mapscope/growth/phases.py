@@ -88,6 +88,19 @@ class Phases:
             self.seen = await tables.read(await self.source.get(), self.schema)
         return self.seen
 
+    async def show_source(self) -> None:
+        """The source knows this controller's token: what an older one still does there is refused."""
+        source = await self.source.get()
+        async with source.transaction():
+            await ownership.take(source, self.move.shard, self.token)
+
+    async def show_target(self) -> None:
+        """The target knows it, and has a row to remember it in."""
+        target = await self.target.get()
+        await schema.ensure_node(target)
+        async with target.transaction():
+            await ownership.take_or_make(target, self.move.shard, self.token)
+
     # before the switch
 
     async def create_slot(self) -> dict[str, float]:
@@ -97,7 +110,6 @@ class Phases:
         shape = await self.shape()
         await preflight.source(source, shape)
         await preflight.target(target, republish=moving.republish)
-        await schema.install_node(target)
         await replication.drop_slot(source, self.names)
         async with source.transaction():
             found = await ownership.expect(source, self.move.shard, self.token)
@@ -348,7 +360,7 @@ class Phases:
     async def drop_target_copy(self) -> None:
         """Deletes what was copied; never a shard that the target owns."""
         target = await self.target.get()
-        await schema.install_node(target)
+        await schema.ensure_node(target)
         async with target.transaction():
             await target.execute("set local lock_timeout = '10s'")
             found = await ownership.take(target, self.move.shard, self.token)

@@ -140,3 +140,10 @@ async def install_node(connection: AsyncConnection) -> None:
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock(%s, 1)", (CONTROLLER,))
         await connection.execute(_NODE)
+
+
+async def ensure_node(connection: AsyncConnection) -> None:
+    """As ``install_node`` where a node has nothing yet; one that has something is left as it is."""
+    cursor = await connection.execute("select to_regclass('mapscope_node.shard') is not null")
+    if (await cursor.fetchone()) != (True,):
+        await install_node(connection)

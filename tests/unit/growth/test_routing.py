@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mapscope.growth import asking, figures, names
-from mapscope.growth.nodes import Shards
+from mapscope.growth.nodes import Moving, Shards
 from mapscope.growth.protocol import State
 from mapscope.growth.router import hash_of
 from mapscope.growth.trouble import GrowthError
@@ -71,3 +74,12 @@ def test_a_phase_that_was_done_twice_is_summed_over_its_move():
     assert round(row.median, 9) == 0.3
     (_, line) = figures.table(rows)
     assert line.split() == ["fence:", "last", "writers", "300.0", "ms", "1000.0", "ms", "wait"]
+
+
+def test_the_store_file_is_documented_as_it_is():
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "growth.md").read_text(encoding="utf-8")
+    table = page.partition("Of `moving`:")[2].partition("\n## ")[0]
+    documented = {
+        name: json.loads(value) for name, value in re.findall(r"^\| `(\w+)` \| (\S+) \|", table, re.MULTILINE)
+    }
+    assert documented == msgspec.to_builtins(Moving())
