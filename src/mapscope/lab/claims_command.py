@@ -9,12 +9,14 @@ import click
 
 from mapscope.errors import UsageError
 from mapscope.lab.ledger import Claim, claims, in_section
+from mapscope.lab.page import form_of, page_options, write_page
 from mapscope.lab.printing import say
 
 _EPILOG = """\b
 Examples:
   mapscope lab claims --section 2.1
   mapscope lab claims -f json
+  mapscope lab claims -o claims.html
 
 \b
 mapscope lab verify runs the experiments that settle them."""
@@ -24,19 +26,25 @@ _NEAR = (1, 23)
 
 @click.command(epilog=_EPILOG)
 @click.option("--section", metavar="S", help="Only claims of a section (2.1) or of a chapter (2) of the article.")
-@click.option("-f", "--format", "form", type=click.Choice(("text", "json")), default="text", help="Default: text.")
-def command(section: str | None, form: str) -> None:
+@page_options
+def command(section: str | None, form: str | None, output: str | None, force: bool) -> None:
     """Show the claims of the article, and what is true of them.
 
     For each: the verdict for classic maps (up to Go 1.23) and for Swiss maps
     (Go 1.24 on), why, where Go's source says so, and what settles it.
     """
+    chosen_form = form_of(form, output, force)
     chosen = claims() if section is None else in_section(section)
     if not chosen:
         sections = ", ".join(dict.fromkeys(one.section for one in claims()))
         raise UsageError(f"the article has no claims in section {section!r}", f"sections are {sections}")
-    if form == "json":
+    if chosen_form == "json":
         click.echo(json.dumps([_document(one) for one in chosen], indent=2, ensure_ascii=True))
+        return
+    if output is not None:
+        from mapscope.report.page.lab import claims_pack
+
+        write_page(claims_pack([_document(one) for one in chosen]), "mapscope lab claims", output)
         return
     for first, line in _lines(chosen):
         say(line, "       ", first)

@@ -15,6 +15,7 @@ Examples:
   mapscope lab curve --go 1.23 --go 1.26 --type 'map[string]int' --to 60000
   mapscope lab curve --what stalled --go 1.23 --to 20000
   mapscope lab curve --what pinned --go 1.23 --go 1.26 --to 10000
+  mapscope lab curve --go 1.23 --go 1.26 -f html
 
 \b
 Writes NAME.csv, NAME.png and NAME.svg into the folder of -o. Toolchains that
@@ -39,12 +40,17 @@ _LABELS = {
 )  # fmt: skip
 @click.option("-o", "--output", "folder", default="curves", show_default=True, metavar="FOLDER", help="Where to write.")
 @click.option("--csv-only", is_flag=True, help="No pictures.")
-def command(what: str, releases: tuple[str, ...], type_: str, to: int, folder: str, csv_only: bool) -> None:
+@click.option(
+    "-f", "--format", "form", type=click.Choice(("pictures", "html")), default="pictures", show_default=True,
+    help="html: a page in place of the pictures, NAME.html.",
+)  # fmt: skip
+def command(what: str, releases: tuple[str, ...], type_: str, to: int, folder: str, csv_only: bool, form: str) -> None:
     """Draw what maps keep as they grow: measured on real Go, by the model, and as the article predicts."""
     from mapscope.lab.curves import draw, series
     from mapscope.lab.curves.measure import Shape
+    from mapscope.lab.page import curves_page, write_page
 
-    if not csv_only:
+    if not csv_only and form == "pictures":
         draw.check()
     shape = Shape.parse(type_)
     curves: list[series.Curve] = []
@@ -66,7 +72,12 @@ def command(what: str, releases: tuple[str, ...], type_: str, to: int, folder: s
         with open(target / f"{what}.csv", "w", encoding="utf-8", newline="") as stream:
             csv.writer(stream, lineterminator="\n").writerows(series.rows(curves, _columns(what)))
         files = [target / f"{what}.csv"]
-        if not csv_only:
+        if form == "html":
+            said = [_summary(what, curve) for curve in curves]
+            page = curves_page(what, _LABELS[what], type_, curves, said)
+            write_page(page, f"mapscope lab curve: {what} of {type_}", str(target / f"{what}.html"))
+            files.append(target / f"{what}.html")
+        elif not csv_only:
             pictures = [target / f"{what}.png", target / f"{what}.svg"]
             draw.draw(curves, f"{type_}", _LABELS[what], pictures, bars=what == "pinned")
             files += pictures

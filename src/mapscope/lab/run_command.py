@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import click
 
 from mapscope.lab.choosing import ProgressLine, chosen
+from mapscope.lab.page import form_of, page_options, runs_page, write_page
 from mapscope.lab.printing import say
 from mapscope.lab.running import Outcome, run
 from mapscope.lab.scenario import Check, all_scenarios, load
@@ -17,6 +18,7 @@ Examples:
   mapscope lab run stalled --go 1.23 --go 1.26
   mapscope lab run all --go 1.21
   mapscope lab run growth_steps --go 1.23 --keep ./growth -f json
+  mapscope lab run growth_steps stalled -o growth.html
 
 \b
 Exit status: 0 everything as expected, 1 something is not or a program failed,
@@ -31,14 +33,22 @@ Exit status: 0 everything as expected, 1 something is not or a program failed,
     "the newest.",
 )  # fmt: skip
 @click.option("--keep", metavar="FOLDER", help="Keep sources, output and core there, a folder for each run.")
-@click.option("-f", "--format", "form", type=click.Choice(("text", "json")), default="text", help="Default: text.")
-def command(names: tuple[str, ...], versions: tuple[str, ...], keep: str | None, form: str) -> int:
+@page_options
+def command(
+    names: tuple[str, ...],
+    versions: tuple[str, ...],
+    keep: str | None,
+    form: str | None,
+    output: str | None,
+    force: bool,
+) -> int:
     """Run the scenarios NAME... (or all), and compare with what is expected.
 
     Each program is built with the release, runs until it has told the truth
     about its own maps, and its core is analysed by mapscope. What the program
     said, what mapscope found and what is expected are then compared.
     """
+    chosen_form = form_of(form, output, force)
     scenarios = all_scenarios() if names == ("all",) else [load(name) for name in names]
     pairs = [(one, go) for go in chosen(versions) for one in scenarios if one.runs_on(go)]
     progress = ProgressLine(len(pairs))
@@ -47,13 +57,16 @@ def command(names: tuple[str, ...], versions: tuple[str, ...], keep: str | None,
         progress.next(f"Go {go.version}: {scenario.name}")
         outcome = run(scenario, go, keep)
         outcomes.append(outcome)
-        if form == "text":
+        if chosen_form == "text":
             progress.close()
             for first, line in _lines(outcome):
                 say(line, "      ", first)
     progress.close()
-    if form == "json":
-        click.echo(json.dumps([_document(one) for one in outcomes], indent=2))
+    documents = [_document(one) for one in outcomes]
+    if chosen_form == "json":
+        click.echo(json.dumps(documents, indent=2))
+    elif output is not None:
+        write_page(runs_page(outcomes, documents), f"mapscope lab run {' '.join(names)}", output)
     return 0 if all(one.ok for one in outcomes) else 1
 
 

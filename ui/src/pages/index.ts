@@ -4,3 +4,4 @@ import "./served.tsx";
 import "./diff.tsx";
 import "./profile.tsx";
 import "./profilediff.tsx";
+import "./lab.tsx";
