@@ -39,6 +39,17 @@ def number(page: Page, selector: str) -> int:
     return int(page.locator(selector).first.get_attribute("data-value"))
 
 
+def data(page: Page, selector: str, name: str) -> list[str]:
+    """An attribute of all elements that match, at one moment."""
+    got: list[str] = page.locator(selector).evaluate_all("(all, name) => all.map(one => one.getAttribute(name))", name)
+    return got
+
+
+def numbers(page: Page, selector: str) -> list[int]:
+    """The exact numbers behind what elements show."""
+    return [int(value) for value in data(page, selector, "data-value")]
+
+
 def route(page: Page, hash_: str) -> None:
     """Goes to another part, as a link does."""
     page.evaluate("hash => { location.hash = hash }", hash_)
@@ -69,10 +80,8 @@ def test_the_verdict_is_that_of_the_document(name, visit, request):
         assert number(page, "#verdict h1 .num") == verdict["waste_bytes"]
     assert f"{verdict['maps']:,} map" in page.locator("#verdict .lead").inner_text()
     assert number(page, "#verdict .lead .num") == verdict["map_bytes"]
-    parts = {
-        one.get_attribute("data-part"): int(one.locator(".num").first.get_attribute("data-value"))
-        for one in page.locator(".stacked .legend a").all()
-    }
+    sizes = numbers(page, ".stacked .legend a .num[data-value]")
+    parts = dict(zip(data(page, ".stacked .legend a", "data-part"), sizes, strict=True))
     assert sum(parts.values()) == heap["live_bytes"]
     maps = report.document["maps"]
     old = sum(one["bytes"].get("oldbuckets", 0) + one["bytes"].get("old_overflow", 0) for one in maps)
@@ -98,15 +107,15 @@ def test_each_part_of_the_bar_leads_on(growth, visit):
     page.locator('.legend a[data-part="old"]').click()
     growing = [one for one in growth.document["maps"] if one["state"].startswith("growing")]
     expect(page.locator("#maps-count")).to_contain_text(f"{len(growing)} map")
-    assert {row.inner_text() for row in page.locator("#maps tbody a").all()} == {one["address"] for one in growing}
+    assert set(page.locator("#maps tbody a").all_inner_texts()) == {one["address"] for one in growing}
     page.locator('.legend a[data-part="empty"]').click()
     expect(page.locator("#maps th[aria-sort=descending]")).to_have_text(re.compile("Waste"))
     page.locator('.legend a[data-part="live"]').click()
     expect(page.locator("#maps-count")).to_contain_text(f"of {len(growth.document['maps'])}")
     page.locator('.legend a[data-part="stale"]').click()
-    shown = [one.get_attribute("data-rule") for one in page.locator(".finding").all()]
-    assert set(shown) <= {"R3", "R16"}
-    assert "R3" in shown
+    expect(page.locator('.chips a[href="#findings?rule=R3"]')).to_have_attribute("aria-current", "true")
+    assert "R3" in data(page, ".finding", "data-rule")
+    assert set(data(page, ".finding", "data-rule")) <= {"R3", "R16"}
     for part, place in (("pinned", "#iterators"), ("other", "#dominators")):
         page.locator(f'.legend a[data-part="{part}"]').click()
         expect(page.locator(f"{place} h2")).to_be_in_viewport()
@@ -116,7 +125,7 @@ def test_where_the_memory_is(growth, visit):
     page = visit(growth.page)
     page.locator(".memory summary").click()
     sums = growth.document["heap"]["reconciliation"]
-    rows = [int(one.get_attribute("data-value")) for one in page.locator(".memory table .num[data-value]").all()]
+    rows = numbers(page, ".memory table .num[data-value]")
     assert sum(rows) == sums["rss_bytes"]
     assert rows[0] == sums["live_bytes"]
 
@@ -171,11 +180,10 @@ def test_findings_of_one_rule(loops, visit):
     for rule in loops.document["verdict"]["rules"]:
         page.locator(f'.chips a[href="#findings?rule={rule}"]').click()
         expect(page.locator(f'.chips a[href="#findings?rule={rule}"]')).to_have_attribute("aria-current", "true")
-        shown = {one.get_attribute("data-rule") for one in page.locator("#findings .finding").all()}
-        assert shown == {rule}
+        assert set(data(page, "#findings .finding", "data-rule")) == {rule}
     page.locator('.chips a[href="#findings"]').click()
     expect(page.locator('.chips a[href="#findings"]')).to_have_attribute("aria-current", "true")
-    assert len({one.get_attribute("data-rule") for one in page.locator("#findings .finding").all()}) > 1
+    assert len(set(data(page, "#findings .finding", "data-rule"))) > 1
 
 
 # --- the table of maps ----------------------------------------------------------------------------------------------
@@ -399,11 +407,13 @@ def test_goroutines_that_hold_iterators_come_first(loops, visit):
     page.locator("#goroutines > button").click()
     expect(page.locator("#goroutines > button")).to_have_count(0)
     groups = page.locator("#goroutines .group").all()
-    numbers = [int(one.get_attribute("data-iterators")) for one in groups]
-    assert numbers == sorted(numbers, reverse=True)
-    assert numbers[0] > 0
-    assert sum(numbers) == sum(one["goroutine"] is not None for one in loops.document["iterators"])
-    assert sum(int(one.get_attribute("data-count")) for one in groups) == len(loops.document["goroutines"])
+    loops_of = [int(value) for value in data(page, "#goroutines .group", "data-iterators")]
+    assert loops_of == sorted(loops_of, reverse=True)
+    assert loops_of[0] > 0
+    assert sum(loops_of) == sum(one["goroutine"] is not None for one in loops.document["iterators"])
+    assert sum(int(value) for value in data(page, "#goroutines .group", "data-count")) == len(
+        loops.document["goroutines"]
+    )
     groups[0].locator("summary").click()
     assert groups[0].locator(".stack li").count() > 1
     page.locator("#goroutines input").fill("sync.Mutex")
@@ -437,8 +447,7 @@ def test_types_sum_to_the_heap(loops, visit):
     assert sum(pack.column("types", "bytes")) + rest["bytes"] + rest["untyped_bytes"] == heap["live_bytes"]
     assert sum(pack.column("types", "objects")) + rest["objects"] + rest["untyped_objects"] == heap["live_objects"]
     page = visit(loops.page, "types")
-    sizes = [int(one.get_attribute("data-value")) for one in page.locator("#types tbody td:first-child .num").all()]
-    assert sizes[0] == max(pack.column("types", "bytes"))
+    assert numbers(page, "#types tbody td:first-child .num")[0] == max(pack.column("types", "bytes"))
 
 
 # --- ways to look at it ---------------------------------------------------------------------------------------------

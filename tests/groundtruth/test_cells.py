@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from mapscope.errors import UsageError
+from mapscope.heap.domtree import MOST_GROUPS
+from mapscope.heap.fields import short_name
 from mapscope.maps import cells
 from mapscope.snapshot import Snapshot, open_snapshot
 from tests.groundtruth import harness
@@ -129,3 +131,29 @@ def test_what_is_left_out_is_counted(snapshot):
         below = dominators.children(int(node))
         below = below[dominators.retained[below] > 0]
         assert int((tree.parent == row).sum()) + int(tree.left_out[row]) == len(below)
+
+
+def test_what_is_left_out_by_type(snapshot):
+    """Against the types of the objects below the largest, one by one."""
+    dominators, holding = snapshot.holding.dominators, snapshot.holding
+    tree = snapshot.dominator_tree(1)
+    assert len(tree.parent) <= 1
+    below = dominators.children(0)
+    below = below[dominators.retained[below] > 0]
+    counted: Counter[int] = Counter()
+    kept: Counter[int] = Counter()
+    records = holding._heap.types.records
+    for node in below.tolist():
+        kind = int(holding._types[node])
+        if kind >= 0 and (not len(tree.parent) or node != int(below[0])):
+            counted[kind] += 1
+            kept[kind] += int(dominators.retained[node])
+    groups = tree.groups
+    mine = groups.parent == -1
+    told = {groups.names[at] for at in groups.name[mine].tolist()}
+    wanted: Counter[str] = Counter()
+    for kind, count in counted.items():
+        if count > 1:
+            wanted[short_name(records[kind].name)] += kept[kind]
+    assert sum(groups.retained[mine].tolist()) == sum(wanted.values()) or len(groups.parent) == MOST_GROUPS
+    assert told <= set(wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,15 @@ import numpy.typing as npt
 from mapscope.heap.dominators import Dominators
 from mapscope.heap.steps import StepTable
 
+I4 = npt.NDArray[np.int32]
 I8 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint64]
 
+_CHUNK = 1 << 20
+MOST_GROUPS = 200
+"""Types of children that are left out, over all nodes."""
+_MOST_PARENTS = 32
+"""Nodes whose left-out children are told apart by type."""
 MOST_LEVELS = 24
 """Levels of the table; what lies deeper is left out of the node above it, like all that is small."""
 
@@ -35,6 +42,21 @@ class DominatorTree:
     total: int
     rest: int
     rest_bytes: int
+    groups: LeftOut
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Much of what is left out, by type: ``count`` children of one type below one row, and what they retain.
+
+    ``parent``: row, -1 for the top. ``names[name]``: the type. The largest first.
+    """
+
+    parent: I8
+    name: I8
+    names: tuple[str, ...]
+    count: I8
+    retained: U8
 
 
 def top_nodes(tree: Dominators, most: int) -> tuple[I8, I8]:
@@ -66,13 +88,21 @@ def top_nodes(tree: Dominators, most: int) -> tuple[I8, I8]:
     return chosen[order], row[parents[order]]
 
 
-def left_out(tree: Dominators, nodes: I8, parent: I8) -> tuple[I8, U8, int, int]:
-    """Children of each node that are not among ``nodes``: how many, what they retain; and the same of the top."""
-    row_of = np.full(len(tree.idom), -1, dtype=np.int32)
-    row_of[nodes] = np.arange(len(nodes), dtype=np.int32)
+def rows_of(tree: Dominators, nodes: I8) -> I4:
+    """By node, its row among ``nodes``; -1 for the others."""
+    out = np.full(len(tree.idom), -1, dtype=np.int32)
+    out[nodes] = np.arange(len(nodes), dtype=np.int32)
+    return out
+
+
+def left_out(tree: Dominators, nodes: I8, parent: I8, row_of: I4) -> tuple[I8, U8, int, int]:
+    """Children of each node that are not among ``nodes``: how many, what they retain; and the same of the top.
+
+    ``row_of``: as ``rows_of`` gives it.
+    """
     children = np.zeros(len(nodes) + 1, dtype=np.int64)
-    for at in range(1, len(tree.idom), 1 << 20):
-        part = slice(at, at + (1 << 20))
+    for at in range(1, len(tree.idom), _CHUNK):
+        part = slice(at, at + _CHUNK)
         owner = row_of[tree.idom[part]]
         outside = (row_of[part] < 0) & (tree.retained[part] > 0)
         children += np.bincount(owner[outside & (owner >= 0)], minlength=len(nodes) + 1)
@@ -83,3 +113,37 @@ def left_out(tree: Dominators, nodes: I8, parent: I8) -> tuple[I8, U8, int, int]
     own = tree.graph.sizes_of(nodes)
     rest = int(tree.total) - int(inside[-1])
     return children[:-1], retained - own - inside[:-1], int(children[-1]), rest
+
+
+def by_type(tree: Dominators, row_of: I4, types: I4, left: U8, rest: int, name_of: Callable[[int], str]) -> LeftOut:
+    """The left-out children of the rows that leave out most, by type.
+
+    ``types``: type id of each node, negative for roots and unknown ones. ``left``: bytes left out of each row;
+    ``rest``: of the top. ``name_of``: the name of a type, by its id.
+    """
+    sizes = np.append(left, np.uint64(max(rest, 0)))  # the top is the last
+    parents = np.argsort(~sizes, kind="stable")[:_MOST_PARENTS]
+    parents = parents[sizes[parents] >= max(tree.total // 1000, 1)]
+    slot_of = np.full(len(sizes), -1, dtype=np.int64)
+    slot_of[parents] = np.arange(len(parents))
+    kinds = int(types.max(initial=-1)) + 1
+    count = np.zeros(len(parents) * kinds, dtype=np.int64)
+    retained = np.zeros(len(parents) * kinds, dtype=np.uint64)
+    for at in range(1, len(tree.idom), _CHUNK):
+        part = slice(at, at + _CHUNK)
+        above = tree.idom[part]
+        slot = slot_of[np.where(above == 0, len(sizes) - 1, row_of[above])]
+        slot[(above != 0) & (row_of[above] < 0)] = -1
+        mine = np.flatnonzero((slot >= 0) & (row_of[part] < 0) & (types[part] >= 0) & (tree.retained[part] > 0))
+        key = slot[mine] * kinds + types[part][mine]
+        found, which = np.unique(key, return_inverse=True)
+        count[found] += np.bincount(which, minlength=len(found))
+        size = np.zeros(len(found), dtype=np.uint64)
+        np.add.at(size, which, tree.retained[part][mine])
+        retained[found] += size
+    order = np.argsort(~retained, kind="stable")[:MOST_GROUPS]
+    order = order[count[order] > 1]
+    row = parents[order // max(kinds, 1)]
+    used, name = np.unique(order % max(kinds, 1), return_inverse=True)
+    names = tuple(name_of(kind) for kind in used.tolist())
+    return LeftOut(np.where(row == len(left), -1, row), name.reshape(-1), names, count[order], retained[order])

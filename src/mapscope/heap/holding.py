@@ -12,7 +12,8 @@ import numpy.typing as npt
 from mapscope.errors import UsageError
 from mapscope.heap.chains import AllChains, Chain, Chains, ChainTable
 from mapscope.heap.dominators import Dominators
-from mapscope.heap.domtree import DominatorTree, left_out, top_nodes
+from mapscope.heap.domtree import DominatorTree, by_type, left_out, rows_of, top_nodes
+from mapscope.heap.fields import short_name
 from mapscope.heap.graph import Graph, ObjectGraph, RootKind, build_graph, object_graph
 from mapscope.heap.later import Later
 from mapscope.heap.lookup import Lookup
@@ -288,12 +289,16 @@ class Holding:
 
     def tree(self, most: int) -> DominatorTree:
         """The top of the dominator tree, at most ``most`` nodes."""
-        nodes, parent = top_nodes(self.dominators, most)
-        count, size, rest, rest_bytes = left_out(self.dominators, nodes, parent)
+        tree = self.dominators
+        nodes, parent = top_nodes(tree, most)
+        rows = rows_of(tree, nodes)
+        count, size, rest, rest_bytes = left_out(tree, nodes, parent, rows)
+        records = self._heap.types.records
+        groups = by_type(tree, rows, self._types, size, rest_bytes, lambda kind: short_name(records[kind].name))
+        own = self.graph.sizes_of(nodes)
         return DominatorTree(
-            parent, self._describe(nodes), self.dominators.retained[nodes], self.graph.sizes_of(nodes), count, size,
-            self.dominators.total, rest, rest_bytes,
-        )  # fmt: skip
+            parent, self._describe(nodes), tree.retained[nodes], own, count, size, tree.total, rest, rest_bytes, groups
+        )
 
     @cached_property
     def _types(self) -> npt.NDArray[np.int32]:

@@ -13,7 +13,7 @@ from mapscope.findings.context import Context, DeadEntries, StaleValues, StringK
 from mapscope.findings.model import Finding
 from mapscope.goruntime.frames import Goroutine
 from mapscope.heap.chains import AllChains, ChainTable, ChainTree
-from mapscope.heap.domtree import DominatorTree
+from mapscope.heap.domtree import DominatorTree, LeftOut
 from mapscope.heap.holding import Dominator, Held, HeldTable
 from mapscope.heap.steps import Step, StepTable
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo, Reconciliation, RuntimeFigures
@@ -241,7 +241,8 @@ class FakeSnapshot:
         sizes = np.array([150_000_000, 100_000_000], dtype=np.uint64)
         steps = StepTable.of([self.dominating, self.dominating])
         own, left = np.array([48, 96], dtype=np.uint64), np.array([3, 0])
-        return DominatorTree(np.array([-1, 0]), steps, sizes, own, left, own, 220_000_000, 7, 70_000_000)
+        few = LeftOut(np.array([0]), np.array([0]), ("main.Rec",), np.array([2]), own[:1])
+        return DominatorTree(np.array([-1, 0]), steps, sizes, own, left, own, 220_000_000, 7, 70_000_000, few)
 
     def type_sums(self) -> Table:
         names = Coded.of([kind.name for kind in self.maps.types] or ["int"])

@@ -122,13 +122,30 @@ function dominatorTree(model: Model): DominatorTree | null {
     if (up === 0) children[0]?.push(row + 1);
   }
   const extra: { label: string; bytes: number }[] = [];
+  const add = (up: number, label: string, size: number) => {
+    if (size <= 0) return;
+    children[up]?.push(section.rows + 1 + extra.length);
+    parent.push(up);
+    extra.push({ label, bytes: size });
+  };
+  const count = [rest.rest];
+  const size = [rest.rest_bytes];
   for (let row = 0; row < section.rows; row++) {
-    const size = section.col("left_out_bytes").number(row);
-    if (size <= 0) continue;
-    children[row + 1]?.push(section.rows + 1 + extra.length);
-    parent.push(row + 1);
-    extra.push({ label: plural(section.col("left_out").number(row), "smaller object"), bytes: size });
+    count.push(section.col("left_out").number(row));
+    size.push(section.col("left_out_bytes").number(row));
   }
+  const groups = model.pack.section("left_out");
+  for (let row = 0; row < groups.rows; row++) {
+    const up = groups.col("parent").number(row) + 1;
+    const many = groups.col("count").number(row);
+    const bytes = groups.col("retained_bytes").number(row);
+    add(up, `${plural(many, "object")} ${groups.col("type").text(row) ?? ""}`, bytes);
+    count[up] = (count[up] ?? 0) - many;
+    size[up] = (size[up] ?? 0) - bytes;
+  }
+  for (let up = 0; up <= section.rows; up++) add(up, plural(count[up] ?? 0, "smaller object"), size[up] ?? 0);
+  const heavy = (node: number) => (node > section.rows ? (extra[node - section.rows - 1]?.bytes ?? 0) : section.col("retained_bytes").number(node - 1));
+  for (const nodes of children) nodes.sort((a, b) => heavy(b) - heavy(a));
   const inside = (node: number) => node >= 1 && node <= section.rows;
   const spare = (node: number) => extra[node - section.rows - 1];
   return {

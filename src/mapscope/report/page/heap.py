@@ -12,11 +12,14 @@ from mapscope.report.source import Source
 from mapscope.table import Coded, Table
 
 
-def tree_section(source: Source, most: int) -> tuple[Mapping[str, Column] | None, dict[str, int] | None]:
-    """The section ``dominators``, parents before children, and the sums of what it leaves out; None: not known."""
+def tree_sections(source: Source, most: int) -> tuple[dict[str, Mapping[str, Column]], dict[str, int] | None]:
+    """The sections ``dominators``, parents before children, and ``left_out``, by type; the sums of the rest.
+
+    Empty and None where it is not known.
+    """
     tree = source.dominator_tree(most)
     if tree is None:
-        return None, None
+        return {}, None
     columns = {
         "parent": tree.parent,
         "retained_bytes": tree.retained,
@@ -25,7 +28,14 @@ def tree_section(source: Source, most: int) -> tuple[Mapping[str, Column] | None
         "left_out_bytes": tree.left_out_bytes,
         **step_columns(tree.steps),
     }
-    return columns, {"total_bytes": tree.total, "rest": tree.rest, "rest_bytes": tree.rest_bytes}
+    groups: dict[str, Column] = {
+        "parent": tree.groups.parent,
+        "type": Texts.coded(tree.groups.name, tree.groups.names),
+        "count": tree.groups.count,
+        "retained_bytes": tree.groups.retained,
+    }
+    sections: dict[str, Mapping[str, Column]] = {"dominators": columns, "left_out": groups}
+    return sections, {"total_bytes": tree.total, "rest": tree.rest, "rest_bytes": tree.rest_bytes}
 
 
 def type_section(

@@ -14,7 +14,7 @@ from mapscope.report.page.caps import MOST_BYTES, Caps
 from mapscope.report.page.cells import cell_sections, looked_at
 from mapscope.report.page.findings import finding_values, goroutines_named, iterator_values, suspect_values
 from mapscope.report.page.goroutines import group_of, groups
-from mapscope.report.page.heap import tree_section, type_section
+from mapscope.report.page.heap import tree_sections, type_section
 from mapscope.report.page.html import render
 from mapscope.report.page.maps import chosen_rows, map_columns, rest_of
 from mapscope.report.page.owners import owner_tree, paths
@@ -91,9 +91,8 @@ def _add_maps(pack: Pack, source: Source, caps: Caps) -> None:
 
 
 def _add_heap(pack: Pack, source: Source, caps: Caps) -> None:
-    tree, left = tree_section(source, caps.nodes)
-    if tree is not None:
-        pack.sections["dominators"] = tree
+    sections, left = tree_sections(source, caps.nodes)
+    pack.sections |= sections
     pack.values["dominators_rest"] = left
     heap = source.heap
     pack.sections["types"], pack.values["types_rest"] = type_section(
