@@ -1,6 +1,7 @@
 """``python -m bench.serving``: what ``mapscope serve`` costs, as ratios to ``mapscope analyze`` of the same core.
 
-Time and memory to the first page, and the time of each kind of question, the fastest and the slowest of several.
+Time and memory to the first page, and the time of each kind of question, the fastest and the slowest of several, each
+the best of all runs.
 """
 
 from __future__ import annotations
@@ -75,6 +76,12 @@ def memory(pid: int, name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(name + ":")) * 1024
 
 
+def cpu_seconds(pid: int) -> float:
+    """CPU time of all threads of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def questions(client: Client) -> None:
     """Some of each kind, on the largest maps and on what lies in them."""
     largest = client.json("maps, the largest", f"api/maps?sort=bytes&limit={_KINDS}")["maps"]
@@ -99,7 +106,8 @@ def bench(core: Path, program: Path, runs: int, say: Callable[[str], None]) -> N
     """Measures and prints."""
     analyze: list[str | Path] = [sys.executable, "-m", "mapscope", "analyze", core, program, "-f", "json"]
     whole = best(analyze, core.with_name("report.json"), runs)
-    firsts, ready, peaks = [], [], []
+    firsts, ready, peaks, cpu = [], [], [], []
+    every: list[dict[str, list[tuple[float, int]]]] = []
     for _ in range(runs):
         with serving(core, program) as (process, url, seconds):
             client = Client(url)
@@ -108,22 +116,27 @@ def bench(core: Path, program: Path, runs: int, say: Callable[[str], None]) -> N
             pack = len(client.get("pack", "api/pack"))
             firsts.append(seconds + time.perf_counter() - began)
             ready.append(seconds)
+            cpu.append(cpu_seconds(process.pid))
             before = memory(process.pid, "RssAnon")
             client.asked.clear()
             questions(client)
             peaks.append((before, memory(process.pid, "RssAnon")))
-    say(f"analyze -f json: {whole.seconds:.2f} s, {human_bytes(whole.anonymous_bytes)} of its own")
+            every.append(client.asked)
+    own = human_bytes(whole.anonymous_bytes)
+    say(f"analyze -f json: {whole.seconds:.2f} s, {whole.cpu_seconds:.2f} s of CPU, {own} of its own")
     say(f"first page: {min(firsts):.2f} s, {min(firsts) / whole.seconds:.2f} × analyze ({min(ready):.2f} s to the URL)")
+    say(f"CPU to the first page: {min(cpu):.2f} s, {min(cpu) / whole.cpu_seconds:.2f} × analyze")
     say(f"page {human_bytes(page)}, data {human_bytes(pack)}")
     for name, at in (("at the first page", 0), ("after all questions", 1)):
-        own = max(peak[at] for peak in peaks)
-        say(f"own memory {name}: {human_bytes(own)}, {own / whole.anonymous_bytes:.2f} × the peak of analyze")
+        most = max(peak[at] for peak in peaks)
+        say(f"own memory {name}: {human_bytes(most)}, {most / whole.anonymous_bytes:.2f} × the peak of analyze")
     say("| question | asked | fastest | slowest | ÷ analyze (slowest) | largest answer |\n|---|---|---|---|---|---|")
-    for kind, asked in client.asked.items():
+    for kind in every[0]:
+        asked = [min(same) for same in zip(*(one[kind] for one in every), strict=True)]  # of each question its best
         low, high = min(asked)[0], max(asked)[0]
-        most = human_bytes(max(size for _, size in asked))
+        largest = human_bytes(max(size for _, size in asked))
         share = high / whole.seconds
-        say(f"| {kind} | {len(asked)} | {low * 1000:.1f} ms | {high * 1000:.1f} ms | {share:.4f} | {most} |")
+        say(f"| {kind} | {len(asked)} | {low * 1000:.1f} ms | {high * 1000:.1f} ms | {share:.4f} | {largest} |")
 
 
 def main() -> int:
