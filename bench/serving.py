@@ -130,12 +130,12 @@ def bench(core: Path, program: Path, runs: int, say: Callable[[str], None]) -> N
     for name, at in (("at the first page", 0), ("after all questions", 1)):
         most = max(peak[at] for peak in peaks)
         say(f"own memory {name}: {human_bytes(most)}, {most / whole.anonymous_bytes:.2f} × the peak of analyze")
-    say("| question | asked | fastest | slowest | ÷ analyze (slowest) | largest answer |\n|---|---|---|---|---|---|")
+    say("| question | asked | fastest | slowest | slowest ÷ CPU of analyze | largest answer |\n" + "|---" * 6 + "|")
     for kind in every[0]:
         asked = [min(same) for same in zip(*(one[kind] for one in every), strict=True)]  # of each question its best
         low, high = min(asked)[0], max(asked)[0]
         largest = human_bytes(max(size for _, size in asked))
-        share = high / whole.seconds
+        share = high / whole.cpu_seconds
         say(f"| {kind} | {len(asked)} | {low * 1000:.1f} ms | {high * 1000:.1f} ms | {share:.4f} | {largest} |")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import NARROW, Visit
 from tests.browser.reports import mapscope
+from tests.browser.test_hostile import RUNS
 from tests.groundtruth import harness
 from tests.groundtruth.serving import Server, serving
 from tests.groundtruth.variants import Variant
@@ -227,3 +229,47 @@ def test_no_other_page_reaches_the_server(served: Served, browser: Any):
     finally:
         other.kill()
         other.communicate()
+
+
+def spoiled(value: Any, number: list[int]) -> Any:
+    """A document with markup in the place of each text but addresses."""
+    if isinstance(value, dict):
+        kept = {"can_show": True} if "can_show" in value else {}
+        kept |= {"kind": value["kind"]} if "kind" in value else {}  # what the page goes by
+        return {name: spoiled(one, number) for name, one in value.items()} | kept
+    if isinstance(value, list):
+        return [spoiled(one, number) for one in value]
+    if isinstance(value, str) and not value.startswith("0x"):
+        number[0] += 1
+        return RUNS[number[0] % len(RUNS)]
+    return value
+
+
+def test_answers_are_text_whatever_they_hold(served: Served, browser: Any):
+    """Every panel, with answers that no server of ours would send."""
+    page = browser.new_page()
+    number = [0]
+
+    def route(one: Any) -> None:
+        if "/api/contents/" in one.request.url:
+            entries = [{"key": run, "value": run} for run in RUNS]
+            one.fulfill(json={"address": "0x1", "entries": entries, "more": 3, "redacted": False})
+        else:
+            one.fulfill(json=spoiled(one.fetch().json(), number))
+
+    try:
+        for path in ("address", "chains", "contents", "maps", "dominators", "types"):
+            page.route(re.compile(f"/api/{path}[/?]"), route)
+        page.goto(served.server.url + f"#ask/{served.maps[0]['address']}")
+        for name in ("every-way", "show-contents"):
+            page.click(f"#{name}")
+        expect(page.locator("#contents dd")).to_have_count(len(RUNS))
+        for name, inside in (("every-map", "tbody tr"), ("keeps", "li"), ("every-type", "tbody tr")):
+            page.click(f"#open-{name}")
+            expect(page.locator(f"#{name} {inside}").first).to_be_visible()
+            assert page.locator(".served :is(img, svg, script, iframe, b, style)").count() == 0
+        assert number[0] > 100
+        assert "<img src=x onerror=" in page.locator(".served").inner_text()
+        assert page.evaluate("typeof window.ran") == "undefined"
+    finally:
+        page.close()
