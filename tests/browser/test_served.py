@@ -26,6 +26,9 @@ pytestmark = [pytest.mark.toolchain, pytest.mark.slow, pytest.mark.xdist_group("
 expect.set_options(timeout=15_000)
 
 
+PANELS = {"every-map": "tbody tr", "keeps": "li", "every-type": "tbody tr", "every-goroutine": "details"}
+
+
 @dataclass(frozen=True)
 class Served:
     server: Server
@@ -179,7 +182,7 @@ def test_it_can_be_read_by_everyone(served: Served, visit: Visit, axe: Callable[
     expect(page.locator("#answer-chain")).to_be_visible()
     page.click("#every-way")
     expect(page.locator("#answer-chains")).to_be_visible()
-    for name, inside in (("every-map", "tbody tr"), ("keeps", "li"), ("every-type", "tbody tr")):
+    for name, inside in PANELS.items():
         page.click(f"#open-{name}")
         expect(page.locator(f"#{name} {inside}").first).to_be_visible()
         axe(page)  # what it says of the report below is the business of the report's own tests
@@ -258,13 +261,13 @@ def test_answers_are_text_whatever_they_hold(served: Served, browser: Any):
             one.fulfill(json=spoiled(one.fetch().json(), number))
 
     try:
-        for path in ("address", "chains", "contents", "maps", "dominators", "types"):
+        for path in ("address", "chains", "contents", "maps", "dominators", "types", "goroutines"):
             page.route(re.compile(f"/api/{path}[/?]"), route)
         page.goto(served.server.url + f"#ask/{served.maps[0]['address']}")
         for name in ("every-way", "show-contents"):
             page.click(f"#{name}")
         expect(page.locator("#contents dd")).to_have_count(len(RUNS))
-        for name, inside in (("every-map", "tbody tr"), ("keeps", "li"), ("every-type", "tbody tr")):
+        for name, inside in PANELS.items():
             page.click(f"#open-{name}")
             expect(page.locator(f"#{name} {inside}").first).to_be_visible()
             assert page.locator(".served :is(img, svg, script, iframe, b, style)").count() == 0

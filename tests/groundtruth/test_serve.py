@@ -125,6 +125,20 @@ def test_types_are_counted(holding: Served):
     assert records["bytes"] == 512 * records["objects"]
 
 
+def test_goroutines_are_grouped_and_found(holding: Served, capsys: pytest.CaptureFixture[str]):
+    said = holding.said(capsys, "goroutines")["goroutines"]
+    told = holding.server.get("api/goroutines?limit=500")
+    assert told["matching"] == len(told["groups"]) > 3
+    assert sum(group["count"] for group in told["groups"]) == len(said)
+    assert sorted(one for group in told["groups"] for one in group["ids"]) == sorted(one["id"] for one in said)
+    found = holding.server.get("api/goroutines?search=MAIN.HOLD")
+    (mine,) = [one for one in said if any(frame["function"] == "main.hold" for frame in one["frames"])]
+    assert [group["ids"] for group in found["groups"]] == [[mine["id"]]]
+    assert found["groups"][0]["map_bytes"] == mine["map_bytes"] > 0
+    first, second = (holding.server.get(f"api/goroutines?limit=1&offset={at}")["groups"] for at in (0, 1))
+    assert first + second == told["groups"][:2]
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [
@@ -226,6 +240,7 @@ def crawl(server: Server, core: Planted) -> None:
         for question in ("address", "map", "chains", "pack/map", "pack/object"):
             server.ask(f"api/{question}/{address}")
     server.ask("api/types?limit=500")
+    server.ask("api/goroutines?limit=500")
     for word in (core.marker, core.marker[:4], urllib.parse.quote(core.marker * 4)):
         for page in ("maps", "types"):
             found = server.get(f"api/{page}?search={word}")

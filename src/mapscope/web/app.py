@@ -53,6 +53,7 @@ class App:
             "/api/contents/{address}": self.contents,
             "/api/dominators": self.dominators,
             "/api/types": self.types,
+            "/api/goroutines": self.goroutines,
         }
         if not self._questions.shows:
             del paths["/api/contents/{address}"]
@@ -143,6 +144,13 @@ class App:
         sort, search = query.word("sort", ("bytes", "objects"), "bytes"), query.text("search")
         offset, limit = query.number("offset", 0, _MAX_OFFSET), query.number("limit", 100, MAX_ROWS)
         return await self._answer(request, lambda: self._questions.types(sort, search, offset, limit))
+
+    async def goroutines(self, request: Request) -> Response:
+        """Goroutines by stack."""
+        query = Parameters(request.query_params.multi_items(), ("search", "offset", "limit"))
+        search = query.text("search")
+        offset, limit = query.number("offset", 0, _MAX_OFFSET), query.number("limit", 50, MAX_ROWS)
+        return await self._answer(request, lambda: self._questions.goroutines(search, offset, limit))
 
 
 def guarded(questions: Questions, token: str, port: int, asking: Asking | None = None) -> Guard:

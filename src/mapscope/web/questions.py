@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+
 import msgspec
 import numpy as np
 
@@ -12,6 +17,8 @@ from mapscope.report.address_view import build_address, build_branch, build_cont
 from mapscope.report.chain_view import build_chain
 from mapscope.report.escape import ascii_json
 from mapscope.report.map_view import build_map
+from mapscope.report.page.caps import Caps
+from mapscope.report.page.goroutines import groups
 from mapscope.report.page.onemap import map_pack
 from mapscope.report.page.pack import Pack
 from mapscope.report.page.shown import record
@@ -107,6 +114,18 @@ class Questions:
         listed = [{"type": str(names[row]), "objects": int(objects[row]), "bytes": int(sizes[row])} for row in shown]
         return encoded({"matching": len(rows), "offset": offset, "types": listed})
 
+    def goroutines(self, search: str, offset: int, limit: int) -> bytes:
+        """Goroutines by stack, as the report groups and orders them: how many groups match, and a page of them."""
+        folded = search.casefold()
+        found = [one for one in self._stacks if not folded or folded in _words(one)]
+        return encoded({"matching": len(found), "offset": offset, "groups": found[offset : offset + limit]})
+
+    @cached_property
+    def _stacks(self) -> list[dict[str, object]]:
+        made = groups(self._snapshot, replace(Caps(), groups=sys.maxsize))["groups"]
+        assert isinstance(made, list)
+        return [{name: value for name, value in one.items() if name != "all"} for one in made]
+
     def contents(self, address: int) -> bytes:
         """Some contents of a map or an object. UsageError where the server was not started with --show-contents."""
         if not self.shows:
@@ -121,6 +140,15 @@ class Questions:
         else:
             entries += snapshot.peek(snapshot.lookup(address))
         return encoded(build_contents(address, entries, more, redacted=snapshot.evidence.redacted))
+
+
+def _words(group: Mapping[str, object]) -> str:
+    """What a search among goroutines looks at: state, maker, functions and files."""
+    frames = group["frames"]
+    assert isinstance(frames, list)
+    texts = [group["status"], group["wait_reason"], group["created_by"]]
+    texts += [frame[name] for frame in frames for name in ("function", "file")]
+    return " ".join(str(text) for text in texts if text).casefold()
 
 
 def encoded(document: object) -> bytes:

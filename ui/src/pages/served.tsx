@@ -3,6 +3,7 @@
 import { useState } from "preact/hooks";
 import { pageOf, type PageProps, register } from "../registry.ts";
 import { Ask } from "../served/ask.tsx";
+import { EveryGoroutine } from "../served/goroutines.tsx";
 import { AllMaps } from "../served/maps.tsx";
 import { ServedSource } from "../served/source.ts";
 import { Tree } from "../served/tree.tsx";
@@ -13,6 +14,7 @@ const PANELS = [
   ["every-map", "Every map"],
   ["keeps", "What keeps what"],
   ["every-type", "Objects by type"],
+  ["every-goroutine", "Every goroutine"],
 ] as const;
 
 function Served({ source }: PageProps) {
@@ -32,6 +34,7 @@ function Served({ source }: PageProps) {
         </div>
         {open === "every-map" ? <AllMaps source={source} /> : null}
         {open === "keeps" ? <Tree source={source} /> : null}
+        {open === "every-goroutine" ? <EveryGoroutine source={source} /> : null}
         {open === "every-type" ? <Types source={source} /> : null}
       </aside>
       <Report source={source} />

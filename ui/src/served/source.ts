@@ -1,6 +1,7 @@
 // The source of a page that `mapscope serve` has sent: the report as a pack, and an answer to every question.
 
 import { openPack, type Pack } from "../pack.ts";
+import type { Group } from "../snapshot/model.ts";
 import { openers, type Source } from "../source.ts";
 
 /** One step of a chain, as in `mapscope chain -f json`. */
@@ -100,6 +101,12 @@ export interface MapsPage {
 export interface TypesPage {
   readonly matching: number;
   readonly types: readonly { readonly type: string; readonly objects: number; readonly bytes: number }[];
+}
+
+/** A page of the goroutines by stack. */
+export interface GoroutinesPage {
+  readonly matching: number;
+  readonly groups: readonly Group[];
 }
 
 /** The server's own words on why there is no answer. */

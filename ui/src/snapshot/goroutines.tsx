@@ -56,7 +56,7 @@ function words(group: Group): string {
   return `${group.status} ${group.wait_reason ?? ""} ${group.created_by ?? ""} ${frames}`.toLowerCase();
 }
 
-function GroupCard({ group }: { group: Group }) {
+export function GroupCard({ group }: { group: Group }) {
   const own = group.frames.find((frame) => !/^(runtime|internal|sync|syscall|net|os|time)[./]/.test(frame.function)) ?? group.frames[0];
   return (
     <details class="card group" data-count={group.count} data-iterators={group.iterators}>
