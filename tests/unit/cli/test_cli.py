@@ -298,7 +298,7 @@ def test_every_command_has_help_with_an_example():
             "capture": "4242",
             "profile": "heap.pb.gz",
             "lab": "toolchains",
-            "growth": "plan",
+            "growth": "run",
             "report": "report.json",
             "watch": "fleet.yml",
             "history": "checkout",
