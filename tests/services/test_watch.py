@@ -130,6 +130,8 @@ def _grows(watch: Watching, leaky: Running, healthy: Running) -> list[float]:
         sizes.append(watch.until(larger))
     watch.until(lambda: watch.value("mapscope_suspects", target=target, indicator="P5") == 1)
     watch.until(lambda: watch.value("mapscope_goroutines", target=target))
+    still = healthy.truth["address"]
+    watch.until(lambda: watch.value("mapscope_map_growth_bytes_per_second", target=still) is not None)
     assert watch.get("/healthz") == (200, "ok\n")
     assert watch.get("/readyz") == (200, "ok\n")
     assert watch.get("/other")[0] == 404
@@ -258,6 +260,15 @@ def test_the_history_as_text_and_csv(ended: Ended):
     lines = history(ended, "leaky", "-f", "csv").decode().splitlines()
     assert lines[0] == "time,service,instance,indicator,value,low,high,unit"
     assert float(next(line for line in lines if ",P1," in line).split(",")[4]) > 0
+
+
+def test_a_history_that_was_kept_is_shown_again(ended: Ended, tmp_path: Path):
+    kept = tmp_path / "leaky.json"
+    kept.write_bytes(history(ended, "leaky", "-f", "json"))
+    for form, word in (("text", b"P5 only rises"), ("csv", b",leaky,")):
+        command = [sys.executable, "-m", "mapscope", "report", str(kept), "-f", form]
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE), "NO_COLOR": "1"}
+        assert word in subprocess.run(command, capture_output=True, timeout=60, check=True, env=environment).stdout
 
 
 def test_a_stored_profile_comes_out_again(ended: Ended, tmp_path: Path):

@@ -17,6 +17,7 @@ from mapscope.report import (
     diff_view,
     dominators_view,
     goroutines_view,
+    history_view,
     iterators_view,
     map_view,
     maps_view,
@@ -75,6 +76,7 @@ TEXT: dict[str, Lines] = {
     "profile": lambda document, view: profile_view.render(document, view.top, view.style),
     "profile diff": lambda document, view: profile_diff.render(document, view.top, view.style),
     "query": lambda document, view: query_view.document_text(document, view.top, view.style),
+    "history": lambda document, view: history_view.render(document, view.top, view.style),
 }
 """By the kind of the document."""
 CSV: dict[str, Lines] = {
@@ -83,6 +85,7 @@ CSV: dict[str, Lines] = {
     "profile": lambda document, view: profile_view.render_csv(document),
     "profile diff": lambda document, view: profile_diff.render_csv(document),
     "query": lambda document, view: query_view.document_csv(document),
+    "history": lambda document, view: history_view.render_csv(document),
 }
 SARIF: dict[str, Callable[[Any, Tree | None], Sarif]] = {
     "analyze": of_snapshot,

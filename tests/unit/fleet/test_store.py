@@ -190,6 +190,7 @@ def test_a_file_is_ours_alone(tmp_path: Path):
     assert set(modes.values()) == {0o600}
     assert len(modes) >= 2  # the log of SQLite beside it
     with engine.connect() as connection:
+        assert connection.exec_driver_sql("pragma auto_vacuum").scalar() == 2  # space that is given back
         assert connection.exec_driver_sql("pragma synchronous").scalar() == 2
         assert connection.exec_driver_sql("pragma journal_mode").scalar() == "wal"
     engine.dispose()
@@ -207,6 +208,20 @@ def test_a_reader_changes_nothing(tmp_path: Path):
     assert len(reading.read(reader, "shop", NOW, NOW + 10**8).profiles) == 1
     reader.dispose()
     writer.dispose()
+
+
+def test_reading_waits_for_no_writer(tmp_path: Path):
+    """A long transaction that writes is no reason to wait, also where the same process writes and reads."""
+    engine = open_engine(str(tmp_path / "store.db"))
+    write(engine, [record(1)])
+    with engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql("delete from profiles")
+        assert len(reading.read(engine, "shop", NOW, NOW + 10**8).profiles) == 1
+        with open_engine(str(tmp_path / "store.db"), write=False).connect() as other:
+            assert other.exec_driver_sql("select count(*) from profiles").scalar() == 1
+            other.engine.dispose()
+    assert not reading.read(engine, "shop", NOW, NOW + 10**8).profiles
+    engine.dispose()
 
 
 def test_what_is_no_store(tmp_path: Path):

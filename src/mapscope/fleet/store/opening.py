@@ -20,6 +20,8 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x6D617073636F7065
 """Key of the advisory lock under which tables are changed: ``mapscope``."""
 _CONNECT_SECONDS = 5
+READING = "mapscope_reading"
+"""Option of connections that only read: they wait for no writer."""
 
 
 class StoreError(MapscopeError):
@@ -112,7 +114,10 @@ def _sqlite(place: str, write: bool) -> Engine:
         connection.isolation_level = None  # BEGIN is ours: a change of tables is one transaction too
         cursor = connection.cursor()
         if write:
-            cursor.execute("pragma auto_vacuum = incremental")  # of a new file only
+            if cursor.execute("pragma page_count").fetchone() == (
+                0,
+            ):  # of an old one it would want the lock, for nothing
+                cursor.execute("pragma auto_vacuum = incremental")
             cursor.execute("pragma journal_mode = wal")
             cursor.execute("pragma synchronous = full")  # a commit is on the disk before it is acknowledged
         else:
@@ -121,6 +126,7 @@ def _sqlite(place: str, write: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begun(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        reads = not write or connection.get_execution_options().get(READING, False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")  # one that writes waits for its turn now
 
     return engine

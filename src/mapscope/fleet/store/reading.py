@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 import zstandard
-from sqlalchemy.engine import Engine, RowMapping
+from sqlalchemy.engine import Connection, Engine, RowMapping
 
 from mapscope.errors import EvidenceError
+from mapscope.fleet.store.opening import READING
 from mapscope.fleet.store.tables import FINDINGS, INDICATORS, PLACES, PROFILES, SITES
 
 MAX_ROWS = 2_000_000
@@ -38,16 +39,20 @@ class Rows:
     profiles: list[Stored]
 
 
+def _reading(engine: Engine) -> Connection:
+    return engine.execution_options(**{READING: True}).connect()
+
+
 def services(engine: Engine) -> list[str]:
     """Names of all services that have indicators or profiles."""
     both = sa.union(sa.select(INDICATORS.c.service), sa.select(PROFILES.c.service)).subquery()
-    with engine.connect() as connection:
+    with _reading(engine) as connection:
         return sorted(connection.scalars(sa.select(both.c.service).distinct()))
 
 
 def newest(engine: Engine, service: str) -> int | None:
     """When the service was seen last, microseconds since 1970; None: never."""
-    with engine.connect() as connection:
+    with _reading(engine) as connection:
         found = connection.scalar(sa.select(sa.func.max(INDICATORS.c.taken_us)).where(INDICATORS.c.service == service))
         return None if found is None else int(found)
 
@@ -59,7 +64,7 @@ def read(engine: Engine, service: str, since_us: int, until_us: int, instance: s
         found = sa.and_(table.c.service == service, table.c.taken_us.between(since_us, until_us))
         return found if instance is None else sa.and_(found, table.c.instance == instance)
 
-    with engine.connect() as connection:
+    with _reading(engine) as connection:
 
         def rows(statement: sa.Select[tuple[object, ...]]) -> list[RowMapping]:
             found = list(connection.execute(statement.limit(MAX_ROWS + 1)).mappings())
@@ -91,7 +96,7 @@ def near(engine: Engine, service: str, at_us: int, kind: str, instance: str | No
         which.append(PROFILES.c.instance == instance)
     columns = [column for column in PROFILES.c if column.name in Stored.__dataclass_fields__]
     statement = sa.select(*columns).where(*which).order_by(PROFILES.c.taken_us.desc()).limit(1)
-    with engine.connect() as connection:
+    with _reading(engine) as connection:
         row = connection.execute(statement).mappings().first()
     return None if row is None else Stored(**row)
 
@@ -99,7 +104,7 @@ def near(engine: Engine, service: str, at_us: int, kind: str, instance: str | No
 def raw(engine: Engine, key: uuid.UUID) -> bytes:
     """The bytes of a raw profile, inflated. EvidenceError where it is gone or spoiled."""
     statement = sa.select(PROFILES.c.data, PROFILES.c.raw_size, PROFILES.c.digest).where(PROFILES.c.id == key)
-    with engine.connect() as connection:
+    with _reading(engine) as connection:
         row = connection.execute(statement).first()
     if row is None:
         raise EvidenceError(f"profile {key} is not in the store", "retention dropped it; give another time")
