@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import signal
 import socket
@@ -11,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.postgres import empty_database
 from tests.services.watching import SOURCE, fakes, wait_for, watching
 from tests.unit.fleet.test_judging import heap
+from tests.unit.fleet.test_store import url_of
 
 FAST = "global: {scrape_interval: 500ms, scrape_timeout: 500ms}\n"
 JOB = "scrape_configs:\n- job_name: a\n  goroutine_path: null\n  static_configs: [{targets: ['127.0.0.1:1']}]\n"
@@ -78,6 +82,31 @@ def test_it_begins_without_its_database(tmp_path: Path):
         assert seconds < 20
         assert watch.log()[-1]["lost"] > 0
         assert "geheim" not in watch.log_path.read_text()
+
+
+def test_a_store_in_postgresql(tmp_path: Path):
+    """The whole way: made at the start, written, and read by ``mapscope history`` through the same settings."""
+    path = tmp_path / "fleet.yml"
+    (tmp_path / "heap").write_bytes(heap(10**6))
+    (tmp_path / "pw").write_text("geheim")
+    with empty_database() as dsn, fakes(tmp_path / "heap", ["replay"]) as (address,):
+        text = JOB.replace("127.0.0.1:1", address)
+        path.write_text(f"{FAST}{text}{FREE}store: {{url: '{url_of(dsn)}', password_file: pw}}\n")
+        with watching(path) as watch:
+            watch.until(lambda: (watch.value("mapscope_store_profiles_total") or 0) >= 4)
+            assert watch.get("/readyz")[0] == 200
+            assert watch.terminate()[0] == 0
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE), "NO_COLOR": "1"}
+        command = [sys.executable, "-W", "error", "-m", "mapscope", "history", "a", "--config", str(path), "-f"]
+        found = subprocess.run([*command, "json"], capture_output=True, timeout=60, check=True, env=environment)
+        document = json.loads(found.stdout)
+        assert [one["instance"] for one in document["instances"]] == [address]
+        assert document["instances"][0]["profiles"] >= 4
+        assert "geheim" not in found.stdout.decode() + watch.log_path.read_text()
+        raw = subprocess.run(
+            [*command, "pprof", "-o", "-"], capture_output=True, timeout=60, check=True, env=environment
+        )
+        assert gzip.decompress(raw.stdout) == gzip.decompress(heap(10**6))
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
