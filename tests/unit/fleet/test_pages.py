@@ -21,11 +21,11 @@ def test_settings_in_the_pages_are_good(page: str, tmp_path: Path):
     """Every example that is a whole file."""
     text = (FOLDER.parent / page).read_text(encoding="utf-8")
     blocks = [
-        re.sub(r"^    ", "", one, flags=re.MULTILINE) for one in re.findall(r"(?:^(?:    .*|)\n)+", text, re.MULTILINE)
+        re.sub(r"^    ", "", one, flags=re.MULTILINE) for one in re.findall(r"(?:^    .*\n)+", text, re.MULTILINE)
     ]
     whole = [one for one in blocks if "scrape_configs:" in one]
     assert whole
     for one in whole:
         path = tmp_path / "fleet.yml"
-        path.write_text(one.strip("\n") + "\n")
+        path.write_text(one)
         assert load(str(path)).scrape_configs
