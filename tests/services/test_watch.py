@@ -26,7 +26,7 @@ from tests.services import fakes as kinds
 from tests.services.watching import SOURCE, Watching, fakes, wait_for, watching
 from tests.unit.report.schema_check import problems
 
-pytestmark = [pytest.mark.toolchain, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.toolchain, pytest.mark.timeout(240), pytest.mark.xdist_group("watch")]
 
 BAD = sorted(kinds.REASON)
 GOOD = ["replay"] * 28 + ["moved", "encoded"]

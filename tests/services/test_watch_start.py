@@ -45,6 +45,18 @@ def test_check(tmp_path: Path):
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("command", [["watch", "fleet.yml"], ["history", "shop"]])
+def test_without_the_extra(command: list[str], tmp_path: Path):
+    """What is missing is named, and how to get it."""
+    (tmp_path / "sqlalchemy.py").write_text("raise ModuleNotFoundError('No module', name='sqlalchemy')")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{SOURCE}"}
+    whole = [sys.executable, "-m", "mapscope", *command]
+    done = subprocess.run(whole, capture_output=True, text=True, timeout=60, env=environment, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "sqlalchemy is not installed" in done.stderr
+    assert "pip install 'mapscope[fleet]'" in done.stderr
+
+
 def test_a_port_or_a_store_that_cannot_be_had(tmp_path: Path):
     path = tmp_path / "fleet.yml"
     with socket.socket() as taken:

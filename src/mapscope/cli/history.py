@@ -67,7 +67,12 @@ def command(
         chosen = "pprof"
     if chosen == "pprof" and output is None and sys.stdout.isatty():
         raise UsageError("a pprof file is no text for a terminal", "give -o FILE.pb.gz (or -o - for stdout)")
-    room: Any = importlib.import_module(_ROOM)
+    try:
+        room: Any = importlib.import_module(_ROOM)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("mapscope"):
+            raise
+        raise UsageError(f"{error.name} is not installed", "pip install 'mapscope[fleet]'") from None
     if store is not None and config is not None:
         raise UsageError("--store and --config both name a store", "give one of them")
     place, password = (store or os.environ.get("MAPSCOPE_STORE") or _STORE), None

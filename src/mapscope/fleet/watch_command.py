@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from mapscope.errors import UsageError
+
 _EPILOG = """\b
 Examples:
   mapscope watch fleet.yml
@@ -31,8 +33,13 @@ def command(config: str, check: bool, log_level: str) -> int:
     CONFIG is YAML in Prometheus' style. What is known now is served under
     /metrics; what was is kept in a store: see mapscope history.
     """
-    from mapscope.fleet.config import load
-
+    try:
+        from mapscope.fleet.config import load
+        from mapscope.fleet.running import run
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("mapscope"):
+            raise
+        raise UsageError(f"{error.name} is not installed", "pip install 'mapscope[fleet]'") from None
     settings = load(config)
     if check:
         static = sum(len(one.targets) for job in settings.scrape_configs for one in job.static_configs)
@@ -44,7 +51,6 @@ def command(config: str, check: bool, log_level: str) -> int:
         )
         return 0
     from mapscope.fleet.logs import set_up
-    from mapscope.fleet.running import run
 
     set_up(log_level)
     return run(config, settings)
