@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mapscope.growth.detect import Cause, Readings, Watch, observe
-from mapscope.growth.fleet import PlannedMove
+from mapscope.growth.detect import Cause, Readings, Trigger, Watch, observe
+from mapscope.growth.fleet import Fleet, PlannedMove
 from mapscope.growth.measures import Columns, Floats
 from mapscope.growth.planner import plan
 from mapscope.growth.settings import CLOSE, DEFAULT, Settings
@@ -100,20 +100,35 @@ class Simulation:
             measured, cpu, memory = living.measured(now, self._copies, settings, noise)
             readings = Readings(measured, living.names, range(len(living.holder)))
             self._watch, triggers = observe(self._watch, readings, now, settings)
-            relievable = tuple(one for one in triggers if one.cause is not Cause.SHARD_SKEW)
-            if relievable and not self._queue and not self._running and now >= self._quiet_until:
-                self._rest = {shard: at for shard, at in self._rest.items() if at > now}
-                made = plan(living.fleet(measured, cpu, memory, frozenset(self._rest)), relievable, settings)
-                self.outcome.plans += 1
-                self.outcome.lower_bound_bytes += made.lower_bound_bytes
-                self.outcome.advice = [one.text for one in made.advice]
-                self._queue.extend(made.moves)
-                if not made.moves:
-                    self._quiet_until = now + settings.cool_down
+            taken = self._taken()
+            relievable = tuple(
+                one for one in triggers if one.cause is not Cause.SHARD_SKEW and self._place[one.subject] not in taken
+            )
+            if relievable and now >= self._quiet_until:
+                self._plan(now, living.fleet(measured, cpu, memory, self._fixed(now), taken), relievable)
             self._begin(now, measured)
             self._note(now)
         self._judge()
         return self.outcome
+
+    def _taken(self) -> set[int]:
+        """Nodes of moves that are under way or wait for their turn: they neither give nor take in a further plan."""
+        return self._busy.union(*((self._place[one.source], self._place[one.target]) for one in self._queue))
+
+    def _fixed(self, now: float) -> frozenset[int]:
+        """Shards that are on their way, or rest."""
+        self._rest = {shard: at for shard, at in self._rest.items() if at > now}
+        return frozenset(self._rest) | {one[1] for one in self._running}
+
+    def _plan(self, now: float, fleet: Fleet, triggers: tuple[Trigger, ...]) -> None:
+        """One plan more."""
+        made = plan(fleet, triggers, self._settings)
+        self.outcome.plans += 1
+        self.outcome.lower_bound_bytes += made.lower_bound_bytes
+        self.outcome.advice = [one.text for one in made.advice]
+        self._queue.extend(made.moves)
+        if not made.moves:
+            self._quiet_until = now + self._settings.cool_down
 
     def _finish(self, now: float) -> None:
         """Ends the moves whose time has come: the shard changes its place, the old copy goes."""

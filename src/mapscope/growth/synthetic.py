@@ -7,6 +7,7 @@ every purchase. Each shard's clients sleep at their own hour (three regions). Me
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,11 +84,19 @@ class Living:
         size, work = self.size(now), self.work(now)
         return shared(load, used, self.power, self.capacity, self.holder, size, work), cpu, memory
 
-    def fleet(self, measured: Columns, cpu: Floats, memory: Floats, resting: frozenset[int]) -> Fleet:
-        """The same as records, for the planner; ``resting`` are shards that may not move."""
+    def fleet(self, measured: Columns, cpu: Floats, memory: Floats, resting: frozenset[int], closed: Set[int]) -> Fleet:
+        """The same as records, for the planner; ``resting`` shards may not move, ``closed`` nodes take nothing."""
         used = measured.fill * measured.capacity
         nodes = tuple(
-            Node(name, float(cpu[at]), float(memory[at]), int(self.capacity[at]), int(used[at]), float(self.power[at]))
+            Node(
+                name,
+                float(cpu[at]),
+                float(memory[at]),
+                int(self.capacity[at]),
+                int(used[at]),
+                float(self.power[at]),
+                at not in closed,
+            )
             for at, name in enumerate(self.names)
         )
         rows = zip(measured.holder.tolist(), measured.size.tolist(), measured.weight.tolist(), strict=True)
