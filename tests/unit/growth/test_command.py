@@ -42,7 +42,8 @@ def test_options_and_synopsis_are_documented(name: str):
 
 
 def test_settings_are_those_in_force():
-    rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", PAGE, re.MULTILINE)
+    page = PAGE.partition("\n## Settings\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", page, re.MULTILINE)
     assert {name: float(value) for name, value in rows} == {name: float(v) for name, v in asdict(DEFAULT).items()}
 
 
