@@ -65,7 +65,7 @@ class FleetRow(Struct, frozen=True, kw_only=True):
     skew_ratio: Annotated[float, Meta(description="Weight of the heaviest shard over the mean shard.")]
 
 
-class GrowthPlanDocument(Struct, frozen=True, kw_only=True):
+class GrowthPlanDocument(Struct, frozen=True, kw_only=True, tag_field="kind", tag="growth plan"):
     """What ``mapscope growth plan -f json`` writes, and ``mapscope growth run --plan`` reads."""
 
     schema: Annotated[int, Meta(ge=1)]
@@ -95,7 +95,7 @@ class SimulatedRound(Struct, frozen=True, kw_only=True):
     moving: Annotated[int, Meta(ge=0, description="Moves under way.")]
 
 
-class GrowthSimulationDocument(Struct, frozen=True, kw_only=True):
+class GrowthSimulationDocument(Struct, frozen=True, kw_only=True, tag_field="kind", tag="growth simulate"):
     """What ``mapscope growth simulate -f json`` writes."""
 
     schema: Annotated[int, Meta(ge=1)]

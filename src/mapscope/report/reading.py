@@ -24,6 +24,7 @@ from mapscope.report.document import (
 )
 from mapscope.report.escape import clean
 from mapscope.report.goroutine_document import GoroutinesDocument
+from mapscope.report.growth_document import GrowthPlanDocument, GrowthSimulationDocument
 from mapscope.report.history_document import HistoryDocument
 from mapscope.report.profile_diff import ProfileDiffDocument
 from mapscope.report.profile_document import ProfileDocument
@@ -36,7 +37,8 @@ KINDS: dict[str, type[msgspec.Struct]] = {
     str(one.__struct_config__.tag): one
     for one in (
         Document, MapsDocument, MapDocument, ChainDocument, DominatorsDocument, GoroutinesDocument, IteratorsDocument,
-        DiffDocument, ProfileDocument, ProfileDiffDocument, QueryDocument, HistoryDocument,
+        DiffDocument, ProfileDocument, ProfileDiffDocument, QueryDocument, HistoryDocument, GrowthPlanDocument,
+        GrowthSimulationDocument,
     )
 }  # fmt: skip
 """Documents by their ``kind``."""

@@ -17,6 +17,8 @@ from mapscope.report import (
     diff_view,
     dominators_view,
     goroutines_view,
+    growth_simulation_view,
+    growth_view,
     history_view,
     iterators_view,
     map_view,
@@ -77,6 +79,8 @@ TEXT: dict[str, Lines] = {
     "profile diff": lambda document, view: profile_diff.render(document, view.top, view.style),
     "query": lambda document, view: query_view.document_text(document, view.top, view.style),
     "history": lambda document, view: history_view.render(document, view.top, view.style),
+    "growth plan": lambda document, view: growth_view.render(document, (), view.style),
+    "growth simulate": lambda document, view: growth_simulation_view.render(document, view.style),
 }
 """By the kind of the document."""
 CSV: dict[str, Lines] = {

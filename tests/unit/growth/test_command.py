@@ -88,6 +88,23 @@ def test_a_plan_as_a_document(tmp_path: Path, capfd: pytest.CaptureFixture[str])
     assert {move["source"] for move in document["moves"]} == {"hot", "full\x1b[31m"}
 
 
+def test_a_kept_plan_is_shown_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    where = written(tmp_path, fleet({"hot": 0.9, "idle": 0.2}, {"hot": [(10, 1)] * 9, "idle": [(10, 1)]}))
+    main(["growth", "plan", "--measures", where])
+    text = capfd.readouterr().out
+    main(["growth", "plan", "--measures", where, "-f", "json"])
+    kept = tmp_path / "plan.json"
+    kept.write_text(capfd.readouterr().out, encoding="utf-8")
+    assert main(["report", str(kept)]) == 0
+    shown = capfd.readouterr().out
+    assert "WHY" in shown
+    assert text.startswith(shown.rstrip("\n")), "the command adds what to run next"
+    assert main(["growth", "simulate", "--nodes", "4", "--shards", "9", "--hours", "1", "-f", "json"]) in (0, 1)
+    kept.write_text(capfd.readouterr().out, encoding="utf-8")
+    assert main(["report", str(kept)]) == 0
+    assert "4 nodes, 9 shards, 1 hours" in capfd.readouterr().out
+
+
 def test_nothing_to_do_is_status_0(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     assert main(["growth", "plan", "--measures", written(tmp_path, EVEN)]) == 0
     assert "no moves" in capfd.readouterr().out
