@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-import uuid
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -52,6 +52,8 @@ class Growing:
     control: str
     clusters: dict[str, Cluster]
     steps: list[tuple[int, State]] = field(default_factory=list)
+    _links: dict[str, psycopg.Connection[tuple[object, ...]]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def store(self) -> nodes.Store:
@@ -82,10 +84,20 @@ class Growing:
 
     def ask(self, name: str, statement: str, *values: object) -> list[tuple[object, ...]]:
         """Rows of one statement on a node; "" is the control database."""
-        dsn = self.dsns[name] if name else self.control
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            cursor = connection.execute(statement.encode(), values or None)
+        with self._lock:
+            if (link := self._links.get(name)) is not None:
+                with contextlib.suppress(psycopg.OperationalError):  # its server may have been started anew since
+                    link.execute("reset all")
+            if link is None or link.closed:
+                dsn = self.dsns[name] if name else self.control
+                link = self._links[name] = psycopg.connect(dsn, autocommit=True)
+            cursor = link.execute(statement.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
+
+    def close(self) -> None:
+        """Ends the sessions of ``ask``."""
+        for link in self._links.values():
+            link.close()
 
     def place(self, shard: int) -> str:
         """The node that the route names."""
@@ -134,72 +146,67 @@ LEFT = {
 }
 
 
+_DATABASES: dict[Path, str] = {}
+"""The database of each server of this process: emptied for a test, since making one takes longer than a move."""
+
+
 @contextlib.contextmanager
 def store(
     folder: Path, clusters: Sequence[Cluster], *, shards: int = 4, first: int | None = None, template: str = TABLES
 ) -> Iterator[Growing]:
-    """A store whose nodes are named a, b, c …; all shards begin on the first ``first`` nodes (default: all)."""
+    """A store whose nodes are named a, b, c …; all shards begin on the first ``first`` nodes (default: all).
+
+    The control database is that of a.
+    """
     names = tuple("abcdefgh"[: len(clusters)])
-    word = f"test_{uuid.uuid4().hex[:10]}"
-    dsns = {name: one.database(word) for name, one in zip(names, clusters, strict=True)}
-    control = clusters[0].database(f"{word}_control")
+    dsns = {name: _empty(one) for name, one in zip(names, clusters, strict=True)}
     file = folder / "store.yaml"
     places = {name: {"dsn": dsn} for name, dsn in dsns.items()}
-    tree = {
-        "control": control,
-        "nodes": places,
-        "shards": {"count": shards},
-        "moving": dict(MOVING),
-    }
-    made = Growing(file, names, dsns, control, dict(zip(names, clusters, strict=True)))
-    for name in names:
-        made_on = made.node(name)
-        with made_on:
-            made_on.execute(template.encode())
-        made_on.close()
-    file.write_text(yaml.safe_dump({**tree, "nodes": {name: places[name] for name in names[: first or len(names)]}}))
-    asyncio.run(setup.set_up(made.store, "template"))
-    file.write_text(yaml.safe_dump(tree))
-    asyncio.run(setup.set_up(made.store))
+    tree = {"control": dsns["a"], "nodes": places, "shards": {"count": shards}, "moving": dict(MOVING)}
+    made = Growing(file, names, dsns, dsns["a"], dict(zip(names, clusters, strict=True)))
     try:
+        for name in names:
+            made.ask(name, template)
+        file.write_text(
+            yaml.safe_dump({**tree, "nodes": {name: places[name] for name in names[: first or len(names)]}})
+        )
+        asyncio.run(setup.set_up(made.store, "template"))
+        file.write_text(yaml.safe_dump(tree))
+        asyncio.run(setup.set_up(made.store))
         yield made
     finally:
-        for one in clusters:
-            if one.process is not None:
-                _drop(one, word)
+        made.close()
 
 
-def _drop(cluster: Cluster, word: str) -> None:
-    """The databases of a test, with slots and subscriptions that a failed test may have left."""
-    with cluster.connect() as connection:
-        present = [
-            str(row[0])
-            for row in connection.execute("select datname from pg_database where datname like %s", (word + "%",))
-        ]
-        for name in present:
-            with cluster.connect(name) as inside:
-                for (subscription,) in inside.execute(
-                    "select subname from pg_subscription where subdbid = "
-                    "(select oid from pg_database where datname = current_database())"
-                ).fetchall():
-                    one = sql.Identifier(str(subscription))
-                    inside.execute(sql.SQL("alter subscription {} disable").format(one))
-                    inside.execute(sql.SQL("alter subscription {} set (slot_name = none)").format(one))
-                    inside.execute(sql.SQL("drop subscription {}").format(one))
-        for name in present:
-            connection.execute(
-                "select pg_terminate_backend(active_pid) from pg_replication_slots where database = %s", (name,)
+def _empty(cluster: Cluster) -> str:
+    """The database of a server, without what an earlier test made, or left because it failed."""
+    if cluster.folder not in _DATABASES:
+        _DATABASES[cluster.folder] = cluster.database()
+        return _DATABASES[cluster.folder]
+    with psycopg.connect(_DATABASES[cluster.folder], autocommit=True) as inside:
+
+        def names(statement: str) -> list[str]:
+            return [str(row[0]) for row in inside.execute(statement.encode())]
+
+        for name in names(LEFT["subscription"]):
+            one = sql.Identifier(name)
+            inside.execute(sql.SQL("alter subscription {} disable").format(one))
+            inside.execute(sql.SQL("alter subscription {} set (slot_name = none)").format(one))
+            inside.execute(sql.SQL("drop subscription {}").format(one))
+        for name in names(LEFT["publication"]):
+            inside.execute(sql.SQL("drop publication {}").format(sql.Identifier(name)))
+        while left := names(LEFT["slot"]):
+            inside.execute(
+                "select pg_terminate_backend(active_pid) from pg_replication_slots where active_pid is not null"
             )
-            for (slot,) in connection.execute(
-                "select slot_name from pg_replication_slots where database = %s", (name,)
-            ).fetchall():
-                while True:
-                    try:
-                        connection.execute("select pg_drop_replication_slot(%s)", (slot,))
-                        break
-                    except psycopg.errors.ObjectInUse:
-                        continue
-            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+            with contextlib.suppress(psycopg.errors.ObjectInUse):
+                inside.execute("select pg_drop_replication_slot(%s)", (left[0],))
+        for name in names("select nspname from pg_namespace where nspname !~ '^(pg_|information_schema|public)'"):
+            inside.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(name)))
+        for name in names("select roname from pg_replication_origin where roname !~ '^pg_'"):
+            inside.execute("select pg_replication_origin_drop(%s)", (name,))
+        inside.execute("drop role if exists app")
+    return _DATABASES[cluster.folder]
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -186,7 +186,9 @@ def run_and_kill(made: Growing, choice: random.Random, arguments: list[str]) -> 
     """A controller in a process of its own, killed at a random point. Gives whether it was."""
     at = ""
     after = None
-    if choice.random() < 0.5:
+    if choice.random() < 0.2:
+        pass  # it may come to its end
+    elif choice.random() < 0.5:
         at = choice.choice([f"{state}:recorded" for state in State if state not in (State.PLANNED, State.ABANDONED)])
     else:
         after = choice.uniform(0.0, 1.5)
@@ -201,7 +203,7 @@ def run_and_kill(made: Growing, choice: random.Random, arguments: list[str]) -> 
                 process.wait(after)
             process.kill()
         _, said = process.communicate(timeout=120)
-    assert process.returncode in (-9, 0), said
+    assert process.returncode in (-9, 0, 1), said  # 1: it was asked for a move that was open already
     return process.returncode == -9
 
 
@@ -226,14 +228,11 @@ def test_fifty_moves_with_a_controller_that_is_killed_while_clients_write(
                 if int(str(cleaned)) >= MOVES:
                     break
                 moves = []
-                for shard in choice.sample(range(6), 5):
+                for shard in choice.sample(range(6), 4):
                     source = made.place(shard)
                     target = choice.choice([name for name in made.names if name != source])
                     moves += ["--move", f"{shard}:{source}:{target}"]
-                words = ["run", *moves]
-                while run_and_kill(made, choice, words):
-                    kills += 1
-                    words = ["resume"]
+                kills += run_and_kill(made, choice, choice.choice([["resume"], *([["run", *moves]] * 3)]))
             assert not made.carry_out().waiting
         finally:
             end.set()
