@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import signal
 import subprocess
 import threading
 import time
@@ -264,6 +265,33 @@ def test_fifty_moves_with_a_controller_that_is_killed_while_clients_write(
                 f"\n{MOVES} moves, seed {SEED}: {kills} kills, {written} writes, {reader.reads} reads, "
                 f"longest wait of a write {max(one.longest for one in clients) * 1000:.0f} ms"
             )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_controller_that_is_told_to_stop_leaves_nobody_waiting(
+    tmp_path: Path, servers: list[Cluster], number: signal.Signals
+):
+    """It stands at the fence, since the last comparison cannot read a table of the target."""
+    with growing.store(tmp_path, servers[:2], shards=1, first=1) as made:
+        fill(made, services=2, entries=2)
+        made.change(fence_seconds=100.0, lock_attempts=100)
+        with psycopg.connect(made.dsns["b"]) as reading, psycopg.connect(made.dsns["a"]) as writing:
+            writing.execute("select mapscope_node.enter_write(0, 1)")  # so the fence waits for us
+            with subprocess.Popen(made.command("run", "--move", "0:a:b"), stderr=subprocess.PIPE, text=True) as process:
+                assert process.stderr is not None
+                while "verified" not in process.stderr.readline():
+                    assert process.poll() is None
+                reading.execute("lock table shard_0000.entries")
+                writing.rollback()
+                while not made.ask("", "select 1 from mapscope_control.move where state = 'fenced'"):
+                    time.sleep(0.005)
+                process.send_signal(number)
+                _, said = process.communicate(timeout=60)
+        assert process.returncode == 130, said
+        assert writable(made, 0) == ["a"]
+        (ended,) = made.carry_out().ended
+        assert ended.state is State.CLEANED
+        assert not made.left()
 
 
 def test_only_one_controller_works(tmp_path: Path, servers: list[Cluster]):

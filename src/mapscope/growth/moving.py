@@ -35,6 +35,8 @@ class Mover:
         self._report = report
         self._tidy = False
         self._switch = 0.0
+        self.left = ""
+        """Why a fence may still be up after the controller was told to stop."""
         self.move = move
         self.phases = Phases(store, move, Names(control.store, move.id), control.token)
 
@@ -55,9 +57,26 @@ class Mover:
                         continue
                     lost_since = lost_since or time.monotonic()
                     await self._lost(error, lost_since)
+        except asyncio.CancelledError:
+            await self._leave()
+            raise
         finally:
             await self.phases.close()
         return self.move
+
+    async def _leave(self) -> None:
+        """The controller is told to stop: nobody is left waiting at a fence. What cannot be done is left to resume."""
+        try:
+            await self.phases.close()
+            self.move = self.phases.move = await self._control.find(self.move.id)
+            if self.move.state in _FENCED:
+                await self._record(State.STREAMING, time.monotonic(), {})
+            if self.move.state in (State.STREAMING, State.VERIFIED):
+                await self.phases.lift_fence()
+            elif self.move.state is State.SWITCHED:
+                await self._step()
+        except (psycopg.Error, OSError, GrowthError) as error:
+            self.left = words(error)
 
     async def _step(self) -> None:
         state, phases, began = self.move.state, self.phases, time.monotonic()

@@ -27,6 +27,7 @@ from mapscope.growth.trouble import GrowthError, Refused, Superseded, Unreachabl
 
 T = TypeVar("T")
 _RETRY_SECONDS = 0.2
+_IDLE = psycopg.pq.TransactionStatus.IDLE
 _COLUMNS = "id, shard, source, target, epoch, state, reason, restarts, fences, fence_lsn::text"
 
 
@@ -122,6 +123,9 @@ class Control:
         async with self._lock:
             while True:
                 try:
+                    if self._connection is not None and self._connection.info.transaction_status != _IDLE:
+                        await links.close(self._connection)  # a task that was ended left it in the middle
+                        self._connection = None
                     if self._connection is None:
                         self._connection = await links.connect(self._dsn, "mapscope_growth_control")
                         if self.token:
@@ -236,6 +240,14 @@ class Control:
         recorded = await self.run(action)
         points.reach(f"{after}:recorded")
         return recorded
+
+    async def find(self, number: int) -> Move:
+        """A move as it is now."""
+
+        async def action(connection: AsyncConnection[TupleRow]) -> Move:
+            return await _find(connection, number)
+
+        return await self.run(action)
 
     async def moves(self, *, open_only: bool = False) -> list[Move]:
         """All moves in the order of their planning."""

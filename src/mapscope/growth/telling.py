@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -42,7 +43,7 @@ def carry_out(store: Store, wanted: Sequence[Wanted], form: str) -> int:
         click.echo(f"{move}: {state} ({seconds * 1000:.1f} ms){why}", err=True)
         sys.stderr.flush()
 
-    outcome = reaching(lambda: asyncio.run(controller.carry_out(store, wanted, report)))
+    outcome = reaching(lambda: asyncio.run(_stoppable(controller.carry_out(store, wanted, report))))
     rows = figures.taken(steps)
     if form == "json":
         click.echo(json.dumps(_document(outcome, rows), indent=2))
@@ -51,6 +52,16 @@ def carry_out(store: Store, wanted: Sequence[Wanted], form: str) -> int:
             click.echo(line)
     given_up = any(move.state is State.ABANDONED for move in outcome.ended)
     return int(given_up or bool(outcome.waiting or outcome.refused or outcome.away))
+
+
+async def _stoppable(work: Coroutine[Any, Any, T]) -> T:
+    """SIGTERM ends it as Ctrl-C does: fences are lifted, and what is open is left to ``resume``."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 def _said(outcome: Outcome, rows: list[figures.Taken]) -> list[str]:
