@@ -32,7 +32,10 @@ SETTINGS = {
     "track_commit_timestamp": "on",
     "autovacuum": "off",
 }
-MOVING: dict[str, object] = {"parallel": 2, "ranges": 8, "patience_seconds": 10.0, "lock_seconds": 0.1}
+MOVING: dict[str, object] = {
+    "parallel": 2, "ranges": 8, "patience_seconds": 10.0, "lock_seconds": 0.1, "fence_seconds": 20.0,
+    "fence_lag_seconds": 5.0,
+}  # fmt: skip
 TABLES = """
 create schema template;
 create table template.entries (service text not null, number bigint not null, word text, primary key (service, number));

@@ -156,23 +156,25 @@ class Mover:
         self._report(recorded, after, seconds, figures)
 
     async def _duties(self) -> None:
-        """What a controller does first that finds a move: shows its token to both nodes, lifts a fence of no record.
+        """What a controller does first with a move that it finds: shows its token to both nodes.
 
-        A node that is away need not see it where the move goes on without that node.
+        A fence of no record is lifted as soon as the source knows the token: clients wait at it, and the target may be
+        away. A node that is away need not know the token where the move goes on without it.
         """
         assert set(TAKE_OVER_EFFECTS) == {Effect.SHOW_SOURCE, Effect.SHOW_TARGET}
-        for effect, show, without in (
-            (Effect.SHOW_SOURCE, self.phases.show_source, (State.SWITCHED, State.RELEASED)),
-            (Effect.SHOW_TARGET, self.phases.show_target, (State.ABANDONING,)),
-        ):
-            try:
-                await show()
-            except (psycopg.Error, OSError) as error:
-                if not is_lost(error) or self.move.state not in without:
-                    raise
-            points.reach(f"{effect}:done")
-        if Effect.LIFT_FENCE in duties(self.move.state):
+        state = self.move.state
+        await self._show(Effect.SHOW_SOURCE, self.phases.show_source, away=state in (State.SWITCHED, State.RELEASED))
+        if Effect.LIFT_FENCE in duties(state):
             await self.phases.lift_fence()
+        await self._show(Effect.SHOW_TARGET, self.phases.show_target, away=state is State.ABANDONING)
+
+    async def _show(self, effect: Effect, show: Callable[[], Awaitable[None]], *, away: bool) -> None:
+        try:
+            await show()
+        except (psycopg.Error, OSError) as error:
+            if not (away and is_lost(error)):
+                raise
+        points.reach(f"{effect}:done")
 
     async def _restart(self) -> None:
         """The snapshot of the slot is gone: drops what there is and plans the move again."""

@@ -49,6 +49,8 @@ create table if not exists mapscope_control.step (
     state text not null, seconds double precision not null, figures jsonb not null default '{}',
     at timestamptz not null default clock_timestamp());
 create index if not exists step_of_move on mapscope_control.step (move);
+grant usage on schema mapscope_control to public;
+grant select on mapscope_control.route to public;
 """
 
 _NODE = f"""
