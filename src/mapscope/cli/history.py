@@ -13,11 +13,11 @@ from typing import Any
 import click
 
 from mapscope.cli.options import Seconds, chosen_format, format_option, output_options
-from mapscope.cli.output import check_target, report_line, text_pieces, wants_colour, write
+from mapscope.cli.output import check_target, named_page, report_line, text_pieces, wants_colour, write
 from mapscope.errors import UsageError
 from mapscope.units import parse_duration
 
-_FORMATS = ("text", "json", "csv", "pprof")
+_FORMATS = ("text", "json", "csv", "html", "pprof")
 _STORE = "mapscope.db"
 _ROOM = "mapscope.fleet.history"
 """What reads the store: imported when it is called, as commands of other rooms are."""
@@ -26,6 +26,7 @@ Examples:
   mapscope history checkout
   mapscope history checkout --since 7d --instance 10.0.0.7:6060
   mapscope history checkout --config fleet.yml -f csv -o checkout.csv
+  mapscope history checkout --since 7d -o checkout.html
   mapscope history checkout --at 2026-11-25T03:10:00Z -f pprof -o then.pb.gz
 
 \b
@@ -63,6 +64,7 @@ def command(
     """
     check_target(output, force)
     chosen = chosen_format(form, output, _FORMATS)
+    named_page(chosen, output)
     if output is not None and output.endswith(".pb.gz") and form is None:
         chosen = "pprof"
     if chosen == "pprof" and output is None and sys.stdout.isatty():
@@ -89,6 +91,11 @@ def command(
     document = room.history(asked)
     if chosen == "json":
         write([to_json(document)], output, force)
+    elif chosen == "html":
+        from mapscope.report.page.history import history_pack, title
+        from mapscope.report.page.html import render as page
+
+        write([page(history_pack(document), title(document)).encode()], output, force)
     elif chosen == "csv":
         write((line.encode() for line in render_csv(document)), output, force)
     else:

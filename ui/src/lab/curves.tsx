@@ -2,6 +2,7 @@
 
 import { useMemo } from "preact/hooks";
 import { bytes, count } from "../format.ts";
+import { joined, type Measured } from "../kinds/joined.ts";
 import { type Line, Plot } from "../kinds/plot.tsx";
 import type { Pack } from "../pack.ts";
 import { Part } from "../parts/section.tsx";
@@ -42,30 +43,24 @@ function family(who: string): string {
 function read(pack: Pack): { places: number[]; lines: Line[] } {
   const curves = pack.section("curves");
   const points = pack.section("points");
-  const xs = new Set<number>();
-  for (let row = 0; row < points.rows; row++) xs.add(points.col("x").number(row));
-  const places = [...xs].sort((a, b) => a - b);
-  const at = new Map(places.map((x, place) => [x, place]));
   const families: string[] = [];
-  const lines: Line[] = [];
+  const lines: Omit<Line, "values">[] = [];
+  const measured: Measured[] = [];
   for (let curve = 0; curve < curves.rows; curve++) {
     const who = curves.col("who").text(curve) ?? "";
     const name = family(who);
     if (!families.includes(name)) families.push(name);
-    const column = (column: string) => {
-      const out: (number | null)[] = places.map(() => null);
-      for (let row = curve ? curves.col("end").number(curve - 1) : 0; row < curves.col("end").number(curve); row++) {
-        const value = points.col(column).number(row);
-        out[at.get(points.col("x").number(row)) ?? 0] = Number.isNaN(value) ? null : value;
-      }
-      return out;
-    };
+    const [from, to] = [curve ? curves.col("end").number(curve - 1) : 0, curves.col("end").number(curve)];
+    const column = (column: string) => Array.from({ length: to - from }, (_, at) => points.col(column).number(from + at));
     const colour = families.indexOf(name);
     if (curves.col("area").number(curve) && who.startsWith("Go")) {
-      lines.push({ id: `${curve}-old`, label: `${who}: old array`, values: column("old"), colour, area: true });
+      lines.push({ id: `${curve}-old`, label: `${who}: old array`, colour, area: true });
+      measured.push({ x: column("x"), y: column("old").map((value) => (Number.isNaN(value) ? null : value)) });
     }
     const dash = who.startsWith("Go") ? undefined : who.startsWith("model") ? ("dashed" as const) : ("dotted" as const);
-    lines.push({ id: String(curve), label: who, values: column("y"), colour, ...(dash ? { dash } : {}) });
+    lines.push({ id: String(curve), label: who, colour, ...(dash ? { dash } : {}) });
+    measured.push({ x: column("x"), y: column("y") });
   }
-  return { places, lines };
+  const { places, values } = joined(measured);
+  return { places, lines: lines.map((line, at) => ({ ...line, values: values[at] ?? [] })) };
 }

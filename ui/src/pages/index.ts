@@ -5,3 +5,4 @@ import "./diff.tsx";
 import "./profile.tsx";
 import "./profilediff.tsx";
 import "./lab.tsx";
+import "./history.tsx";

@@ -3,6 +3,7 @@
 import { useMemo, useState } from "preact/hooks";
 import { bytes, count, plural } from "../format.ts";
 import { base, Choice } from "../kinds/bits.tsx";
+import { type Clock, clock } from "../kinds/clock.ts";
 import { Plot, type Line } from "../kinds/plot.tsx";
 import type { Pack } from "../pack.ts";
 import { Bytes } from "../parts/numbers.tsx";
@@ -11,31 +12,15 @@ import { NO_TYPE, type ProfileValues } from "./model.ts";
 
 const SHOWN = 6;
 
-/** How times are told: by the clock, with the day where there are several; a short series by seconds from its start. */
-function clock(all: readonly number[]): { label: string; text: (seconds: number) => string } {
-  const first = all[0] ?? 0;
-  if (!spread(all)) return { label: "seconds since the first profile", text: (seconds) => `${(seconds - first).toFixed(2)} s` };
-  const days = new Set(all.map((one) => new Date(one * 1000).toDateString())).size > 1;
-  const two = (value: number) => String(value).padStart(2, "0");
-  return {
-    label: "time",
-    text: (seconds) => {
-      const at = new Date(seconds * 1000);
-      const day = days ? `${two(at.getMonth() + 1)}-${two(at.getDate())} ` : "";
-      return `${day}${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
-    },
-  };
-}
-
 export function Series({ pack, values }: { pack: Pack; values: ProfileValues }) {
   const { series } = values;
   const times = pack.section("times");
   const [what, set] = useState<"places" | "sums">("places");
   const known = !!series?.known_times && rising(pack);
-  const places = useMemo(() => Array.from({ length: times.rows }, (_, row) => (known ? times.col("seconds").number(row) : row + 1)), [pack]);
+  const axis = useMemo(() => axisOf(pack, known), [pack]);
+  const places = useMemo(() => Array.from({ length: times.rows }, (_, row) => (known ? times.col("seconds").number(row) - axis.zero : row + 1)), [pack]);
   const lines = useMemo(() => (what === "places" ? ofPlaces(pack) : ofSums(pack)), [pack, what]);
   if (!series) return null;
-  const axis = known ? clock(places) : { label: "profile", text: (value: number) => (Number.isInteger(value) ? count(value) : "") };
   return (
     <Part
       id="series"
@@ -64,7 +49,7 @@ export function Series({ pack, values }: { pack: Pack; values: ProfileValues }) 
         label="Map bytes in use over time"
         places={places}
         lines={lines}
-        across={{ ...axis, time: known && spread(places) }}
+        across={axis}
         up={{ label: "bytes in use", text: (value) => bytes(Math.round(value)) }}
       />
       {values.rising.length ? (
@@ -104,9 +89,11 @@ export function Series({ pack, values }: { pack: Pack; values: ProfileValues }) 
   );
 }
 
-/** Whether the series is long enough for an axis of the clock, which tells whole seconds. */
-function spread(places: readonly number[]): boolean {
-  return (places[places.length - 1] ?? 0) - (places[0] ?? 0) > 120;
+/** Times where all are known and rise, else the numbers of the profiles. */
+function axisOf(pack: Pack, known: boolean): Clock {
+  if (!known) return { label: "profile", text: (value) => (Number.isInteger(value) ? count(value) : ""), time: false, zero: 0 };
+  const seconds = pack.section("times").col("seconds");
+  return clock(Array.from({ length: seconds.length }, (_, row) => seconds.number(row)));
 }
 
 /** Whether each profile is later than the one before: an axis of time needs that. */
