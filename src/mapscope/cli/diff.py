@@ -81,11 +81,11 @@ def command(
             progress("comparing", 0, 0)
         from mapscope.diff import compare
         from mapscope.report.diff_view import build_diff, render
-        from mapscope.report.page.diff import MOST, diff_pack, title
+        from mapscope.report.page.diff import diff_pack, shown, title
         from mapscope.report.writing import to_json
 
         found = compare(before, after)
-        document = build_diff(found, before, after, MOST if chosen == "html" else top)
+        document = build_diff(found, before, after, shown(found) if chosen == "html" else top)
     pieces: Iterable[bytes]
     if chosen == "html":
         from mapscope.report.page.html import render as page

@@ -21,8 +21,10 @@ from mapscope.report.rows import STATES, state_codes
 from mapscope.report.source import Source
 
 KIND = "diff"
-MOST = 2500
-"""Maps of each fate that the page lists, those that moved most; the others are in sums."""
+MOST = 10_000
+"""Maps that the page lists, those of each fate that moved most; the others are in sums."""
+MOST_STALLED = 2500
+"""Besides, maps that neither grew nor shrank and whose growth stands still."""
 MOST_FINDINGS = 500
 _FATES = (("grown", "grown"), ("shrunk", "shrunk"), ("new", "new_maps"), ("gone", "gone_maps"))
 _SAME = "same"
@@ -35,13 +37,24 @@ _HEADER = (
 _AMOUNTS = ("maps", "entries", "bytes", "waste")
 
 
+def shown(found: two.Diff, most: int = MOST) -> int:
+    """How many maps of each fate the page lists: so many that all together are at most ``most``, and one at least."""
+    left, fates = most, sorted(len(rows) for rows in found.matches.lists().values())
+    for at, many in enumerate(fates):
+        share = left // (len(fates) - at)
+        if many > share:
+            return max(share, 1)
+        left -= many
+    return max(fates[-1], 1)
+
+
 def diff_pack(
     found: two.Diff, document: dd.DiffDocument, old: Source, new: Source, following: Sequence[str] = ()
 ) -> Pack:
     """All that the page shows.
 
-    ``document``: of ``found``, with at least ``MOST`` maps of each fate (``build_diff(…, top=MOST)``). ``following``:
-    commands worth running now.
+    ``document``: of ``found``, with as many maps of each fate as ``shown`` says (``build_diff(…, top=shown(found))``).
+    ``following``: commands worth running now.
     """
     pack = Pack(KIND)
     for name in ("old", "new", "same_process", "same_build", "collections", "warnings", "then", "now", "change"):
@@ -59,13 +72,13 @@ def diff_pack(
     sums = {}
     for fate, name in _FATES:
         changes: dd.MapChanges = getattr(document, name)
-        shown = lists[fate][:MOST][: len(changes.maps)]
+        listed = lists[fate][: len(changes.maps)]
         known[lists[fate]] = True
-        rows += shown.tolist()
-        fates += [fate] * len(shown)
-        chains += [one.chain for one in changes.maps[: len(shown)]]
-        sums[fate] = {"total": changes.total, "shown": len(shown), "change": changes.change}
-    same = np.flatnonzero(still & ~known)[:MOST]
+        rows += listed.tolist()
+        fates += [fate] * len(listed)
+        chains += [one.chain for one in changes.maps]
+        sums[fate] = {"total": changes.total, "shown": len(listed), "change": changes.change}
+    same = np.flatnonzero(still & ~known)[:MOST_STALLED]
     rows += same.tolist()
     fates += [_SAME] * len(same)
     held = new.held(new.maps.columns["address"][found.matches.row_now[same]].tolist()) if len(same) else ()
