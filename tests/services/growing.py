@@ -16,9 +16,10 @@ import psycopg
 import yaml
 from psycopg import sql
 
-from mapscope.growth import controller, links, nodes, points, router, setup
+from mapscope.growth import controller, links, points, setup
 from mapscope.growth.protocol import State
 from mapscope.growth.state import Move
+from mapscope.routing import nodes, router
 from tests.services.postgres import Cluster
 
 SETTINGS = {

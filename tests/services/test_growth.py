@@ -13,8 +13,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from mapscope.growth import nodes, router, trouble
+from mapscope.growth import trouble
 from mapscope.growth.protocol import State
+from mapscope.routing import nodes, router
 from tests.services import growing, postgres
 from tests.services.growing import Growing, fill, rows
 from tests.services.postgres import Cluster

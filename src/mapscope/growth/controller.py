@@ -12,9 +12,9 @@ from mapscope.growth import leftovers, links, replication
 from mapscope.growth.leftovers import Leftover
 from mapscope.growth.links import Link
 from mapscope.growth.moving import Mover, Report
-from mapscope.growth.nodes import Store
 from mapscope.growth.state import Control, Move
 from mapscope.growth.trouble import GrowthError, Refused, Superseded, words
+from mapscope.routing.nodes import Store
 
 Wanted = tuple[int, str, str]
 """A move that is asked for: shard, source, target."""

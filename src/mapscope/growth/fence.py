@@ -16,9 +16,9 @@ from psycopg import errors, sql
 from mapscope.growth import ownership, replication
 from mapscope.growth.links import Link
 from mapscope.growth.names import Names
-from mapscope.growth.nodes import Moving
 from mapscope.growth.state import Move
 from mapscope.growth.trouble import Refused
+from mapscope.routing.nodes import Moving
 
 _JITTER = random.SystemRandom()
 

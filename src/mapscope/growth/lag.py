@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mapscope.growth.nodes import Moving
 from mapscope.growth.replication import Kept, Progress
+from mapscope.routing.nodes import Moving
 from mapscope.units import human_bytes
 
 SHORT = 1 << 20

@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 
 from mapscope.growth import names, ownership, replication
 from mapscope.growth.names import Names
-from mapscope.growth.nodes import Shards
+from mapscope.routing.nodes import Shards
 
 _NAMED = """
 select 'subscription', subname::text from pg_subscription

@@ -12,10 +12,10 @@ from mapscope.growth import controller, links, replication, schema
 from mapscope.growth.figures import Step
 from mapscope.growth.leftovers import Leftover
 from mapscope.growth.names import Names
-from mapscope.growth.nodes import Store
 from mapscope.growth.protocol import Resource, may_exist
 from mapscope.growth.state import Control, Move
 from mapscope.growth.trouble import Refused
+from mapscope.routing.nodes import Store
 
 _LAST = 1000
 """Moves whose figures are summed up."""

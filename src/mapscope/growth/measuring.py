@@ -22,8 +22,8 @@ from psycopg.rows import TupleRow
 from mapscope.errors import UsageError
 from mapscope.growth.fleet import Fleet, Node, Shard
 from mapscope.growth.measures_file import Bytes, Part, Power
-from mapscope.growth.nodes import Store
 from mapscope.growth.trouble import GrowthError, Unreachable, words
+from mapscope.routing.nodes import Store
 
 WRITTEN = 4.0
 """Weight of a row written, in rows read."""

@@ -13,11 +13,11 @@ import psycopg
 
 from mapscope.growth import points
 from mapscope.growth.names import Names
-from mapscope.growth.nodes import Store
 from mapscope.growth.phases import FenceTooLong, Phases
 from mapscope.growth.protocol import TAKE_OVER_EFFECTS, Effect, State, can_abandon, duties
 from mapscope.growth.state import Control, Move
 from mapscope.growth.trouble import GrowthError, Refused, Unreachable, is_lost, words
+from mapscope.routing.nodes import Store
 
 Report = Callable[[Move, State, float, dict[str, float]], None]
 """Called after each record: the move, the state it came to, the seconds, the figures."""

@@ -20,11 +20,11 @@ from mapscope.growth.fence import Fenced
 from mapscope.growth.lag import LagWatch
 from mapscope.growth.links import Link, Session
 from mapscope.growth.names import Names
-from mapscope.growth.nodes import Store
 from mapscope.growth.replication import Exported
 from mapscope.growth.state import Move
 from mapscope.growth.tables import Shape
 from mapscope.growth.trouble import GrowthError, Refused, is_lost
+from mapscope.routing.nodes import Store
 
 T = TypeVar("T")
 BEAT_SECONDS = 1.0

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from psycopg import sql
 
 from mapscope.growth import links, ownership, schema, tables
-from mapscope.growth.nodes import Store
 from mapscope.growth.trouble import GrowthError, Refused
+from mapscope.routing.nodes import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ import psycopg
 from mapscope.growth import controller, figures, looking
 from mapscope.growth.controller import Outcome, Wanted
 from mapscope.growth.leftovers import Leftover
-from mapscope.growth.nodes import Store
 from mapscope.growth.protocol import State
 from mapscope.growth.state import Control, Move
 from mapscope.growth.trouble import Unreachable, words
+from mapscope.routing.nodes import Store
 from mapscope.units import human_bytes
 
 T = TypeVar("T")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mapscope.growth.lag import MAX_ERRORS, SHORT, LagWatch
-from mapscope.growth.nodes import Moving
 from mapscope.growth.replication import Kept, Progress
+from mapscope.routing.nodes import Moving
 
 MOVING = Moving(lag_seconds=100, retained_bytes=1 << 40, receiver_restarts=3)
 FAR = 10 * SHORT

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from mapscope.growth import asking, figures, names
-from mapscope.growth.nodes import Moving, Shards
 from mapscope.growth.protocol import State
-from mapscope.growth.router import hash_of
 from mapscope.growth.trouble import GrowthError
+from mapscope.routing.nodes import Moving, Shards
+from mapscope.routing.router import hash_of
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 10_000])

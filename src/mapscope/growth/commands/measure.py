@@ -30,8 +30,9 @@ def command(file: Path, hosts: Path, seconds: float, config: Path | None) -> Non
 
     STORE is the YAML file that names control database, nodes and shards.
     """
-    from mapscope.growth import measures_file, measuring, nodes, settings_file
+    from mapscope.growth import measures_file, measuring, settings_file
     from mapscope.growth.settings import DEFAULT
+    from mapscope.routing import nodes
 
     settings = settings_file.read(config) if config else DEFAULT
     store = nodes.read(file)

@@ -19,6 +19,7 @@ def command(file: Path, form: str) -> int:
 
     Also drops slots, subscriptions and publications that ended moves left.
     """
-    from mapscope.growth import nodes, telling
+    from mapscope.growth import telling
+    from mapscope.routing import nodes
 
     return telling.carry_out(nodes.read(file), [], form)

@@ -29,7 +29,8 @@ def command(file: Path, moves: tuple[str, ...], plan: Path | None, form: str) ->
     was open from before goes on first.
     """
     from mapscope.errors import UsageError
-    from mapscope.growth import asking, nodes, telling
+    from mapscope.growth import asking, telling
+    from mapscope.routing import nodes
 
     store = nodes.read(file)
     wanted = [asking.move(text) for text in moves] + (asking.plan(plan) if plan else [])

@@ -17,7 +17,8 @@ def command(file: Path, template: str) -> None:
     """
     import asyncio
 
-    from mapscope.growth import nodes, setup, telling
+    from mapscope.growth import setup, telling
+    from mapscope.routing import nodes
 
     done = telling.reaching(lambda: asyncio.run(setup.set_up(nodes.read(file), template)))
     click.echo(f"{done.made} shards made, {done.adopted} adopted, {done.routed} had a route")

@@ -17,6 +17,7 @@ database that cannot be used."""
 @click.option("-f", "--format", "form", type=click.Choice(("text", "json")), default="text", show_default=True)
 def command(file: Path, clean: bool, form: str) -> int:
     """Show open moves with phase and lag, slots, and figures of past moves."""
-    from mapscope.growth import nodes, telling
+    from mapscope.growth import telling
+    from mapscope.routing import nodes
 
     return telling.status(nodes.read(file), clean=clean, form=form)

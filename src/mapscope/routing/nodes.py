@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from mapscope.growth.trouble import GrowthError
+from mapscope.routing.trouble import GrowthError
 
 MAX_SHARDS = 1 << 20
 _SPACE = 1 << 32

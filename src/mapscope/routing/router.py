@@ -18,8 +18,8 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from mapscope.growth.nodes import Shards
-from mapscope.growth.trouble import FENCED, NOT_HERE, GrowthError, Unreachable, is_lost, words
+from mapscope.routing.nodes import Shards
+from mapscope.routing.trouble import FENCED, NOT_HERE, GrowthError, Unreachable, is_lost, words
 
 T = TypeVar("T")
 _PAUSE = (0.001, 0.05)
