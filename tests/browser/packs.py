@@ -45,7 +45,12 @@ class Opened:
 
 def packed(page: Path) -> bytes:
     """The bytes of the pack in a page."""
-    found = _DATA.search(page.read_text(encoding="utf-8"))
+    return unpacked(page.read_text(encoding="utf-8"))
+
+
+def unpacked(text: str) -> bytes:
+    """The same of the text of a page."""
+    found = _DATA.search(text)
     assert found is not None
     return zlib.decompress(base64.b64decode(found[2]))
 

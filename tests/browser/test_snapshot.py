@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import re
 import stat
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from mapscope.report.page.snapshot import snapshot_page
+from mapscope.report.source import Unheld
 from tests.browser.conftest import NARROW
 from tests.browser.reports import Report
 from tests.groundtruth.variants import Variant
+from tests.unit.report.fakes import FakeSnapshot, sample, table
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
@@ -529,4 +533,30 @@ def test_axe_has_nothing_to_say(name, scheme, visit, axe, request):
     largest = max(report.document["maps"], key=lambda one: one["bytes"]["total"])
     route(page, f"map/{largest['address']}")
     page.wait_for_selector("#map-title")
+    assert axe(page) == []
+
+
+# --- heaps that lack something --------------------------------------------------------------------------------------
+
+
+def written(source, folder) -> Path:
+    """The page of a snapshot without any evidence behind it."""
+    place = folder / "report.html"
+    place.write_text(snapshot_page(source), encoding="utf-8")
+    return place
+
+
+def test_without_chains(tmp_path, visit, axe):
+    page = visit(written(Unheld(sample()), tmp_path), bypass_csp=True)
+    expect(page.locator("#dominators")).to_contain_text("was left out")
+    expect(page.locator("#maps tbody tr[data-row]").first).to_contain_text("not known")
+    assert axe(page) == []
+
+
+def test_a_heap_without_maps(tmp_path, visit, axe):
+    page = visit(written(FakeSnapshot(table(), runtime=None, kind="heap dump"), tmp_path), bypass_csp=True)
+    expect(page.locator("#verdict h1")).to_have_text("No findings")
+    expect(page.locator("#owners")).to_contain_text("No map holds anything")
+    expect(page.locator("#maps .none")).to_be_visible()
+    expect(page.locator(".memory")).to_contain_text("The runtime's own figures are not in this evidence")
     assert axe(page) == []

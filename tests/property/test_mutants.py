@@ -16,6 +16,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
+from mapscope.report.page.caps import MOST_BYTES
+from tests.browser.packs import Opened, unpacked
 from tests.property.harness import Runner, Sample, copy_sparse, judge, make_sample
 
 MUTANTS = int(os.environ.get("MAPSCOPE_MUTANTS", "500"))
@@ -179,5 +181,38 @@ def test_mutants(bench: Bench, target: str):
             judge(bench.runner.run("analyze", bench.core, bench.program, "-f", "json"))
         finally:
             bench.mend(target, before)
+
+    one()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("target", ["structure", "maps"])
+def test_pages_of_mutants(bench: Bench, target: str):
+    """The HTML report looks at more than the document does: every array, the dominator tree, the types."""
+
+    @settings(
+        max_examples=-(-SHARE // 6),
+        deadline=None,
+        database=None,
+        derandomize="MAPSCOPE_MUTANTS" not in os.environ,
+        suppress_health_check=list(HealthCheck),
+        phases=PHASES,
+    )
+    @given(spoils)
+    def one(changes: list[Spoil]) -> None:
+        before = bench.spoil(target, changes)
+        try:
+            answer = bench.runner.run("analyze", bench.core, bench.program, "-f", "html", "-o", "-")
+        finally:
+            bench.mend(target, before)
+        if answer.status == 2:
+            judge(answer)
+            return
+        assert answer.status in (0, 1), f"status {answer.status}: {answer.err}"
+        assert len(answer.out) < MOST_BYTES
+        pack = Opened(unpacked(answer.out))
+        parts = sum(int(part["bytes"]) for part in pack.values["parts"])
+        assert parts == int(pack.values["heap"]["live_bytes"])
 
     one()

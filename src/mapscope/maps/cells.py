@@ -19,8 +19,9 @@ U8 = npt.NDArray[np.uint64]
 MOST_UNITS = 1 << 20
 """Buckets or groups of one array that are looked at; of more, so many at even distances."""
 _MOST_CHAIN = 255
+_SPARE = 4096
 _MOST_B = 40
-_MOST_DIRECTORY = 1 << 24
+_MOST_DIRECTORY = 1 << 20
 _MAX_GROUPS = 128
 """``maxTableCapacity`` / 8 of internal/runtime/maps/table.go."""
 _GROUP_SLOTS = 8
@@ -81,11 +82,16 @@ def _classic(index: HeapIndex, shape: MapShape, name: str, array: int, units: in
     complete = bool(ok.all())
     rows = np.arange(len(ok))
     link = address + np.uint64(size - 8)
+    left = 4 * len(ok) + _SPARE  # a chain in a damaged heap may be a ring
     for _ in range(_MOST_CHAIN):
         words, there = gather(index, link, 8)
         over = np.where(there, column(words, 0, 8), np.uint64(0))
         rows, over = rows[over != 0], over[over != 0]
         if not len(rows):
+            break
+        left -= len(rows)
+        if left < 0:
+            complete = False
             break
         top, ok = gather(index, over, 8)
         complete &= bool(ok.all())

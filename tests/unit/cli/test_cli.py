@@ -192,6 +192,21 @@ def test_json_of_every_command(capfd, opened):
     assert [finding["rule"] for finding in one["findings"]] == ["R1"]
 
 
+def test_html_is_one_file(capfd, opened, tmp_path):
+    status, _, err = run(capfd, "analyze", "core", "-f", "html")
+    assert status == 2
+    assert "-f html writes a page" in err
+    target = tmp_path / "report.html"
+    assert run(capfd, "analyze", "core", "-o", str(target))[0] == 1
+    assert target.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert target.stat().st_mode & 0o777 == 0o600
+    status, _, err = run(capfd, "analyze", "core", "-o", str(target))
+    assert (status, "exists already" in err) == (2, True)
+    status, out, _ = run(capfd, "analyze", "core", "-f", "html", "-o", "-", "--no-chains")
+    assert status == 1
+    assert out.startswith("<!doctype html>")
+
+
 def test_listing_takes_sort_top_and_type(capfd, opened):
     out = run(capfd, "maps", "core", "--sort", "waste", "--top", "1")[1]
     assert "0xc000010040" in out

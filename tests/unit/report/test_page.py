@@ -27,7 +27,7 @@ from mapscope.report.page.parts import heap_parts
 from mapscope.report.page.shown import NAME_LIMIT, shown, shown_values
 from mapscope.report.page.snapshot import snapshot_pack, snapshot_page
 from mapscope.report.source import Unheld
-from tests.browser.packs import Opened
+from tests.browser.packs import Opened, unpacked
 from tests.unit.report.fakes import FakeSnapshot, classic, map_type, sample, stalled, swiss_sample, table
 
 INTEGERS = st.lists(st.integers(0, (1 << 64) - 1), max_size=20)
@@ -228,7 +228,7 @@ def test_ten_thousand_maps_take_less_than_5_mb():
     source = many(12_000)
     page = snapshot_page(source)
     assert len(page) < MOST_BYTES
-    pack = Opened(_packed(page))
+    pack = Opened(unpacked(page))
     assert len(pack.column("maps", "address")) == 10_000
     assert pack.values["maps_rest"]["maps"] == 2000
     assert sum(length > 0 for length in pack.column("maps", "steps")) == 10_000
@@ -245,7 +245,7 @@ def test_identifiers_of_10_mb_take_little():
     source = FakeSnapshot(maps, who={address: one}, goroutines=routines, notes=(huge,), warnings=(huge,), path=huge)
     page = snapshot_page(source)
     assert len(page) < 300_000
-    assert "(10,485,760 characters)" in Opened(_packed(page)).column("maps", "type")[0]
+    assert "(10,485,760 characters)" in Opened(unpacked(page)).column("maps", "type")[0]
 
 
 def test_what_cannot_be_compressed_makes_the_page_smaller():
@@ -254,17 +254,10 @@ def test_what_cannot_be_compressed_makes_the_page_smaller():
     rows = [classic(1, 4, type_index=at) for at in range(10_000)]
     page = snapshot_page(FakeSnapshot(table(*rows, types=names)))
     assert len(page) <= MOST_BYTES
-    assert Opened(_packed(page)).values["maps_rest"]["maps"] == 7500
+    assert Opened(unpacked(page)).values["maps_rest"]["maps"] == 7500
 
 
 HAN = "".join(map(chr, range(0x4E00, 0x9FA5)))
-
-
-def _packed(page: str) -> bytes:
-    import zlib
-
-    (data,) = re.findall(r'id="mapscope-data">([^<]*)</script>', page)
-    return zlib.decompress(base64.b64decode(data))
 
 
 # --- the file --------------------------------------------------------------------------------------------------------
@@ -293,7 +286,7 @@ def test_hostile_text_leaves_the_markup_as_it_is():
     assert tags.findall(page) == tags.findall(tame)
     assert "\u202e" not in page
     assert static("app.js") in page
-    text = _packed(page).decode("utf-8", "replace")
+    text = unpacked(page).decode("utf-8", "replace")
     assert "\u202e" not in text
     assert "\u2028" not in text
     assert "\\u202e" in text

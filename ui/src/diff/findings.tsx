@@ -91,7 +91,7 @@ function Card({ change }: { change: FindingChange }) {
         {finding.chain?.length ? <Chain steps={finding.chain} /> : <p class="dim">Who holds it is not known.</p>}
         <p>{finding.advice.text}</p>
         {finding.advice.code ? (
-          <pre tabIndex={0} aria-label="Go sketch">
+          <pre tabIndex={0} role="group" aria-label="Go sketch">
             <code>{finding.advice.code}</code>
           </pre>
         ) : null}

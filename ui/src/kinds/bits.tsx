@@ -127,7 +127,7 @@ export function Remarks({ notes, next }: { notes: readonly string[]; next: reado
       {next.length ? (
         <>
           <p>Commands worth running now:</p>
-          <pre tabIndex={0} aria-label="Commands">
+          <pre tabIndex={0} role="group" aria-label="Commands">
             <code>{next.join("\n")}</code>
           </pre>
         </>

@@ -27,7 +27,7 @@ export function Curves({ pack, values }: { pack: Pack; values: LabValues }) {
       />
       {values.thinned ? <p class="dim">Long curves are thinned on this page; the CSV beside it has all points.</p> : null}
       <h3>In a line each</h3>
-      <pre tabIndex={0} aria-label="Summaries">
+      <pre tabIndex={0} role="group" aria-label="Summaries">
         <code>{(values.summaries ?? []).join("\n")}</code>
       </pre>
     </Part>

@@ -108,7 +108,7 @@ function Card({ finding, also, model }: { finding: Finding; also: readonly Findi
       <h4>What to do</h4>
       <p>{finding.advice.text}</p>
       {finding.advice.code ? (
-        <pre tabIndex={0} aria-label="Go sketch">
+        <pre tabIndex={0} role="group" aria-label="Go sketch">
           <code>{finding.advice.code}</code>
         </pre>
       ) : null}

@@ -59,6 +59,7 @@ export function DominatorsPart({ model }: { model: Model }) {
               style={{ left: `${100 * bar.from}%`, width: `${100 * bar.share}%`, top: `${bar.level * ROW}px` }}
               title={words}
               aria-label={words}
+              tabIndex={bar.share > 0.02 ? 0 : -1}
               onClick={() => setAt(bar.node)}
             >
               {bar.share > 0.05 ? tree.label(bar.node) : ""}

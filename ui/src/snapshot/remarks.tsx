@@ -16,7 +16,7 @@ export function Remarks({ model }: { model: Model }) {
         </ul>
       ) : null}
       <p>Commands worth running now:</p>
-      <pre tabIndex={0} aria-label="Commands">
+      <pre tabIndex={0} role="group" aria-label="Commands">
         <code>{next.join("\n")}</code>
       </pre>
       <dl class="facts">

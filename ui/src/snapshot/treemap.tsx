@@ -13,6 +13,7 @@ import { STEPS, wasteClass } from "./waste.ts";
 const HEIGHT = 440;
 /** Levels that are drawn one inside the other. */
 const LEVELS = 4;
+// The Tab key goes from frame to frame; the maps in them are reached through the table below.
 /** Smaller cells, in pixels, are left to the table. */
 const LEAST = 4;
 const MOST_CELLS = 1200;
@@ -138,7 +139,7 @@ function Cell({ cell, tree, at, width, go }: CellProps) {
   const name = `cell ${wasteClass(tree.second(node), size)}`;
   const href = tree.href?.(node);
   return href ? (
-    <a class={name} style={place} href={href} title={words} aria-label={words}>
+    <a class={name} style={place} href={href} title={words} aria-label={words} tabIndex={-1}>
       {text}
     </a>
   ) : (
