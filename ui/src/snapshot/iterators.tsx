@@ -28,6 +28,11 @@ export function IteratorTable({ model, iterators }: { model: Model; iterators: r
   return <Table label="Table of iterators" rows={rows} columns={columns} noun="iterator" />;
 }
 
+/** A function with the last part of its file's name alone. */
+function short(frame: string): string {
+  return frame.replace(/\((?:.*\/)?([^/()]+:\d+)\)$/, "($1)");
+}
+
 function columnsOf(model: Model, iterators: readonly Iterator[]): TableColumn[] {
   const at = (row: number) => iterators[row] as Iterator;
   return [
@@ -75,7 +80,7 @@ function columnsOf(model: Model, iterators: readonly Iterator[]): TableColumn[] 
         return goroutine === null ? "on the heap" : `${goroutine}: ${why ?? status ?? ""}${(long ?? 0) < 1 ? "" : `, ${duration(long ?? 0)}`}`;
       },
     },
-    { id: "loop", label: "Loop", wide: true, by: (row) => at(row).frame ?? "~", cell: (row) => <span class="mono" title={at(row).frame ?? ""}>{at(row).frame ?? ""}</span> },
+    { id: "loop", label: "Loop", wide: true, by: (row) => at(row).frame ?? "~", cell: (row) => <span class="mono" title={at(row).frame ?? ""}>{short(at(row).frame ?? "")}</span> },
     { id: "type", label: "Type", wide: true, by: (row) => at(row).type ?? "~", cell: (row) => <span class="mono" title={at(row).type ?? ""}>{at(row).type ?? "?"}</span> },
   ];
 }
