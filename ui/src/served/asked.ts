@@ -6,12 +6,12 @@ import { type ServedSource, wordsOf } from "./source.ts";
 /** How far a question is. */
 export type Asked<T> =
   | { readonly state: "none" }
-  | { readonly state: "waiting" }
+  | { readonly state: "waiting"; readonly before: T | null }
   | { readonly state: "there"; readonly answer: T }
   | { readonly state: "refused"; readonly words: string };
 
-/** The answer to the question at `path`; nothing is asked while that is null. */
-export function useAnswer<T>(source: ServedSource, path: string | null): Asked<T> {
+/** The answer to the question at `path`; nothing is asked while that is null. `keep`: show the one before meanwhile. */
+export function useAnswer<T>(source: ServedSource, path: string | null, keep = false): Asked<T> {
   const [asked, set] = useState<Asked<T>>({ state: "none" });
   useEffect(() => {
     if (path === null) {
@@ -19,7 +19,10 @@ export function useAnswer<T>(source: ServedSource, path: string | null): Asked<T
       return;
     }
     const giveUp = new AbortController();
-    set({ state: "waiting" });
+    set((last) => {
+      const before = last.state === "there" ? last.answer : last.state === "waiting" ? last.before : null;
+      return { state: "waiting", before: keep ? before : null };
+    });
     source.ask<T>(path, giveUp.signal).then(
       (answer) => set({ state: "there", answer }),
       (error: unknown) => {

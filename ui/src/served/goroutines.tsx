@@ -16,7 +16,7 @@ export function EveryGoroutine({ source }: { source: ServedSource }) {
   const search = useSettled(typed);
   const query = new URLSearchParams({ limit: String(GROUPS), offset: String(offset) });
   if (search) query.set("search", search);
-  const asked = useAnswer<GoroutinesPage>(source, `api/goroutines?${query}`);
+  const asked = useAnswer<GoroutinesPage>(source, `api/goroutines?${query}`, true);
   return (
     <section id="every-goroutine" class="asked-panel" aria-labelledby="every-goroutine-head">
       <h2 id="every-goroutine-head">Every goroutine, by stack</h2>
@@ -38,7 +38,7 @@ export function EveryGoroutine({ source }: { source: ServedSource }) {
           <>
             <div class="groups">
               {page.groups.map((group, at) => (
-                <GroupCard key={`${offset + at} ${group.ids[0]}`} group={group} />
+                <GroupCard key={`${page.offset + at} ${group.ids[0]}`} group={group} />
               ))}
             </div>
             <p class="asked-pages">
@@ -46,7 +46,7 @@ export function EveryGoroutine({ source }: { source: ServedSource }) {
                 Back
               </button>{" "}
               <span id="every-goroutine-where">
-                {page.groups.length ? `${count(offset + 1)} to ${count(offset + page.groups.length)} of ` : ""}
+                {page.groups.length ? `${count(page.offset + 1)} to ${count(page.offset + page.groups.length)} of ` : ""}
                 {plural(page.matching, "group")}
               </span>{" "}
               <button type="button" disabled={offset + GROUPS >= page.matching} onClick={() => go(offset + GROUPS)}>

@@ -27,7 +27,7 @@ export function AllMaps({ source }: { source: ServedSource }) {
   const query = new URLSearchParams({ sort, order: falling ? "descending" : "ascending", limit: String(ROWS), offset: String(offset) });
   if (search) query.set("search", search);
   if (state) query.set("state", state);
-  const asked = useAnswer<MapsPage>(source, `api/maps?${query}`);
+  const asked = useAnswer<MapsPage>(source, `api/maps?${query}`, true);
   const order = (name: string) => {
     fall(name === sort ? !falling : name !== "type" && name !== "address");
     by(name);
@@ -120,7 +120,7 @@ export function AllMaps({ source }: { source: ServedSource }) {
                 Back
               </button>{" "}
               <span id="every-where">
-                {page.maps.length ? `${count(offset + 1)} to ${count(offset + page.maps.length)} of ` : ""}
+                {page.maps.length ? `${count(page.offset + 1)} to ${count(page.offset + page.maps.length)} of ` : ""}
                 {count(page.matching)} maps
               </span>{" "}
               <button type="button" id="every-on" disabled={offset + ROWS >= page.matching} onClick={() => go(offset + ROWS)}>

@@ -11,6 +11,13 @@ export function Answer<T>({ asked, children }: { asked: Asked<T>; children: (ans
     case "none":
       return null;
     case "waiting":
+      if (asked.before !== null) {
+        return (
+          <div aria-busy="true" class="asked-busy">
+            {children(asked.before)}
+          </div>
+        );
+      }
       return (
         <p class="dim" role="status">
           The server is looking …

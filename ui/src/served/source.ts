@@ -106,6 +106,7 @@ export interface TypesPage {
 /** A page of the goroutines by stack. */
 export interface GoroutinesPage {
   readonly matching: number;
+  readonly offset: number;
   readonly groups: readonly Group[];
 }
 

@@ -12,7 +12,7 @@ export function Types({ source }: { source: ServedSource }) {
   const search = useSettled(typed);
   const query = new URLSearchParams({ limit: "50" });
   if (search) query.set("search", search);
-  const asked = useAnswer<TypesPage>(source, `api/types?${query}`);
+  const asked = useAnswer<TypesPage>(source, `api/types?${query}`, true);
   return (
     <section id="every-type" class="asked-panel" aria-labelledby="every-type-head">
       <h2 id="every-type-head">Objects by type</h2>
