@@ -12,26 +12,21 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import yaml
 
 from mapscope.growth import trouble
 from mapscope.growth.protocol import State
 from mapscope.routing import nodes, router
-from tests.services import growing, postgres
+from tests.services import growing
 from tests.services.growing import Growing, fill, rows
 from tests.services.postgres import Cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[list[Cluster]]:
-    with postgres.clusters(2, growing.SETTINGS) as made:
-        yield made
-
-
 @pytest.fixture
 def pair(tmp_path: Path, servers: list[Cluster]) -> Iterator[Growing]:
-    with growing.store(tmp_path, servers, first=1) as made:
+    with growing.store(tmp_path, servers[:2], first=1) as made:
         yield made
 
 
@@ -238,6 +233,22 @@ def test_a_source_that_dies_after_the_switch_stops_nobody(pair: Growing):
     (ended,) = pair.carry_out().ended
     assert ended.state is State.CLEANED
     assert len(rows(pair)) == len(before) + 1
+    assert not pair.left()
+
+
+def test_a_node_that_the_file_names_no_more_keeps_its_move_waiting(pair: Growing):
+    fill(pair, services=4, entries=2)
+    text = pair.file.read_text()
+    with growing.dying("base_copied:recorded"), pytest.raises(growing.Died):
+        pair.carry_out((0, "a", "b"))
+    tree = yaml.safe_load(text)
+    del tree["nodes"]["b"]
+    pair.file.write_text(yaml.safe_dump(tree))
+    ((move, why),) = pair.carry_out().waiting
+    assert (move.state, why) == (State.BASE_COPIED, "no node is named 'b'")
+    pair.file.write_text(text)
+    (ended,) = pair.carry_out().ended
+    assert ended.state is State.CLEANED
     assert not pair.left()
 
 

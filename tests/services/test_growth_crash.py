@@ -8,7 +8,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import pytest
 
 from mapscope.growth import points
 from mapscope.growth.protocol import FORWARD, State
-from tests.services import growing, postgres
+from tests.services import growing
 from tests.services.growing import Died, Growing, fill, rows
 from tests.services.postgres import Cluster
 
@@ -27,12 +26,6 @@ SEED = 20261125
 MOVES = 50
 LEAST_KILLS = 15
 COUNTED = growing.TABLES + "create table template.totals (service text primary key, writes bigint not null);"
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[list[Cluster]]:
-    with postgres.clusters(3, growing.SETTINGS) as made:
-        yield made
 
 
 def writable(made: Growing, shard: int) -> list[str]:

@@ -14,7 +14,7 @@ import pytest
 from mapscope.cli.main import main
 from mapscope.errors import MapscopeError, UsageError
 from mapscope.growth import measures_file, measuring
-from tests.services import growing, postgres
+from tests.services import growing
 from tests.services.growing import Growing, fill
 from tests.services.postgres import Cluster
 
@@ -22,15 +22,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 HOST = {"cpu": 0.9, "memory": 0.95, "capacity_bytes": 1 << 40}
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[list[Cluster]]:
-    with postgres.clusters(2, growing.SETTINGS) as made:
-        yield made
-
-
 @pytest.fixture
 def pair(tmp_path: Path, servers: list[Cluster]) -> Iterator[Growing]:
-    with growing.store(tmp_path, servers, first=1) as made:
+    with growing.store(tmp_path, servers[:2], first=1) as made:
         yield made
 
 

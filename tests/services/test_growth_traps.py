@@ -27,15 +27,9 @@ from tests.services.postgres import Cluster
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[list[Cluster]]:
-    with postgres.clusters(2, growing.SETTINGS) as made:
-        yield made
-
-
 @pytest.fixture
 def pair(tmp_path: Path, servers: list[Cluster]) -> Iterator[Growing]:
-    with growing.store(tmp_path, servers, shards=1, first=1) as made:
+    with growing.store(tmp_path, servers[:2], shards=1, first=1) as made:
         fill(made, services=4, entries=10)
         yield made
 

@@ -65,7 +65,10 @@ async def _all(store: Store, control: Control, moves: Sequence[Move], report: Re
 
     async def one(move: Move) -> tuple[Move, str]:
         async with places:
-            mover = Mover(store, control, move, report)
+            try:
+                mover = Mover(store, control, move, report)
+            except GrowthError as error:  # the store file does not name its node any more
+                return move, str(error)
             try:
                 return await mover.run(), ""
             except Superseded:
