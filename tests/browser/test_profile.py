@@ -209,6 +209,33 @@ def test_places_over_time(series, visit):
     expect(reset).to_be_disabled()
 
 
+INKED = """() => {
+  const canvas = document.querySelector("#over-time canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const hex = name => { const one = document.createElement("span"); one.style.color = name; document.body.append(one);
+    const found = getComputedStyle(one).color.match(/\\d+/g).map(Number); one.remove(); return found; };
+  const wanted = hex("var(--k0)");
+  let count = 0;
+  for (let at = 0; at < data.length; at += 4) count += wanted.every((one, part) => data[at + part] === one);
+  return [count, canvas.clientWidth];
+}"""
+"""Pixels in the first line's colour, as the page's own colours are now, and the width of the chart."""
+
+
+def test_a_chart_is_drawn_in_the_colours_of_the_page(series, visit):
+    page = visit(series.page, scheme="dark")
+    dark, wide = page.evaluate(INKED)
+    page.locator("#scheme").click()
+    page.locator("#scheme").click()
+    light, _ = page.evaluate(INKED)
+    page.locator("#scheme").click()
+    page.emulate_media(media="print")
+    expect(page.locator("#over-time .u-wrap")).to_have_css("width", "660px")
+    paper, narrow = page.evaluate(INKED)
+    assert min(dark, light, paper) > 300
+    assert narrow < 700 < wide
+
+
 def test_lines_are_chosen_and_read_in_a_table(series, visit):
     page = visit(series.page)
     rows = series.document["series"]

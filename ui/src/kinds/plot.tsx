@@ -1,8 +1,9 @@
 // Lines over an axis, drawn by uPlot: read under the pointer or by keyboard, zoomed by dragging, and as a table.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
+import { usePrinting } from "../parts/printing.ts";
 import "uplot/dist/uPlot.min.css";
 import "../style/plot.css";
 
@@ -27,10 +28,12 @@ export interface Axis {
 
 const COLOURS = 8;
 const ROWS = 200;
+const PAPER = 660; // pixels that a sheet of A4 or Letter has room for
 
 /** A colour of the style sheet as canvas takes it; `light-dark()` is settled by an element that wears it. */
-function colour(host: Element, name: string): string {
+function colour(host: Element, name: string, light: boolean): string {
   const probe = document.createElement("span");
+  if (light) probe.style.colorScheme = "light";
   probe.style.color = `var(${name})`;
   host.append(probe);
   const found = getComputedStyle(probe).color;
@@ -85,17 +88,19 @@ export function Plot({
   const [zoomed, setZoomed] = useState(false);
   const [find, setFind] = useState("");
   const scheme = useScheme();
+  const printing = usePrinting();
   const low = places[0] ?? 0;
   const high = places[places.length - 1] ?? 1;
 
-  useEffect(() => {
+  // Before the browser lays the page out: it does so once for a printer.
+  useLayoutEffect(() => {
     const place = host.current;
     if (!place) return;
-    const ink = colour(place, "--dim");
-    const grid = { stroke: colour(place, "--line"), width: 1 };
+    const ink = colour(place, "--dim", printing);
+    const grid = { stroke: colour(place, "--line", printing), width: 1 };
     const font = "12px system-ui, sans-serif";
-    const width = () => Math.max(240, place.clientWidth);
-    const height = () => (place.clientWidth < 500 ? 260 : 340);
+    const width = () => (printing ? PAPER : Math.max(240, place.clientWidth));
+    const height = () => (width() < 500 ? 260 : 340);
     const widest = Math.max(...lines.flatMap((line) => line.values.map((value) => up.text(value ?? 0).length)), 4);
     const made = new uPlot(
       {
@@ -139,7 +144,7 @@ export function Plot({
         series: [
           {},
           ...lines.map((line) => {
-            const stroke = colour(place, `--k${line.colour % COLOURS}`);
+            const stroke = colour(place, `--k${line.colour % COLOURS}`, printing);
             return {
               label: line.label,
               show: shown.has(line.id),
@@ -147,7 +152,7 @@ export function Plot({
               width: 2,
               spanGaps: true,
               ...(line.dash ? { dash: line.dash === "dashed" ? [7, 4] : [2, 4] } : {}),
-              ...(line.area ? { fill: colour(place, `--k${line.colour % COLOURS}-soft`), width: 0 } : {}),
+              ...(line.area ? { fill: colour(place, `--k${line.colour % COLOURS}-soft`, printing), width: 0 } : {}),
               ...(stepped && uPlot.paths.stepped ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}),
               points: { show: points || places.length < 30, size: 6, stroke, fill: stroke },
             };
@@ -177,7 +182,7 @@ export function Plot({
       plot.current = null;
     };
     // Which lines show is changed in place below.
-  }, [places, lines, scheme]);
+  }, [places, lines, scheme, printing]);
 
   useEffect(() => {
     const now = plot.current;
