@@ -8,11 +8,16 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import NARROW
+from tests.browser.packs import packed, with_pack
+from tests.browser.test_hostile import spoiled
 
 _WIDE = """() => [...document.querySelectorAll("body *")].filter(one => one.getClientRects().length
   && one.getBoundingClientRect().right > innerWidth + 1
   && !one.closest(".table-box, .k-boxes, .u-wrap, pre, nav, .skip"))
   .slice(0, 5).map(one => one.outerHTML.slice(0, 200))"""
+
+
+_MARKUP = "document.querySelectorAll('#app img, #app script, #app iframe, #app b, #app style, [onload]').length"
 
 
 def number(page: Page, selector: str) -> int:
@@ -51,7 +56,18 @@ def axe_is_content(visit: Callable[..., Page], place: Path, axe: Callable[[Page]
     open_all(page)
     assert "\n".join(axe(page)) == ""
     page.emulate_media(color_scheme="dark")
-    assert "\n".join(axe(page)) == ""
+    found = page.evaluate("axe.run(document, {runOnly: ['color-contrast'], resultTypes: ['violations']})")
+    assert [node["target"] for one in found["violations"] for node in one["nodes"]] == []
+
+
+def nothing_runs(visit: Callable[..., Page], place: Path, folder: Path) -> None:
+    """Also where each text of the data is hostile, whatever it stands for."""
+    page = visit(with_pack(place, spoiled(packed(place)), folder / f"bad-{place.name}"))
+    open_all(page)
+    assert page.evaluate("typeof window.ran") == "undefined"
+    assert page.evaluate(_MARKUP) == 0
+    assert page.locator(".failure").count() == 0
+    assert "<img src=x onerror=" in page.locator("#main").inner_text()
 
 
 def prints(visit: Callable[..., Page], place: Path) -> None:

@@ -182,6 +182,10 @@ def test_findings_by_what_became_of_them(told, visit):
     assert findings[0]["finding"]["advice"]["text"] in cards.first.inner_text()
 
 
+def test_hostile_texts_do_nothing(told, visit, tmp_path):
+    looks.nothing_runs(visit, told.page, tmp_path)
+
+
 def test_the_ways_to_look_at_it(told, swiss, visit, axe):
     looks.links_lead(visit(told.page))
     looks.prints(visit, told.page)

@@ -130,7 +130,8 @@ def test_findings_from_beginning_to_end(told, visit):
     looks.walks_the_table(page, "#kept")
 
 
-def test_the_ways_to_look_at_it(told, visit, axe):
+def test_the_ways_to_look_at_it(told, visit, axe, tmp_path):
+    looks.nothing_runs(visit, told.page, tmp_path)
     looks.links_lead(visit(told.page))
     looks.prints(visit, told.page)
     looks.fits_a_narrow_window(visit, told.page)

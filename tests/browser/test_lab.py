@@ -204,7 +204,9 @@ def human(size: float) -> str:
     return human_bytes(round(size))
 
 
-def test_the_ways_to_look_at_it(lab, curve, visit, axe):
+def test_the_ways_to_look_at_it(lab, curve, visit, axe, tmp_path):
+    for place in (lab["run"].page, lab["verify"].page, curve / "residency.html"):
+        looks.nothing_runs(visit, place, tmp_path)
     for place in (lab["run"].page, curve / "residency.html"):
         looks.links_lead(visit(place))
         looks.fits_a_narrow_window(visit, place)

@@ -328,8 +328,9 @@ def test_without_the_executable(single, visit):
 
 
 @pytest.mark.parametrize("name", ["series", "both"])
-def test_the_ways_to_look_at_it(name, visit, axe, request):
+def test_the_ways_to_look_at_it(name, visit, axe, request, tmp_path):
     report = request.getfixturevalue(name)
+    looks.nothing_runs(visit, report.page, tmp_path)
     looks.links_lead(visit(report.page))
     looks.prints(visit, report.page)
     looks.fits_a_narrow_window(visit, report.page)

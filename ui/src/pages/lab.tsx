@@ -24,7 +24,7 @@ function Lab({ source }: PageProps) {
   };
   return (
     <>
-      <Masthead title={`Lab: ${TITLES[values.what].toLowerCase()}`} pack={source.pack} links={links[values.what]} />
+      <Masthead title={`Lab: ${(TITLES[values.what] ?? "a page of another version").toLowerCase()}`} pack={source.pack} links={links[values.what] ?? []} />
       <main id="main" tabIndex={-1}>
         <Verdict values={values} />
         {values.runs ? <Runs values={values} /> : null}
