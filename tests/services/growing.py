@@ -16,7 +16,7 @@ import psycopg
 import yaml
 from psycopg import sql
 
-from mapscope.growth import controller, links, points, setup
+from mapscope.growth import controller, links, points, setup, watched
 from mapscope.growth.protocol import State
 from mapscope.growth.state import Move
 from mapscope.routing import nodes, router
@@ -70,9 +70,9 @@ class Growing:
         tree["moving"].update(moving)
         self.file.write_text(yaml.safe_dump(tree))
 
-    def router(self, **options: float) -> router.Router:
+    def router(self, patience: float = 30.0) -> router.Router:
         """A new client."""
-        return router.Router(self.control, self.dsns, self.store.shards, **options)
+        return router.Router(self.control, self.dsns, self.store.shards, patience)
 
     def report(self, move: Move, state: State, seconds: float, figures: dict[str, float]) -> None:
         """Remembers what was recorded."""
@@ -156,11 +156,12 @@ _DATABASES: dict[Path, str] = {}
 
 @contextlib.contextmanager
 def store(
-    folder: Path, clusters: Sequence[Cluster], *, shards: int = 4, first: int | None = None, template: str = TABLES
-) -> Iterator[Growing]:
+    folder: Path, clusters: Sequence[Cluster], *, shards: int = 4, first: int | None = None, template: str = TABLES,
+    watch: bool = False,
+) -> Iterator[Growing]:  # fmt: skip
     """A store whose nodes are named a, b, c …; all shards begin on the first ``first`` nodes (default: all).
 
-    The control database is that of a.
+    The control database is that of a. ``watch``: with the tables of ``mapscope watch`` in place of a template's.
     """
     names = tuple("abcdefgh"[: len(clusters)])
     dsns = {name: _empty(one) for name, one in zip(names, clusters, strict=True)}
@@ -174,7 +175,7 @@ def store(
         file.write_text(
             yaml.safe_dump({**tree, "nodes": {name: places[name] for name in names[: first or len(names)]}})
         )
-        asyncio.run(setup.set_up(made.store, "template"))
+        asyncio.run(watched.set_up(made.store) if watch else setup.set_up(made.store, "template"))
         file.write_text(yaml.safe_dump(tree))
         asyncio.run(setup.set_up(made.store))
         yield made

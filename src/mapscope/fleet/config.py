@@ -171,15 +171,24 @@ class Store(Struct, frozen=True, kw_only=True):
     url: Annotated[
         str | None, Meta(description="`postgresql://USER@HOST/DATABASE` in its place; passwords go elsewhere.")
     ] = None
-    password_file: Annotated[FilePath | None, Meta(description="PostgreSQL: holds the password.")] = None
+    growth: Annotated[
+        FilePath | None,
+        Meta(description="Several servers in their place: the store file of `mapscope growth`, `.yaml`."),
+    ] = None
+    password_file: Annotated[FilePath | None, Meta(description="Of `url`: holds the password.")] = None
     buffer_size: Annotated[
         Size, Meta(description="Memory for what waits while the store cannot be written; then the oldest is dropped.")
     ] = Size(64_000_000)
 
     def problem(self) -> Problem | None:
         """One place, and no password in a file that others read."""
-        if self.path is not None and self.url is not None:
-            return Problem("url", "path and url are two stores", "keep one")
+        given = [key for key in ("path", "url", "growth") if getattr(self, key) is not None]
+        if len(given) > 1:
+            return Problem(given[1], f"{given[0]} and {given[1]} are two stores", "keep one")
+        if self.growth is not None and not self.growth.endswith((".yaml", ".yml")):
+            return Problem("growth", "growth names no .yaml", "name the file that mapscope growth reads, *.yaml")
+        if self.password_file is not None and self.growth is not None:
+            return Problem("password_file", "password_file belongs to url", "put passwords into ~/.pgpass")
         if self.url is not None:
             if not self.url.startswith(("postgresql://", "postgres://")):
                 return Problem("url", "url is not one of PostgreSQL", "write postgresql://USER@HOST/DATABASE")
@@ -281,7 +290,7 @@ class Config(Struct, frozen=True, kw_only=True, rename={"global_": "global"}):
 def load(path: str) -> Config:
     """The settings in the file. Raises ConfigError, which names line and column."""
     config = decode(Config, read_yaml(path), path)
-    if config.store.path is None and config.store.url is None:
+    if config.store.path is None and config.store.url is None and config.store.growth is None:
         from msgspec.structs import replace
 
         beside = os.path.join(os.path.dirname(os.path.abspath(path)), "mapscope.db")

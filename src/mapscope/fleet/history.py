@@ -10,12 +10,13 @@ import shlex
 from collections import defaultdict
 from dataclasses import dataclass
 
-from sqlalchemy.engine import Engine, RowMapping
+from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from mapscope.errors import EvidenceError, UsageError
 from mapscope.fleet.store import reading
-from mapscope.fleet.store.opening import StoreError, open_engine, said, shown
+from mapscope.fleet.store.choosing import ProfileStore, open_store
+from mapscope.fleet.store.opening import StoreError, said, shown
 from mapscope.report.escape import valid
 from mapscope.report.history_document import (
     TITLES,
@@ -56,53 +57,51 @@ def place_of_config(path: str) -> tuple[str, str | None]:
 
 def history(asked: Asked) -> HistoryDocument:
     """What the store knows of the service. Raises UsageError, StoreError, EvidenceError."""
-    engine = open_engine(asked.place, password=asked.password, write=False)
+    store = open_store(asked.place, asked.password, write=False)
     try:
-        rows = reading.read(
-            engine, asked.service, round(asked.since * 1e6), round(asked.until * 1e6), asked.instance
-        )  # fmt: skip
+        rows = store.read(asked.service, round(asked.since * 1e6), round(asked.until * 1e6), asked.instance)
         notes = []
         if not rows.indicators and not rows.profiles:
-            notes.append(_nothing(engine, asked))
+            notes.append(_nothing(store, asked))
         return _document(asked, rows, notes)
     except SQLAlchemyError as error:
         raise StoreError(
             f"cannot read the store {shown(asked.place)}: {said(error)}", "is it a store of mapscope watch?"
         ) from error  # fmt: skip
     finally:
-        engine.dispose()
+        store.close()
 
 
 def raw_profile(asked: Asked, kind: str) -> tuple[bytes, str, int]:
     """The last raw profile of this kind up to ``until``: its bytes, instance, and time in nanoseconds since 1970."""
-    engine = open_engine(asked.place, password=asked.password, write=False)
+    store = open_store(asked.place, asked.password, write=False)
     try:
-        found = reading.near(engine, asked.service, round(asked.until * 1e6), kind, asked.instance)
+        found = store.near(asked.service, round(asked.until * 1e6), kind, asked.instance)
         if found is None:
-            _known(engine, asked.service)
+            _known(store, asked.service)
             raise EvidenceError(
                 f"the store has no {kind} profile of {asked.service} at {stamp(round(asked.until * 1e9))} or before",
                 "mapscope history lists what it has; retention drops the oldest",
             )
-        return reading.raw(engine, found.id), found.instance, found.taken_us * _NANOS
+        return store.raw(asked.service, found.id), found.instance, found.taken_us * _NANOS
     except SQLAlchemyError as error:
         raise StoreError(
             f"cannot read the store {shown(asked.place)}: {said(error)}", "is it a store of mapscope watch?"
         ) from error  # fmt: skip
     finally:
-        engine.dispose()
+        store.close()
 
 
-def _nothing(engine: Engine, asked: Asked) -> str:
-    _known(engine, asked.service)
-    last = reading.newest(engine, asked.service)
+def _nothing(store: ProfileStore, asked: Asked) -> str:
+    _known(store, asked.service)
+    last = store.newest(asked.service)
     when = "" if last is None else f"; it was seen last at {stamp(last * _NANOS)}"
     return f"Nothing of {valid(asked.service)} in this time{when}."
 
 
-def _known(engine: Engine, service: str) -> None:
+def _known(store: ProfileStore, service: str) -> None:
     """UsageError where the store does not know the service, with those that it knows."""
-    names = reading.services(engine)
+    names = store.services()
     if service in names:
         return
     near = difflib.get_close_matches(service, names, 3) or names[:_MAX_NAMED]

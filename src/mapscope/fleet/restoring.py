@@ -6,24 +6,23 @@ import time
 from collections import defaultdict
 from typing import Any
 
-from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from mapscope.errors import MapscopeError
 from mapscope.fleet.logs import say
 from mapscope.fleet.state import TargetState
+from mapscope.fleet.store.choosing import ProfileStore
 from mapscope.fleet.store.opening import said
-from mapscope.fleet.store.reading import read
 from mapscope.fleet.targets import Target
 from mapscope.fleet.window import Key, Point
 
 
-def restore(engine: Engine, target: Target, state: TargetState, places: int) -> None:
+def restore(store: ProfileStore, target: Target, state: TargetState, places: int) -> None:
     """Fills the window from the store; where that cannot be read, it stays empty. ``places``: kept of each profile."""
     wall, now = time.time(), time.monotonic()
     try:
         begin = int((wall - state.window.seconds) * 1e6)
-        rows = read(engine, target.service, begin, int(wall * 1e6), target.instance)
+        rows = store.read(target.service, begin, int(wall * 1e6), target.instance)
     except (SQLAlchemyError, MapscopeError) as error:
         say("warning", "what came before cannot be read", target=target.instance, error=said(error))
         return

@@ -33,6 +33,8 @@ def run(path: str, config: Config) -> int:
 
 def place_of(store: Store) -> tuple[str, str | None]:
     """File or URL of a store, and its password. UsageError where that cannot be read."""
+    if store.growth is not None:
+        return store.growth, None
     if store.url is None:
         assert store.path is not None
         return store.path, None
@@ -68,7 +70,7 @@ class _Watch:
         scraper = Scraper(
             self._config, self._state, judge, self._metrics, asyncio.Semaphore(self._config.limits.concurrency),
             clients, asyncio.Event(), self._writer.put,
-            lambda target, state: restore(self._writer.engine, target, state, self._config.limits.places),
+            lambda target, state: restore(self._writer.store, target, state, self._config.limits.places),
         )  # fmt: skip
         self._fleet = Fleet(scraper)
         self._discovery = self._discover(self._config)

@@ -44,7 +44,13 @@ def command(config: str, check: bool, log_level: str) -> int:
     if check:
         static = sum(len(one.targets) for job in settings.scrape_configs for one in job.static_configs)
         sources = sum(len(job.file_sd_configs) + len(job.kubernetes_sd_configs) for job in settings.scrape_configs)
-        place = settings.store.url or settings.store.path
+        place = settings.store.url or settings.store.growth or settings.store.path
+        if settings.store.growth is not None:
+            from pathlib import Path
+
+            from mapscope.routing import nodes
+
+            nodes.read(Path(settings.store.growth))
         click.echo(
             f"{config} is good: {len(settings.scrape_configs)} jobs, {static} targets written down, "
             f"{sources} sources of others, store {place}"

@@ -1,22 +1,24 @@
-"""The thread that writes to the store. What cannot be written now waits in a bounded memory; the watch goes on."""
+"""The thread that writes to the store. What cannot be written now waits in a bounded memory; the watch goes on.
+
+Of a store over several servers one may be away: what belongs there waits, the rest is written.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from mapscope.errors import MapscopeError
 from mapscope.fleet.config import Retention
 from mapscope.fleet.logs import say
-from mapscope.fleet.store.opening import is_url, migrate, open_engine, said, shown
+from mapscope.fleet.store.choosing import ProfileStore, open_store
+from mapscope.fleet.store.opening import said
 from mapscope.fleet.store.records import Record
-from mapscope.fleet.store.writing import Swept, sweep, write
 
 _BATCH = 64
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 15.0
@@ -44,23 +46,19 @@ class Writer:
     """``put`` never blocks. The thread begins with ``start`` and ends with ``stop``, which flushes."""
 
     def __init__(self, place: str, password: str | None, buffer_size: int, retention: Retention) -> None:
-        """``place``: a file or a URL of PostgreSQL. A file is opened now: StoreError where that cannot be."""
+        """``place``: see ``open_store``. A file is opened now: StoreError where that cannot be."""
         self.counts = Counts()
         self.retention = retention
-        self._place, self._room = place, buffer_size
-        self._engine: Engine = open_engine(place, password=password, write=not is_url(place))
-        self._migrated = not is_url(place)
-        self.counts.working = self._migrated
+        self.store: ProfileStore = open_store(place, password)
+        self._room = buffer_size
+        self.counts.working = self.store.prepared
         self._waiting: deque[Record] = deque()
+        self._rests: dict[str, tuple[float, float]] = {}
+        """Lanes of the store that failed: how many seconds they rest, and until when."""
         self._condition = threading.Condition()
         self._ending: float | None = None
         self._began = time.time(), time.monotonic()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
-
-    @property
-    def engine(self) -> Engine:
-        """Connections to the store, for those who read."""
-        return self._engine
 
     def start(self) -> None:
         """Begins to write."""
@@ -81,84 +79,132 @@ class Writer:
         """Writes what waits, for at most so long, and ends; how many records were lost."""
         with self._condition:
             self._ending = time.monotonic() + seconds
+            self._rests = {lane: (wait, 0.0) for lane, (wait, _) in self._rests.items()}
             self._condition.notify()
         self._thread.join(seconds + 1)
         left = len(self._waiting)
         if not self._thread.is_alive():
-            self._engine.dispose()
+            self.store.close()
         return left
 
     def _run(self) -> None:
-        wait, next_sweep = 0.0, time.monotonic()
+        next_sweep = time.monotonic()
         while True:
             with self._condition:
-                due = max(next_sweep - time.monotonic(), 0.0)
-                if wait:
-                    self._condition.wait_for(lambda: self._ending is not None, wait)
-                elif not self._waiting and self._ending is None and due:
-                    self._condition.wait(due)
-                batch = [self._waiting[i] for i in range(min(len(self._waiting), _BATCH))]
+                if not (batch := self._batch()):
+                    self._idle(next_sweep)
+                    batch = self._batch()
                 ending = self._ending
-            if ending is not None and (not batch or time.monotonic() > ending):
+                over = ending is not None and (not self._waiting or time.monotonic() > ending)
+            if over:
                 return
-            try:
+            if self.store.prepared or (not self._resting("") and self._tried("", self.store.prepare)):
                 self._write(batch)
                 if time.monotonic() >= next_sweep and ending is None:
                     next_sweep = time.monotonic() + self.retention.interval
-                    self._sweep()
-                wait = 0.0
-            except (SQLAlchemyError, MapscopeError, OSError) as error:
-                wait = self._failed(error, wait)
-                if ending is not None:
-                    wait = min(wait, 0.2)
+                    self._tried("", self._sweep)
+                self._settle()
+
+    def _idle(self, next_sweep: float) -> None:
+        """Waits until there is something to do."""
+        now = time.monotonic()
+        ends = [until for _, until in self._rests.values() if until > now]
+        if self._ending is None or ends:
+            self._condition.wait(max(min([*ends, next_sweep] if self._ending is None else ends) - now, 0.0))
+
+    def _resting(self, lane: str) -> bool:
+        return lane in self._rests and self._rests[lane][1] > time.monotonic()
+
+    def _batch(self) -> list[Record]:
+        """The first that wait and may be tried."""
+        if not self.store.prepared and self._resting(""):
+            return []
+        found: list[Record] = []
+        for record in self._waiting:
+            if not self._resting(self.store.lane_of(self.store.part_of(record.service))):
+                found.append(record)
+                if len(found) == _BATCH:
+                    break
+        return found
 
     def _write(self, batch: Sequence[Record]) -> None:
-        if not self._migrated:
-            migrate(self._engine)
-            self._migrated = True
-        if batch:
-            self._commit(batch)
-        if not self.counts.working:
-            say("info", "the store can be written", store=shown(self._place), waiting=len(self._waiting))
-        self.counts.working = True
-        with self._condition:
-            gone = {record.id for record in batch}
-            while self._waiting and self._waiting[0].id in gone:  # others were dropped meanwhile
-                self.counts.waiting_bytes -= self._waiting.popleft().weight
-            self.counts.waiting = len(self._waiting)
+        parts: dict[int, list[Record]] = {}
+        for record in batch:
+            parts.setdefault(self.store.part_of(record.service), []).append(record)
+        for part, records in parts.items():
+            if not self._resting(self.store.lane_of(part)):
+                self._write_part(part, records)
 
-    def _commit(self, batch: Sequence[Record]) -> None:
+    def _write_part(self, part: int, records: Sequence[Record]) -> None:
+        try:
+            self._commit(part, records)
+        except (SQLAlchemyError, MapscopeError, OSError) as error:
+            self._failed(error, self.store.lane_of(part))
+            return
+        gone = {record.id for record in records}
+        with self._condition:
+            self._rests.pop(self.store.lane_of(part), None)
+            left = [one for one in self._waiting if one.id not in gone]  # others were dropped meanwhile
+            self.counts.waiting_bytes -= sum(one.weight for one in self._waiting if one.id in gone)
+            self._waiting = deque(left)
+            self.counts.waiting = len(left)
+
+    def _tried(self, lane: str, action: Callable[[], None]) -> bool:
+        try:
+            action()
+        except (SQLAlchemyError, MapscopeError, OSError) as error:
+            self._failed(error, lane)
+            return False
+        return True
+
+    def _settle(self) -> None:
+        """What rested long enough and has nothing that waits is good again."""
+        with self._condition:
+            waiting = self._waiting if self._rests else ()
+            wanted = {self.store.lane_of(self.store.part_of(one.service)) for one in waiting}
+            for lane in [one for one in self._rests if one not in wanted and not self._resting(one)]:
+                del self._rests[lane]
+            good = not self._rests
+        if good and not self.counts.working:
+            say("info", "the store can be written", store=self.store.name, waiting=len(self._waiting))
+        self.counts.working = good
+
+    def _commit(self, part: int, batch: Sequence[Record]) -> None:
         """All in one transaction. What the database can never hold is dropped, so that it stops nothing else."""
         try:
-            write(self._engine, batch)
+            self.store.write(part, batch)
             self.counts.written += len(batch)
         except (DataError, IntegrityError) as error:
             if len(batch) > 1:
                 for one in batch:
-                    self._commit([one])
+                    self._commit(part, [one])
                 return
             self.counts.dropped += 1
             say("error", "a profile cannot be stored and is dropped", target=batch[0].instance, error=said(error))
 
-    def _failed(self, error: Exception, wait: float) -> float:
+    def _failed(self, error: Exception, lane: str) -> None:
         self.counts.failures += 1
-        if self.counts.working or not wait:
+        if lane not in self._rests:
+            node = {"node": lane} if lane else {}
             say(
-                "error", "the store cannot be written; profiles wait in memory", store=shown(self._place),
-                error=said(error), waiting=len(self._waiting),
+                "error", "the store cannot be written; profiles wait in memory", store=self.store.name,
+                error=said(error), waiting=len(self._waiting), **node,
             )  # fmt: skip
         self.counts.working = False
-        return min(max(2 * wait, _FIRST_WAIT), _LONGEST_WAIT)
+        with self._condition:
+            wait = min(max(2 * self._rests.get(lane, (0.0, 0.0))[0], _FIRST_WAIT), _LONGEST_WAIT)
+            rest = wait if self._ending is None else min(wait, 0.2)
+            self._rests[lane] = wait, time.monotonic() + rest
 
     def _sweep(self) -> None:
         keep = self.retention
-        found: Swept = sweep(
-            self._engine, int(self._now() * 1e6), keep.profiles, keep.indicators, keep.max_size
-        )  # fmt: skip
+        found = self.store.sweep(int(self._now() * 1e6), keep.profiles, keep.indicators, keep.max_size)
         self.counts.by_age += found.by_age
         self.counts.by_size += found.by_size
         self.counts.rows += found.rows
         self.counts.stored_bytes = found.left_bytes
+        if found.left_out:
+            say("warning", "retention left out shards that cannot be reached", shards=found.left_out)
         if found.by_age or found.by_size:
             say("info", "profiles were dropped", by_age=found.by_age, by_size=found.by_size, left=found.left_bytes)
 

@@ -62,7 +62,7 @@ async def set_up(store: Store, template: str = "") -> SetUp:
                             )
                         await _make(connection, store, shard, await tables.read(opened[names[0]], template))
                         made += 1
-                    await _guard(connection, store, shard)
+                    await guard(connection, store, shard)
                     await ownership.adopt(connection, shard, 1)
                 await control.execute(
                     "insert into mapscope_control.route (shard, node, epoch) values (%s, %s, 1) on conflict do nothing",
@@ -90,6 +90,7 @@ async def _make(connection: links.Session, store: Store, shard: int, shape: tabl
         )
 
 
-async def _guard(connection: links.Session, store: Store, shard: int) -> None:
+async def guard(connection: links.Session, store: Store, shard: int) -> None:
+    """Puts the guard on each table of a shard at the node that has it. Can be repeated."""
     shape = await tables.read(connection, store.shards.schema(shard))
     await tables.guard(connection, replace(shape, problems=()), shard)

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, conninfo
 from psycopg.rows import TupleRow
 
 from mapscope.routing.nodes import Shards
@@ -34,6 +34,13 @@ class Route:
     epoch: int
 
 
+def connect(dsn: str) -> Connection[TupleRow]:
+    """A connection to a node or the control database; a server that does not answer any more is given up."""
+    keep = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+    options: dict[str, str | int] = {**keep, "connect_timeout": _CONNECT_SECONDS, "application_name": "mapscope_router"}
+    return psycopg.connect(conninfo.make_conninfo(dsn, **options))
+
+
 class OutcomeUnknown(GrowthError):  # noqa: N818
     """The connection was lost while a write was being committed: it may be there or not.
 
@@ -49,12 +56,18 @@ def hash_of(service: str) -> int:
 class Router:
     """Reads and writes of one thread. ``patience``: seconds for one read or write, moves and all."""
 
-    def __init__(self, control: str, nodes: Mapping[str, str], shards: Shards, patience: float = 30.0) -> None:
+    def __init__(
+        self, control: str, nodes: Mapping[str, str], shards: Shards, patience: float = 30.0,
+        connect: Callable[[str], Connection[TupleRow]] = connect,
+    ) -> None:  # fmt: skip
+        """``connect`` opens a connection to a DSN."""
+        self._connect = connect
         self._control_dsn = control
         self._nodes = dict(nodes)
         self._shards = shards
         self._patience = patience
         self._routes: dict[int, Route] = {}
+        self._last: dict[int, str] = {}
         self._open: dict[str, Connection[TupleRow]] = {}
         self.refusals = 0
         """How often a node refused a route, or asked to wait."""
@@ -77,19 +90,30 @@ class Router:
         """The shard that holds a service."""
         return self._shards.of_hash(hash_of(service))
 
+    def node_of(self, shard: int) -> str:
+        """The node at which the shard was, as far as is known without asking; empty: it was never asked."""
+        return self._last.get(shard, "")
+
     def write(self, service: str, action: Callable[[Connection[TupleRow], str], T]) -> T:
         """Calls ``action`` with a connection in a transaction and the shard's schema, and commits.
 
         ``action`` is called again where the shard moved before the commit. OutcomeUnknown, Unreachable.
         """
-        return self._do(service, action, "enter_write")
+        return self.write_shard(self.shard_of(service), action)
 
     def read(self, service: str, action: Callable[[Connection[TupleRow], str], T]) -> T:
         """As ``write``, for reading: the node keeps the shard until the transaction has ended."""
-        return self._do(service, action, "enter_read")
+        return self.read_shard(self.shard_of(service), action)
 
-    def _do(self, service: str, action: Callable[[Connection[TupleRow], str], T], entry: str) -> T:
-        shard = self.shard_of(service)
+    def write_shard(self, shard: int, action: Callable[[Connection[TupleRow], str], T]) -> T:
+        """As ``write``, of a whole shard."""
+        return self._do(shard, action, "enter_write")
+
+    def read_shard(self, shard: int, action: Callable[[Connection[TupleRow], str], T]) -> T:
+        """As ``read``, of a whole shard."""
+        return self._do(shard, action, "enter_read")
+
+    def _do(self, shard: int, action: Callable[[Connection[TupleRow], str], T], entry: str) -> T:
         deadline = time.monotonic() + self._patience
         pause = _PAUSE[0]
         while True:
@@ -156,7 +180,7 @@ class Router:
             raise GrowthError(f"shard {shard} has no route", "mapscope growth setup makes routes")
         if row[0] not in self._nodes:
             raise GrowthError(f"shard {shard} is at node {row[0]}, which this client does not know")
-        self._routes[shard] = Route(row[0], row[1])
+        self._routes[shard], self._last[shard] = Route(row[0], row[1]), row[0]
         return self._routes[shard]
 
     def _connection(self, node: str) -> Connection[TupleRow]:
@@ -164,7 +188,7 @@ class Router:
         found = self._open.get(node)
         if found is None or found.closed:
             dsn = self._nodes[node] if node else self._control_dsn
-            found = psycopg.connect(dsn, connect_timeout=_CONNECT_SECONDS, application_name="mapscope_router")
+            found = self._connect(dsn)
             found.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             self._open[node] = found
         return found

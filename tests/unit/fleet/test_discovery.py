@@ -15,8 +15,7 @@ from mapscope.fleet.discovery import Discovery, Files
 from mapscope.fleet.marks import Duration, FilePath
 from mapscope.fleet.restoring import restore
 from mapscope.fleet.state import TargetState
-from mapscope.fleet.store.opening import open_engine
-from mapscope.fleet.store.writing import write
+from mapscope.fleet.store.choosing import open_store
 from mapscope.fleet.targets import Target
 from mapscope.fleet.window import Window
 from tests.unit.fleet.records import record
@@ -95,24 +94,24 @@ def test_a_reload_loses_no_target(tmp_path: Path):
 
 def test_a_restart_knows_what_was_before(tmp_path: Path):
     """The window begins with what the store has of the last hour, by the clock that never jumps."""
-    engine = open_engine(str(tmp_path / "store.db"))
+    store = open_store(str(tmp_path / "store.db"))
     wall, now = time.time(), time.monotonic()
     ages = [7200, 1800, 1200, 600]
-    write(engine, [record(n, taken_us=int((wall - age) * 1e6)) for n, age in enumerate(ages)])
-    write(engine, [record(9, instance="other:1", taken_us=int(wall * 1e6))])
+    store.write(0, [record(n, taken_us=int((wall - age) * 1e6)) for n, age in enumerate(ages)])
+    store.write(0, [record(9, instance="other:1", taken_us=int(wall * 1e6))])
     target, state = Target("job", "shop", "one:6060"), TargetState(Window(3600.0))
-    restore(engine, target, state, places=20)
+    restore(store, target, state, places=20)
     assert [round(now - one.at, -1) for one in state.window.points] == [1800, 1200, 600]
     assert [one.map_bytes for one in state.window.points] == [1, 2, 3]  # P1 of these records
     assert all(one.complete for one in state.window.points)
     assert state.window.points[0].places == {("main.fill", "map[int]int"): 10}
     cut = TargetState(Window(3600.0))
-    restore(engine, target, cut, places=1)
+    restore(store, target, cut, places=1)
     assert not any(one.complete for one in cut.window.points)
-    engine.dispose()
+    store.close()
     (tmp_path / "store.db").unlink()
     empty = TargetState(Window(3600.0))
-    new = open_engine(str(tmp_path / "new.db"))
+    new = open_store(str(tmp_path / "new.db"))
     restore(new, target, empty, places=20)
-    new.dispose()
+    new.close()
     assert not empty.window.points

@@ -24,8 +24,9 @@ from mapscope.errors import EvidenceError, UsageError
 from mapscope.fleet.store import reading
 from mapscope.fleet.store.opening import StoreError, migrate, open_engine, shown
 from mapscope.fleet.store.records import new_id
+from mapscope.fleet.store.sweeping import sweep
 from mapscope.fleet.store.tables import METADATA
-from mapscope.fleet.store.writing import sweep, write
+from mapscope.fleet.store.writing import write
 from tests.services.postgres import empty_database
 from tests.unit.fleet.records import NOW, record, sighting
 

@@ -69,15 +69,26 @@ def said(error: BaseException) -> str:
 
 def migrate(engine: Engine) -> None:
     """Brings the tables up to date, in one transaction, one process at a time."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     with engine.connect() as connection, connection.begin():
-        if engine.dialect.name == "postgresql":
-            connection.execute(sa.text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        settings = AlembicConfig()
-        settings.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-        settings.set_main_option("path_separator", "os")
-        settings.attributes["connection"] = connection
-        command.upgrade(settings, "head")
+        upgrade(connection)
+
+
+def upgrade(connection: sa.Connection) -> None:
+    """Inside a transaction: brings the tables up to date, those of the first schema of the search path."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    settings = alembic_config()
+    settings.attributes["connection"] = connection
+    command.upgrade(settings, "head")
+
+
+def alembic_config() -> AlembicConfig:
+    """Where Alembic finds the migrations."""
+    settings = AlembicConfig()
+    settings.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    settings.set_main_option("path_separator", "os")
+    return settings
 
 
 def _hint(place: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -15,6 +16,17 @@ from mapscope.fleet.store.opening import READING
 from mapscope.fleet.store.tables import FINDINGS, INDICATORS, PLACES, PROFILES, SITES
 
 MAX_ROWS = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A connection in the middle of a transaction: that of one shard of a store over several servers."""
+
+    connection: Connection
+
+
+Source = Engine | Given
+"""What is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +51,27 @@ class Rows:
     profiles: list[Stored]
 
 
-def _reading(engine: Engine) -> Connection:
-    return engine.execution_options(**{READING: True}).connect()
+def _reading(source: Source) -> AbstractContextManager[Connection]:
+    if isinstance(source, Given):
+        return nullcontext(source.connection)
+    return source.execution_options(**{READING: True}).connect()
 
 
-def services(engine: Engine) -> list[str]:
+def services(engine: Source) -> list[str]:
     """Names of all services that have indicators or profiles."""
     both = sa.union(sa.select(INDICATORS.c.service), sa.select(PROFILES.c.service)).subquery()
     with _reading(engine) as connection:
         return sorted(connection.scalars(sa.select(both.c.service).distinct()))
 
 
-def newest(engine: Engine, service: str) -> int | None:
+def newest(engine: Source, service: str) -> int | None:
     """When the service was seen last, microseconds since 1970; None: never."""
     with _reading(engine) as connection:
         found = connection.scalar(sa.select(sa.func.max(INDICATORS.c.taken_us)).where(INDICATORS.c.service == service))
         return None if found is None else int(found)
 
 
-def read(engine: Engine, service: str, since_us: int, until_us: int, instance: str | None = None) -> Rows:
+def read(engine: Source, service: str, since_us: int, until_us: int, instance: str | None = None) -> Rows:
     """All rows of ``service`` in this time. EvidenceError where they are too many."""
 
     def within(table: sa.Table) -> sa.ColumnElement[bool]:
@@ -89,7 +103,7 @@ def read(engine: Engine, service: str, since_us: int, until_us: int, instance: s
         )  # fmt: skip
 
 
-def near(engine: Engine, service: str, at_us: int, kind: str, instance: str | None) -> Stored | None:
+def near(engine: Source, service: str, at_us: int, kind: str, instance: str | None) -> Stored | None:
     """The last profile of this kind that was taken at ``at_us`` or before; None: there is none."""
     which = [PROFILES.c.service == service, PROFILES.c.kind == kind, PROFILES.c.taken_us <= at_us]
     if instance is not None:
@@ -101,7 +115,7 @@ def near(engine: Engine, service: str, at_us: int, kind: str, instance: str | No
     return None if row is None else Stored(**row)
 
 
-def raw(engine: Engine, key: uuid.UUID) -> bytes:
+def raw(engine: Source, key: uuid.UUID) -> bytes:
     """The bytes of a raw profile, inflated. EvidenceError where it is gone or spoiled."""
     statement = sa.select(PROFILES.c.data, PROFILES.c.raw_size, PROFILES.c.digest).where(PROFILES.c.id == key)
     with _reading(engine) as connection:

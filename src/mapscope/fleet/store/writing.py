@@ -1,4 +1,4 @@
-"""Records into the store, and what is old out of it.
+"""Records into the store.
 
 A record is written in one transaction, and writing it again changes nothing: after a lost connection it is not known
 whether a commit came through.
@@ -7,7 +7,6 @@ whether a commit came through.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,99 +16,49 @@ from sqlalchemy.engine import Connection, Engine
 from mapscope.fleet.store.records import Record, new_id
 from mapscope.fleet.store.tables import FINDINGS, INDICATORS, PLACES, PROFILES, SITES
 
-_BATCH = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What a sweep dropped: profiles for their age and for the size of all, and rows of indicators and the like."""
-
-    by_age: int
-    by_size: int
-    rows: int
-    left_bytes: int
-
 
 def write(engine: Engine, records: Sequence[Record]) -> None:
     """All of ``records`` in one transaction. Raises SQLAlchemyError; then none of them is in it, or all are."""
     with engine.begin() as connection:
-        _add(connection, PROFILES, [_profile(one) for one in records])
-        _add(
-            connection, INDICATORS,
-            [_common(one) | {"name": v.name, "value": v.value, "low": v.low, "high": v.high}
-             for one in records for v in one.values],
-        )  # fmt: skip
-        sites: dict[int, dict[str, Any]] = {}
-        places = []
-        for one in records:
-            for place in one.places:
-                number = place.site_id(one.service)
-                sites[number] = {
-                    "id": number, "service": one.service, "function": place.function, "file": place.file,
-                    "line": place.line, "type": place.type, "part": place.part, "told": place.told,
-                    "entry": place.entry,
-                }  # fmt: skip
-                places.append(
-                    _common(one) | {
-                        "site_id": number, "inuse_bytes": place.inuse_bytes, "inuse_objects": place.inuse_objects,
-                        "alloc_bytes": place.alloc_bytes, "alloc_objects": place.alloc_objects,
-                    }
-                )  # fmt: skip
-        _add(connection, SITES, [sites[number] for number in sorted(sites)])
-        _add(connection, PLACES, places)
-        for one in records:
-            _findings(connection, one)
+        add(connection, records)
 
 
-def sweep(engine: Engine, now_us: int, profiles_s: float, indicators_s: float, max_bytes: int) -> Swept:
-    """Drops profiles that are too old or too many, and indicators that are too old. Raises SQLAlchemyError."""
-    oldest = now_us - int(profiles_s * 1e6)
-    by_age = _delete(engine, PROFILES, PROFILES.c.taken_us < oldest)
-    by_size = 0
-    with engine.connect() as connection, connection.begin():
-        left = int(connection.scalar(sa.select(sa.func.sum(PROFILES.c.stored_size))) or 0)
-    while left > max_bytes:
-        with engine.begin() as connection:
-            columns = (PROFILES.c.id, PROFILES.c.stored_size)
-            rows = connection.execute(sa.select(*columns).order_by(PROFILES.c.taken_us).limit(_BATCH)).all()
-            chosen = []
-            for key, size in rows:
-                if left > max_bytes:
-                    chosen.append(key)
-                    left -= size
-            if not chosen:
-                break
-            connection.execute(sa.delete(PROFILES).where(PROFILES.c.id.in_(chosen)))
-            by_size += len(chosen)
-    oldest = now_us - int(indicators_s * 1e6)
-    rows_gone = _delete(engine, INDICATORS, INDICATORS.c.taken_us < oldest)
-    places = _delete(engine, PLACES, PLACES.c.taken_us < oldest)
-    with engine.begin() as connection:
-        done = connection.execute(sa.delete(FINDINGS).where(FINDINGS.c.ended_us < oldest))
-        rows_gone += places + done.rowcount
-        if places:
-            connection.execute(sa.delete(SITES).where(~sa.exists().where(PLACES.c.site_id == SITES.c.id)))
-    if engine.dialect.name == "sqlite" and (by_age or by_size or rows_gone):
-        with engine.connect() as connection:
-            raw = connection.connection.cursor()
-            raw.execute("pragma incremental_vacuum")
-            raw.fetchall()
-            raw.close()
-    return Swept(by_age, by_size, rows_gone, left)
+def add(connection: Connection, records: Sequence[Record]) -> None:
+    """Inside a transaction: those of ``records`` that are not there yet, with all that belongs to them."""
+    records = _missing(connection, records)
+    _add(connection, PROFILES, [_profile(one) for one in records])
+    _add(
+        connection, INDICATORS,
+        [_common(one) | {"name": v.name, "value": v.value, "low": v.low, "high": v.high}
+         for one in records for v in one.values],
+    )  # fmt: skip
+    sites: dict[int, dict[str, Any]] = {}
+    places = []
+    for one in records:
+        for place in one.places:
+            number = place.site_id(one.service)
+            sites[number] = {
+                "id": number, "service": one.service, "function": place.function, "file": place.file,
+                "line": place.line, "type": place.type, "part": place.part, "told": place.told,
+                "entry": place.entry,
+            }  # fmt: skip
+            places.append(
+                _common(one) | {
+                    "site_id": number, "inuse_bytes": place.inuse_bytes, "inuse_objects": place.inuse_objects,
+                    "alloc_bytes": place.alloc_bytes, "alloc_objects": place.alloc_objects,
+                }
+            )  # fmt: skip
+    _add(connection, SITES, [sites[number] for number in sorted(sites)])
+    _add(connection, PLACES, places)
+    for one in records:
+        _findings(connection, one)
 
 
-def _delete(engine: Engine, table: sa.Table, which: sa.ColumnElement[bool]) -> int:
-    """Deletes in steps, so that no transaction is long; how many rows."""
-    count = 0
-    key = list(table.primary_key.columns)
-    while True:
-        with engine.begin() as connection:
-            rows = connection.execute(sa.select(*key).where(which).limit(_BATCH)).all()
-            if not rows:
-                return count
-            firsts = {row[0] for row in rows}
-            done = connection.execute(sa.delete(table).where(key[0].in_(firsts), which))
-            count += done.rowcount
+def _missing(connection: Connection, records: Sequence[Record]) -> Sequence[Record]:
+    """A profile that is there came with all that belongs to it: findings that ended since must not begin again."""
+    keys = [one.id for one in records]
+    there = set(connection.scalars(sa.select(PROFILES.c.id).where(PROFILES.c.id.in_(keys)))) if keys else set()
+    return [one for one in records if one.id not in there]
 
 
 def _add(connection: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
