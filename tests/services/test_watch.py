@@ -55,6 +55,7 @@ class Ended:
     folder: Path
     leaky: str
     healthy: str
+    late: str
     executable: Path
     metrics: dict[str, list[tuple[dict[str, str], float]]]
     log: list[dict[str, Any]]
@@ -105,7 +106,16 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ended]:
         status, seconds = watch.terminate()
         wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children))
         yield Ended(
-            folder, leaky.truth["address"], healthy.truth["address"], old, metrics, watch.log(), status, seconds, sizes
+            folder,
+            leaky.truth["address"],
+            healthy.truth["address"],
+            late.truth["address"],
+            old,
+            metrics,
+            watch.log(),
+            status,
+            seconds,
+            sizes,
         )
 
 
@@ -269,6 +279,29 @@ def test_a_history_that_was_kept_is_shown_again(ended: Ended, tmp_path: Path):
         command = [sys.executable, "-m", "mapscope", "report", str(kept), "-f", form]
         environment = {**os.environ, "PYTHONPATH": str(SOURCE), "NO_COLOR": "1"}
         assert word in subprocess.run(command, capture_output=True, timeout=60, check=True, env=environment).stdout
+
+
+def test_the_raw_profiles_of_a_time(ended: Ended, tmp_path: Path):
+    """A folder that ``mapscope profile`` takes as a series, with the same bytes; one process at a time."""
+    history(ended, "leaky", "--keep", str(tmp_path / "night"))
+    document = json.loads(history(ended, "leaky", "-f", "json"))
+    kept = Counter(one["kind"] for one in document["profiles"])
+    files = sorted(one.name for one in (tmp_path / "night").iterdir())
+    assert files == ["goroutine-0001.txt", *(f"heap-{n:04}.pb.gz" for n in range(1, kept["heap"] + 1))]
+    assert {one.stat().st_mode & 0o777 for one in (tmp_path / "night").iterdir()} == {0o600}
+    command = [sys.executable, "-m", "mapscope"]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    options = {"capture_output": True, "timeout": 60, "env": environment, "check": False}
+    again = [*command, "profile", str(tmp_path / "night"), "-e", str(ended.executable), "-f", "json"]
+    found = json.loads(subprocess.run(again, **options).stdout)
+    (place,) = [one for one in document["places"] if one["function"] == "main.(*store).grow"]
+    (course,) = [one for one in found["series"] if one["function"] == place["function"]]
+    assert course["inuse_bytes"] == place["inuse_bytes"]
+    several = [*command, "history", "healthy", "--store", str(ended.store), "--keep", str(tmp_path / "two")]
+    done = subprocess.run(several, **options)
+    assert done.returncode == 2
+    assert b"healthy has 2 instances" in done.stderr
+    assert f"give --instance: {min(ended.healthy, ended.late)}".encode() in done.stderr
 
 
 def test_a_stored_profile_comes_out_again(ended: Ended, tmp_path: Path):

@@ -14,11 +14,15 @@ import click
 
 from mapscope.cli.options import Seconds, chosen_format, format_option, output_options
 from mapscope.cli.output import check_target, named_page, report_line, text_pieces, wants_colour, write
+from mapscope.cli.profiling import new_folder
 from mapscope.errors import UsageError
 from mapscope.units import parse_duration
 
 _FORMATS = ("text", "json", "csv", "html", "pprof")
 _STORE = "mapscope.db"
+_MOST_PROFILES = 9_999
+_TEXTS = (b"goroutine ", b"heap profi")
+"""How profiles begin that are text."""
 _ROOM = "mapscope.fleet.history"
 """What reads the store: imported when it is called, as commands of other rooms are."""
 _EPILOG = """\b
@@ -28,6 +32,7 @@ Examples:
   mapscope history checkout --config fleet.yml -f csv -o checkout.csv
   mapscope history checkout --since 7d -o checkout.html
   mapscope history checkout --at 2026-11-25T03:10:00Z -f pprof -o then.pb.gz
+  mapscope history checkout --instance 10.0.0.7:6060 --keep night
 
 \b
 TIME is 30m (ago), 2026-11-25T03:10:00Z, or seconds since 1970.
@@ -42,6 +47,7 @@ Exit status: 0, also with findings; 2 usage, or a store that cannot be read."""
 @click.option("--kind", type=click.Choice(["heap", "goroutine"]), default="heap", help="With -f pprof: which profile.")
 @click.option("--store", metavar="FILE|URL", help=f"The store. Default: MAPSCOPE_STORE, else {_STORE} here.")
 @click.option("--config", metavar="CONFIG", help="Take the store that the settings of the watch name.")
+@click.option("--keep", metavar="FOLDER", help="Put the raw profiles of one instance into a new FOLDER, and no more.")
 @click.option("--top", type=click.IntRange(min=0), default=10, show_default=True, metavar="N", help="Show N places.")
 @format_option(*_FORMATS)
 @output_options
@@ -53,6 +59,7 @@ def command(
     kind: str,
     store: str | None,
     config: str | None,
+    keep: str | None,
     top: int,
     form: str | None,
     output: str | None,
@@ -82,6 +89,8 @@ def command(
         place, password = room.place_of_config(config)
     until = _time(at)
     asked = room.Asked(service, place, password, until - since, until, instance)
+    if keep is not None:
+        return _keep(room, asked, keep)
     if chosen == "pprof":
         return _raw(room, asked, kind, output, force)
     from mapscope.report.history_view import render, render_csv
@@ -109,9 +118,26 @@ def _raw(room: Any, asked: Any, kind: str, output: str | None, force: bool) -> i
     from mapscope.report.history_view import stamp
 
     data, instance, nanos = room.raw_profile(asked, kind)
-    text = data[:10] in (b"goroutine ", b"heap profi")
+    text = data[:10] in _TEXTS
     write([data if text else gzip.compress(data, 6, mtime=0)], output, force)
     report_line(f"mapscope: {kind} of {instance}, taken at {stamp(nanos)}")
+    return 0
+
+
+def _keep(room: Any, asked: Any, folder: str) -> int:
+    """Files as ``mapscope profile watch`` names them, for ``mapscope profile FOLDER``."""
+    import gzip
+
+    target = new_folder(folder)
+    heaps, total = 0, 0
+    for data, kind, number, of in room.raw_series(asked, _MOST_PROFILES):
+        text = data[:10] in _TEXTS
+        path = target / f"{kind}-{number:04}{'.txt' if text else '.pb.gz'}"
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(handle, "wb") as stream:
+            stream.write(data if text else gzip.compress(data, 6, mtime=0))
+        heaps, total = (number, of) if kind == "heap" else (heaps, total)
+    report_line(f"mapscope: {heaps:,} of {total:,} heap profiles in {folder}: mapscope profile {folder} -e EXECUTABLE")
     return 0
 
 

@@ -18,6 +18,7 @@ from mapscope.cli.options import Seconds, chosen_format, format_option, output_o
 from mapscope.cli.output import check_target, named_page, report_line, style_for, text_pieces, write
 from mapscope.cli.profiling import (
     executable_option,
+    new_folder,
     open_executable,
     open_sources,
     page,
@@ -102,7 +103,7 @@ def command(
     profile_url(url, 0)
     program, sources = open_executable(executable), open_sources(source)
     request = Request(0, timeout, parse_headers(header), not insecure, ca)
-    folder = _new_folder(keep)
+    folder = new_folder(keep or time.strftime("mapscope-profiles-%Y%m%d-%H%M%S"))
     heaps: list[Classified] = []
     with _table(every) as show:
         _watch(url, request, folder, every, total, program, sources, heaps, show)
@@ -191,17 +192,6 @@ def _ending() -> Iterator[threading.Event]:
         yield event
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _new_folder(given: str | None) -> Path:
-    folder = Path(given) if given else Path(time.strftime("mapscope-profiles-%Y%m%d-%H%M%S"))
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise UsageError(f"the folder {folder} is not empty", "give --keep a new folder")
-    except OSError as error:
-        raise UsageError(f"cannot use {folder}: {error.strerror or error}", "give --keep another folder") from error
-    return folder
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -64,6 +65,18 @@ def open_executable(path: str | None) -> Executable | None:
     from mapscope.binary.executable import Executable
 
     return Executable.open(path)
+
+
+def new_folder(given: str) -> Path:
+    """The folder, made where it is missing; UsageError where it is not empty, or cannot be used."""
+    folder = Path(given)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UsageError(f"the folder {folder} is not empty", "give --keep a new folder")
+    except OSError as error:
+        raise UsageError(f"cannot use {folder}: {error.strerror or error}", "give --keep another folder") from error
+    return folder
 
 
 def parse_headers(given: Iterable[str]) -> dict[str, str]:

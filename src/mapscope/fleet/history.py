@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy.engine import RowMapping
@@ -84,6 +85,38 @@ def raw_profile(asked: Asked, kind: str) -> tuple[bytes, str, int]:
                 "mapscope history lists what it has; retention drops the oldest",
             )
         return store.raw(asked.service, found.id), found.instance, found.taken_us * _NANOS
+    except SQLAlchemyError as error:
+        raise StoreError(
+            f"cannot read the store {shown(asked.place)}: {said(error)}", "is it a store of mapscope watch?"
+        ) from error  # fmt: skip
+    finally:
+        store.close()
+
+
+def raw_series(asked: Asked, most: int) -> Iterator[tuple[bytes, str, int, int]]:
+    """Raw heap profiles of one instance over the time, at most ``most`` (evenly spread), and its last goroutines.
+
+    Each as its bytes, its kind, its number among those of the kind, and how many there were in all. UsageError where
+    there are several instances, EvidenceError where there is no profile.
+    """
+    store = open_store(asked.place, asked.password, write=False)
+    since, until = round(asked.since * 1e6), round(asked.until * 1e6)
+    try:
+        found = store.kept(asked.service, since, until, "heap", asked.instance)
+        instances = sorted({one.instance for one in found})
+        if not found:
+            _known(store, asked.service)
+            hint = "give a longer --since; retention drops the oldest"
+            raise EvidenceError(f"the store has no heap profile of {asked.service} in this time", hint)
+        if len(instances) > 1:
+            some = ", ".join(map(valid, instances[:5])) + (" …" if len(instances) > 5 else "")
+            raise UsageError(f"{asked.service} has {len(instances)} instances", f"give --instance: {some}")
+        last = len(found) - 1
+        chosen = found if last < most else [found[last * k // (most - 1)] for k in range(most)]
+        for number, one in enumerate(chosen, 1):
+            yield store.raw(asked.service, one.id), "heap", number, len(found)
+        for one in store.kept(asked.service, since, until, "goroutine", instances[0])[-1:]:
+            yield store.raw(asked.service, one.id), "goroutine", 1, 1
     except SQLAlchemyError as error:
         raise StoreError(
             f"cannot read the store {shown(asked.place)}: {said(error)}", "is it a store of mapscope watch?"

@@ -49,6 +49,9 @@ class ProfileStore(Protocol):
     def near(self, service: str, at_us: int, kind: str, instance: str | None) -> Stored | None:
         """The last profile of this kind that was taken at ``at_us`` or before; None: there is none."""
 
+    def kept(self, service: str, since_us: int, until_us: int, kind: str, instance: str | None) -> list[Stored]:
+        """Profiles of this kind in this time that are still there, the oldest first."""
+
     def raw(self, service: str, key: uuid.UUID) -> bytes:
         """The bytes of a raw profile, inflated."""
 

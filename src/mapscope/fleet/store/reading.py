@@ -115,6 +115,17 @@ def near(engine: Source, service: str, at_us: int, kind: str, instance: str | No
     return None if row is None else Stored(**row)
 
 
+def kept(engine: Source, service: str, since_us: int, until_us: int, kind: str, instance: str | None) -> list[Stored]:
+    """Profiles of this kind that are still there, the oldest first."""
+    which = [PROFILES.c.service == service, PROFILES.c.kind == kind, PROFILES.c.taken_us.between(since_us, until_us)]
+    if instance is not None:
+        which.append(PROFILES.c.instance == instance)
+    columns = [column for column in PROFILES.c if column.name in Stored.__dataclass_fields__]
+    statement = sa.select(*columns).where(*which).order_by(PROFILES.c.taken_us).limit(MAX_ROWS)
+    with _reading(engine) as connection:
+        return [Stored(**row) for row in connection.execute(statement).mappings()]
+
+
 def raw(engine: Source, key: uuid.UUID) -> bytes:
     """The bytes of a raw profile, inflated. EvidenceError where it is gone or spoiled."""
     statement = sa.select(PROFILES.c.data, PROFILES.c.raw_size, PROFILES.c.digest).where(PROFILES.c.id == key)

@@ -114,6 +114,12 @@ class Sharded:
             self.part_of(service), lambda source: reading.near(source, service, at_us, kind, instance)
         )  # fmt: skip
 
+    def kept(self, service: str, since_us: int, until_us: int, kind: str, instance: str | None) -> list[Stored]:
+        """Profiles of this kind in a time."""
+        return self._read(
+            self.part_of(service), lambda source: reading.kept(source, service, since_us, until_us, kind, instance)
+        )
+
     def raw(self, service: str, key: uuid.UUID) -> bytes:
         """The bytes of a raw profile."""
         return self._read(self.part_of(service), lambda source: reading.raw(source, key))

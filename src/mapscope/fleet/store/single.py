@@ -59,6 +59,10 @@ class Single:
         """The last profile of this kind up to a time."""
         return reading.near(self._engine, service, at_us, kind, instance)
 
+    def kept(self, service: str, since_us: int, until_us: int, kind: str, instance: str | None) -> list[Stored]:
+        """Profiles of this kind in a time."""
+        return reading.kept(self._engine, service, since_us, until_us, kind, instance)
+
     def raw(self, service: str, key: uuid.UUID) -> bytes:
         """The bytes of a raw profile."""
         return reading.raw(self._engine, key)
