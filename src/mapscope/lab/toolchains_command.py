@@ -41,7 +41,7 @@ def list_toolchains(form: str = "text") -> None:
         click.echo(json.dumps(rows, indent=2))
         return
     for one in here:
-        say(str(one.goroot), " " * 11, f"{one.version:10s} ")
+        click.echo(f"{one.version:10s} {one.goroot}")  # a path is copied: it is not parted
     for version in missing:
         say(f"not here: mapscope lab toolchains install {version}", " " * 11, f"{version:10s} ")
 
@@ -52,4 +52,4 @@ def install(versions: tuple[str, ...]) -> None:
     """Bring the toolchains of VERSION... into the cache folder."""
     for version in versions:
         one = toolchains.install(version, progress=lambda line: click.echo(line, err=True))
-        say(str(one.goroot), " " * 11, f"{one.version:10s} ")
+        click.echo(f"{one.version:10s} {one.goroot}")  # a path is copied: it is not parted
