@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+import yaml
 
 from mapscope.fleet.config import Retention
 from mapscope.fleet.marks import Duration
@@ -174,6 +175,25 @@ def test_retention_drops_what_that_of_one_database_drops(
     assert many.services() == sorted({r.service for r in records if r.id in kept} | set(reading.services(one)))
     one.dispose()
     many.close()
+
+
+def test_a_server_that_came_later(pair: Growing):
+    """The file names it only when the store is in use; a shard that goes there is found."""
+    whole = pair.file.read_text()
+    shard = shard_of(pair, "shop")
+    if pair.place(shard) == "b":
+        pair.carry_out((shard, "b", "a"))
+    tree = yaml.safe_load(whole)
+    del tree["nodes"]["b"]
+    pair.file.write_text(yaml.safe_dump(tree))
+    store = Sharded(str(pair.file))
+    store.write(shard, [record(1)])
+    pair.file.write_text(whole)
+    pair.carry_out((shard, "a", "b"))
+    store.write(shard, [record(2)])
+    assert [one.taken_us - NOW for one in store.read("shop", 0, 10**17).profiles] == [1_000_000, 2_000_000]
+    assert store.newest("shop") == NOW + 2_000_000
+    store.close()
 
 
 def test_an_answer_to_a_commit_that_is_lost(pair: Growing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

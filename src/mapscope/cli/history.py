@@ -45,7 +45,10 @@ Exit status: 0, also with findings; 2 usage, or a store that cannot be read."""
 @click.option("--at", "at", metavar="TIME", help="The end of the time. Default: now.")
 @click.option("--instance", metavar="HOST:PORT", help="Only this process of the service.")
 @click.option("--kind", type=click.Choice(["heap", "goroutine"]), default="heap", help="With -f pprof: which profile.")
-@click.option("--store", metavar="FILE|URL", help=f"The store. Default: MAPSCOPE_STORE, else {_STORE} here.")
+@click.option(
+    "--store", metavar="FILE|URL",
+    help=f"The store; of several servers their .yaml. Default: MAPSCOPE_STORE, else {_STORE} here.",
+)  # fmt: skip
 @click.option("--config", metavar="CONFIG", help="Take the store that the settings of the watch name.")
 @click.option("--keep", metavar="FOLDER", help="Put the raw profiles of one instance into a new FOLDER, and no more.")
 @click.option("--top", type=click.IntRange(min=0), default=10, show_default=True, metavar="N", help="Show N places.")

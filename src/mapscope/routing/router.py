@@ -48,6 +48,10 @@ class OutcomeUnknown(GrowthError):  # noqa: N818
     """
 
 
+class UnknownNode(GrowthError):  # noqa: N818
+    """A shard went to a node that this client was not told of: the store file has it by now."""
+
+
 def hash_of(service: str) -> int:
     """The hash of a service, 32 bits, the same for ever: BLAKE2b of its name in UTF-8."""
     return int.from_bytes(hashlib.blake2b(service.encode("utf-8", "surrogatepass"), digest_size=4).digest())
@@ -85,6 +89,10 @@ class Router:
         for one in self._open.values():
             one.close()
         self._open.clear()
+
+    def learn(self, nodes: Mapping[str, str]) -> None:
+        """Takes nodes that are new, with their DSNs."""
+        self._nodes.update(nodes)
 
     def shard_of(self, service: str) -> int:
         """The shard that holds a service."""
@@ -179,7 +187,7 @@ class Router:
         if row is None:
             raise GrowthError(f"shard {shard} has no route", "mapscope growth setup makes routes")
         if row[0] not in self._nodes:
-            raise GrowthError(f"shard {shard} is at node {row[0]}, which this client does not know")
+            raise UnknownNode(f"shard {shard} is at node {row[0]}, which this client does not know")
         self._routes[shard], self._last[shard] = Route(row[0], row[1]), row[0]
         return self._routes[shard]
 

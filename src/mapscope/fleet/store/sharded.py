@@ -40,8 +40,8 @@ class Sharded:
         """Reads the file; the servers are asked when they are needed. GrowthError where the file is wrong."""
         self.name = place
         self._file = _read(place)
-        self._writing = _Way(self._file)
-        self._reading = _Way(self._file)
+        self._writing = _Way(place, self._file)
+        self._reading = _Way(place, self._file)
         self._one_reader = threading.Lock()
         self.prepared = False
 
@@ -138,11 +138,11 @@ class Sharded:
 class _Way:
     """A router, and SQLAlchemy's view of each of its connections. Transactions are the router's alone."""
 
-    def __init__(self, file: nodes.Store) -> None:
-        dsns = {name: node.dsn for name, node in file.nodes.items()}
-        self._control, self._links = file.control, dict[psycopg.Connection[TupleRow], Connection]()
+    def __init__(self, place: str, file: nodes.Store) -> None:
+        self._place, self._control = place, file.control
+        self._links = dict[psycopg.Connection[TupleRow], Connection]()
         self._known: set[int] = set()
-        self.router = router.Router(file.control, dsns, file.shards, _PATIENCE, self._connect)
+        self.router = router.Router(file.control, _dsns(file), file.shards, _PATIENCE, self._connect)
 
     def routed(self) -> int:
         """How many shards have a route."""
@@ -152,10 +152,22 @@ class _Way:
             return int(row[0])
 
     def write(self, shard: int, step: Callable[[Connection], T]) -> T:
-        return self.router.write_shard(shard, lambda raw, schema: self._step(raw, schema, shard, step))
+        return self._with_new_nodes(
+            lambda: self.router.write_shard(shard, lambda raw, schema: self._step(raw, schema, shard, step))
+        )
 
     def read(self, shard: int, step: Callable[[Connection], T]) -> T:
-        return self.router.read_shard(shard, lambda raw, schema: self._step(raw, schema, shard, step))
+        return self._with_new_nodes(
+            lambda: self.router.read_shard(shard, lambda raw, schema: self._step(raw, schema, shard, step))
+        )
+
+    def _with_new_nodes(self, action: Callable[[], T]) -> T:
+        """A shard may go to a server that the file names only since this process began."""
+        try:
+            return action()
+        except router.UnknownNode:
+            self.router.learn(_dsns(_read(self._place)))
+            return action()
 
     def part(self, shard: int) -> Part:
         def part(step: Callable[[Connection], T], /) -> T:
@@ -218,3 +230,7 @@ def _read(place: str) -> nodes.Store:
         return nodes.read(Path(place))
     except OSError as error:
         raise StoreError(f"cannot read {place}: {error.strerror or error}", "give the store file") from error
+
+
+def _dsns(file: nodes.Store) -> dict[str, str]:
+    return {name: node.dsn for name, node in file.nodes.items()}
