@@ -19,6 +19,7 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
+from mapscope.errors import MapscopeError
 from mapscope.fleet.config import Retention
 from mapscope.fleet.marks import Duration
 from mapscope.fleet.store import reading, sweeping, writing
@@ -249,22 +250,68 @@ def test_a_server_that_is_away_keeps_only_its_own_waiting(pair: Growing, servers
         writer.put(one)
     wait_for(lambda: writer.counts.written == 100)
     servers[1].crash()
-    for one in records[100:]:
-        writer.put(one)
-    wait_for(lambda: writer.counts.written >= 100 + len([one for one in records[100:] if at[one.service] == "a"]))
-    wait_for(lambda: not writer.counts.working)
-    assert writer.counts.waiting == len(records) - writer.counts.written > 0
-    with pair.router() as client:
-        shard = shard_of(pair, near[0].service)
-        count = client.read_shard(
-            shard, lambda link, schema: link.execute(f"select count(*) from {schema}.profiles".encode()).fetchone()
-        )
-    assert count == (len([one for one in records if shard_of(pair, one.service) == shard]),)
-    servers[1].start()
+    try:
+        for one in records[100:]:
+            writer.put(one)
+        wait_for(lambda: writer.counts.written >= 100 + len([one for one in records[100:] if at[one.service] == "a"]))
+        wait_for(lambda: not writer.counts.working)
+        assert writer.counts.waiting == len(records) - writer.counts.written > 0
+        with pair.router() as client:
+            shard = shard_of(pair, near[0].service)
+            count = client.read_shard(
+                shard, lambda link, schema: link.execute(f"select count(*) from {schema}.profiles".encode()).fetchone()
+            )
+        assert count == (len([one for one in records if shard_of(pair, one.service) == shard]),)
+    finally:
+        servers[1].start()
     wait_for(lambda: writer.counts.working and not writer.counts.waiting)
     assert writer.stop(20) == 0
     assert everything(pair) == {service: [one.id for one in records if one.service == service] for service in SERVICES}
     assert writer.counts.dropped == 0
+
+
+def test_a_fence_that_stays_keeps_only_its_shard_waiting(pair: Growing):
+    """A controller died behind its fence and nobody resumes: other shards of the node are written, that one later."""
+    with pair.router() as client:
+        shards = {service: client.shard_of(service) for service in SERVICES}
+    fenced = shards[SERVICES[0]]
+    source = pair.place(fenced)
+    beside = [service for service in SERVICES if shards[service] != fenced and pair.place(shards[service]) == source]
+    assert beside
+    with growing.dying("fenced:recorded"), pytest.raises(growing.Died):
+        pair.carry_out((fenced, source, "b" if source == "a" else "a"))
+    records = [record(n, service=SERVICES[n % 8]) for n in range(160)]
+    free = [one for one in records if shards[one.service] != fenced]
+    writer = Writer(str(pair.file), None, 10**8, KEEP)
+    writer.start()
+    for one in records:
+        writer.put(one)
+    wait_for(lambda: writer.counts.written == len(free))
+    wait_for(lambda: not writer.counts.working)
+    assert writer.counts.waiting == len(records) - len(free) > 0
+    pair.carry_out()
+    wait_for(lambda: writer.counts.working and not writer.counts.waiting)
+    assert writer.stop(20) == 0
+    assert everything(pair) == {service: [r.id for r in records if r.service == service] for service in SERVICES}
+    assert not pair.left()
+
+
+def test_a_server_that_is_away_is_asked_once_by_those_who_read(pair: Growing, servers: list[Cluster]):
+    shard = next(one for one in range(SHARDS) if pair.place(one) == "b")
+    services = [name for name in (f"shop-{n}" for n in range(100)) if shard_of(pair, name) == shard][:5]
+    store = Sharded(str(pair.file))
+    servers[1].crash()
+    said = []
+    try:
+        for service in services:
+            with pytest.raises(MapscopeError) as found:
+                store.newest(service)
+            said.append(str(found.value))
+    finally:
+        servers[1].start()
+        store.close()
+    assert said[0].startswith(f"shard {shard} could not be reached for 3 s")
+    assert said[1:] == ["node b did not answer a moment ago"] * 4
 
 
 class Feeding(threading.Thread):

@@ -112,8 +112,12 @@ class Writer:
         if self._ending is None or ends:
             self._condition.wait(max(min([*ends, next_sweep] if self._ending is None else ends) - now, 0.0))
 
-    def _resting(self, lane: str) -> bool:
-        return lane in self._rests and self._rests[lane][1] > time.monotonic()
+    def _resting(self, *lanes: str) -> bool:
+        now = time.monotonic()
+        return any(lane in self._rests and self._rests[lane][1] > now for lane in lanes)
+
+    def _lanes(self, record: Record) -> tuple[str, ...]:
+        return self.store.lanes_of(self.store.part_of(record.service))
 
     def _batch(self) -> list[Record]:
         """The first that wait and may be tried."""
@@ -121,7 +125,7 @@ class Writer:
             return []
         found: list[Record] = []
         for record in self._waiting:
-            if not self._resting(self.store.lane_of(self.store.part_of(record.service))):
+            if not self._resting(*self._lanes(record)):
                 found.append(record)
                 if len(found) == _BATCH:
                     break
@@ -132,18 +136,19 @@ class Writer:
         for record in batch:
             parts.setdefault(self.store.part_of(record.service), []).append(record)
         for part, records in parts.items():
-            if not self._resting(self.store.lane_of(part)):
+            if not self._resting(*self.store.lanes_of(part)):
                 self._write_part(part, records)
 
     def _write_part(self, part: int, records: Sequence[Record]) -> None:
         try:
             self._commit(part, records)
         except (SQLAlchemyError, MapscopeError, OSError) as error:
-            self._failed(error, self.store.lane_of(part))
+            self._failed(error, self.store.lane_of(part, error))
             return
         gone = {record.id for record in records}
         with self._condition:
-            self._rests.pop(self.store.lane_of(part), None)
+            for lane in self.store.lanes_of(part):
+                self._rests.pop(lane, None)
             left = [one for one in self._waiting if one.id not in gone]  # others were dropped meanwhile
             self.counts.waiting_bytes -= sum(one.weight for one in self._waiting if one.id in gone)
             self._waiting = deque(left)
@@ -161,7 +166,7 @@ class Writer:
         """What rested long enough and has nothing that waits is good again."""
         with self._condition:
             waiting = self._waiting if self._rests else ()
-            wanted = {self.store.lane_of(self.store.part_of(one.service)) for one in waiting}
+            wanted = {lane for one in waiting for lane in self._lanes(one)}
             for lane in [one for one in self._rests if one not in wanted and not self._resting(one)]:
                 del self._rests[lane]
             good = not self._rests
@@ -185,10 +190,10 @@ class Writer:
     def _failed(self, error: Exception, lane: str) -> None:
         self.counts.failures += 1
         if lane not in self._rests:
-            node = {"node": lane} if lane else {}
+            where = {"where": lane} if lane else {}
             say(
                 "error", "the store cannot be written; profiles wait in memory", store=self.store.name,
-                error=said(error), waiting=len(self._waiting), **node,
+                error=said(error), waiting=len(self._waiting), **where,
             )  # fmt: skip
         self.counts.working = False
         with self._condition:

@@ -102,6 +102,10 @@ class Router:
         """The node at which the shard was, as far as is known without asking; empty: it was never asked."""
         return self._last.get(shard, "")
 
+    def locate(self, shard: int) -> str:
+        """The node of a shard; the control database is asked only where the route is not known. psycopg.Error."""
+        return (self._routes.get(shard) or self._ask(shard)).node
+
     def write(self, service: str, action: Callable[[Connection[TupleRow], str], T]) -> T:
         """Calls ``action`` with a connection in a transaction and the shard's schema, and commits.
 
@@ -136,7 +140,8 @@ class Router:
                     self._routes.pop(shard, None)
                 if time.monotonic() > deadline:
                     raise Unreachable(
-                        f"shard {shard} could not be reached for {self._patience:g} s: {words(error)}"
+                        f"shard {shard} could not be reached for {self._patience:g} s: {words(error)}",
+                        fenced=error.sqlstate == FENCED,
                     ) from None
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
             pause = min(pause * 2, _PAUSE[1])

@@ -18,7 +18,11 @@ class GrowthError(MapscopeError):
 
 
 class Unreachable(GrowthError):  # noqa: N818
-    """A node or the control database did not answer for as long as it may."""
+    """A node or the control database did not answer for as long as it may; ``fenced``: the shard was fenced as long."""
+
+    def __init__(self, message: str, hint: str = "", *, fenced: bool = False) -> None:
+        super().__init__(message, hint)
+        self.fenced = fenced
 
 
 def is_lost(error: BaseException) -> bool:

@@ -28,8 +28,11 @@ class ProfileStore(Protocol):
     def part_of(self, service: str) -> int:
         """The part of the store that holds a service; records of one part are written in one transaction."""
 
-    def lane_of(self, part: int) -> str:
-        """What a part fails together with."""
+    def lanes_of(self, part: int) -> tuple[str, ...]:
+        """What keeps a part from being written when it fails."""
+
+    def lane_of(self, part: int, error: Exception) -> str:
+        """Which of them an error says has failed."""
 
     def write(self, part: int, records: Sequence[Record]) -> None:
         """Records of one part in one transaction; written again they change nothing."""

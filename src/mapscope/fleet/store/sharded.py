@@ -7,6 +7,7 @@ move interrupted is done again. ``mapscope growth`` makes the shards and moves t
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,9 +27,10 @@ from mapscope.fleet.store.reading import Rows, Stored
 from mapscope.fleet.store.records import Record
 from mapscope.fleet.store.sweeping import Part, Swept, size_of, sweep_parts
 from mapscope.routing import nodes, router
-from mapscope.routing.trouble import GrowthError, words
+from mapscope.routing.trouble import GrowthError, Unreachable, words
 
 T = TypeVar("T")
+_AWAY = 10.0
 _PATIENCE = 3.0
 """Seconds for one read or write: longer than a fence by far; what takes longer waits and lets others pass."""
 
@@ -43,6 +45,7 @@ class Sharded:
         self._writing = _Way(place, self._file)
         self._reading = _Way(place, self._file)
         self._one_reader = threading.Lock()
+        self._away: dict[str, float] = {}
         self.prepared = False
 
     def prepare(self) -> None:
@@ -62,9 +65,14 @@ class Sharded:
         """Its shard."""
         return self._writing.router.shard_of(service)
 
-    def lane_of(self, part: int) -> str:
-        """The node at which the shard was last."""
-        return self._writing.router.node_of(part)
+    def lanes_of(self, part: int) -> tuple[str, ...]:
+        """The node at which the shard was last, and the shard."""
+        return self._writing.router.node_of(part), f"shard {part}"
+
+    def lane_of(self, part: int, error: Exception) -> str:
+        """The node where it did not answer; a fence, or tables of another version, are the shard's own trouble."""
+        away = isinstance(error, router.OutcomeUnknown) or (isinstance(error, Unreachable) and not error.fenced)
+        return self.lanes_of(part)[0 if away else 1]
 
     def write(self, part: int, records: Sequence[Record]) -> None:
         """In one transaction, at the node that has the shard. After OutcomeUnknown the same again finds itself."""
@@ -78,13 +86,13 @@ class Sharded:
         trouble: Exception | None = None
         for shard in range(self._file.shards.count):
             part = self._writing.part(shard)
-            if self.lane_of(shard) in away:
+            if away & {*self.lanes_of(shard)}:
                 continue
             try:
                 part(size_of)
             except (GrowthError, StoreError) as error:
                 trouble = error
-                away.add(self.lane_of(shard) or "?")
+                away.add(self.lane_of(shard, error))
             else:
                 parts.append(part)
         if not parts:
@@ -131,8 +139,17 @@ class Sharded:
             self._reading.close()
 
     def _read(self, shard: int, action: Callable[[reading.Source], T]) -> T:
+        """A node that did not answer is not asked again for a while: at its start a watch reads for each target."""
         with self._one_reader, _in_words():
-            return self._reading.read(shard, lambda connection: action(reading.Given(connection)))
+            node = self._reading.locate(shard)
+            if self._away.get(node, 0.0) > time.monotonic():
+                raise StoreError(f"node {node or 'control'} did not answer a moment ago", "is it up?")
+            try:
+                return self._reading.read(shard, lambda connection: action(reading.Given(connection)))
+            except Unreachable as error:
+                if not error.fenced:
+                    self._away[node] = time.monotonic() + _AWAY
+                raise
 
 
 class _Way:
@@ -169,6 +186,13 @@ class _Way:
             self.router.learn(_dsns(_read(self._place)))
             return action()
 
+    def locate(self, shard: int) -> str:
+        """The node of a shard; empty where the control database does not say."""
+        try:
+            return self.router.locate(shard)
+        except (psycopg.Error, GrowthError):
+            return ""
+
     def part(self, shard: int) -> Part:
         def part(step: Callable[[Connection], T], /) -> T:
             with _in_words():
@@ -186,7 +210,8 @@ class _Way:
             "postgresql+psycopg://", creator=lambda: router.connect(dsn), poolclass=NullPool,
             pool_reset_on_return=None, use_native_hstore=False,
         )  # fmt: skip
-        link = engine.connect()
+        with _as_the_driver_says():
+            link = engine.connect()
         raw = link.connection.driver_connection
         assert isinstance(raw, psycopg.Connection)
         self._links[raw] = link
@@ -203,15 +228,22 @@ class _Way:
         self, raw: psycopg.Connection[TupleRow], schema: str, shard: int, step: Callable[[Connection], T]
     ) -> T:  # fmt: skip
         link = self._links[raw].execution_options(schema_translate_map={None: schema})
-        try:
+        with _as_the_driver_says():
             if shard not in self._known:
                 migrating.check(link, schema)
                 self._known.add(shard)
             return step(link)
-        except sa.exc.DBAPIError as error:
-            if isinstance(error.orig, psycopg.Error):
-                raise error.orig from error  # the router tells by it what to do
-            raise
+
+
+@contextmanager
+def _as_the_driver_says() -> Iterator[None]:
+    """SQLAlchemy's errors as psycopg's: the router tells by them what to do."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        if isinstance(error.orig, psycopg.Error):
+            raise error.orig from error
+        raise
 
 
 @contextmanager

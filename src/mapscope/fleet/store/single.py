@@ -31,7 +31,11 @@ class Single:
         """All is one part."""
         return 0
 
-    def lane_of(self, part: int) -> str:
+    def lanes_of(self, part: int) -> tuple[str, ...]:
+        """All fails together."""
+        return ("",)
+
+    def lane_of(self, part: int, error: Exception) -> str:
         """All fails together."""
         return ""
 
