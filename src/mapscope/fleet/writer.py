@@ -100,10 +100,11 @@ class Writer:
                 return
             if self.store.prepared or (not self._resting("") and self._tried("", self.store.prepare)):
                 self._write(batch)
+                self._settle()
                 if time.monotonic() >= next_sweep and ending is None:
                     next_sweep = time.monotonic() + self.retention.interval
                     self._tried("", self._sweep)
-                self._settle()
+                    self._settle()
 
     def _idle(self, next_sweep: float) -> None:
         """Waits until there is something to do."""

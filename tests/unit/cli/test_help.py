@@ -7,6 +7,9 @@ import pytest
 
 from mapscope.cli.main import cli
 
+HELP = ["-h", "--help"]
+"""As the group has them: a command keeps the option that it was first asked for."""
+
 
 def everyone() -> list[tuple[str, click.Command]]:
     """Every command with the words that call it, those behind ``profile`` too."""
@@ -23,7 +26,9 @@ def everyone() -> list[tuple[str, click.Command]]:
                 waiting.append((f"{path} {name}", inner))
     profile = dict(found)["mapscope profile"]
     for words in (["diff", "old", "new"], ["watch", "url"]):
-        found.append((f"mapscope profile {words[0]}", profile.make_context("profile", words).command))
+        found.append(
+            (f"mapscope profile {words[0]}", profile.make_context("profile", words, help_option_names=HELP).command)
+        )
     return found
 
 
@@ -36,7 +41,9 @@ def test_there_are_many():
 
 @pytest.mark.parametrize(("path", "command"), EVERYONE, ids=[path.replace(" ", "-") for path, _ in EVERYONE])
 def test_help_fits_eighty_columns_and_has_examples(path: str, command: click.Command):
-    with click.Context(command, info_name=path, terminal_width=80, max_content_width=80) as context:
+    with click.Context(
+        command, info_name=path, terminal_width=80, max_content_width=80, help_option_names=HELP
+    ) as context:
         text = command.get_help(context)
     assert not [line for line in text.splitlines() if len(line) > 80]
     words = path.split()

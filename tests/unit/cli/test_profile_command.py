@@ -32,7 +32,9 @@ def test_without_the_executable_the_report_says_what_is_not_known(heap: Path, ca
     assert status == 0
     assert "640 B in use; how much of it maps hold is not known" in out
     assert f"mapscope profile {heap} -e EXECUTABLE" in out.replace(" \\\n     ", "")
-    assert all(len(line) <= 80 for line in out.splitlines() if "mapscope profile" not in line and "PROFILE" not in line)
+    # one word, the path, is longer than a line where pytest's folder has a long name: it is not parted
+    long = [line for line in out.splitlines() if len(line) > 80 and "PROFILE" not in line]
+    assert all(len(line.replace(str(heap), "")) <= 30 for line in long)
     document = json.loads(run(capfd, heap, "-f", "json")[1])
     assert document["indicators"][0]["value"] is None
     assert document["executable"] is None

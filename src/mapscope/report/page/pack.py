@@ -123,6 +123,13 @@ class _Interned:
         return {"text": body.add(text), "bytes": len(text), "ends": body.add(ends.tobytes()), "n": len(words)}
 
 
+def whole(values: Iterable[int]) -> Array:
+    """A column of whole numbers. Where one has more than 64 bits, as only sums of made-up profiles have, of floats."""
+    found = list(values)
+    fits = all(-(1 << 63) <= one < 1 << 63 for one in found)
+    return np.array(found, np.int64 if fits else np.float64)
+
+
 def _column(values: Column, body: _Body, texts: _Interned) -> dict[str, object]:
     if isinstance(values, Texts):
         used, which = np.unique(values.codes, return_inverse=True)

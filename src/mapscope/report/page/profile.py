@@ -13,7 +13,7 @@ from mapscope.profiles.classify import Classified
 from mapscope.profiles.flame import Stacks, flame, functions, map_stacks
 from mapscope.profiles.frames import groups_of
 from mapscope.profiles.series import courses
-from mapscope.report.page.pack import Column, Pack, Texts
+from mapscope.report.page.pack import Column, Pack, Texts, whole
 from mapscope.report.profile_diff import ProfileDiffDocument
 from mapscope.report.profile_document import ProfileDocument, SiteRow
 
@@ -73,7 +73,7 @@ def _site_columns(rows: Sequence[SiteRow]) -> Mapping[str, Column]:
     }
     columns["line"] = np.array([row.line for row in rows], np.int64)
     for name in _SUMS:
-        columns[name] = np.array([getattr(row.sums, name) for row in rows], np.int64)
+        columns[name] = whole(getattr(row.sums, name) for row in rows)
     return columns
 
 
@@ -115,9 +115,9 @@ def _functions(newest: Classified, stacks: Stacks) -> dict[str, Mapping[str, Col
         "functions": {
             "function": Texts.of(names),
             "runtime": stacks.runtime[order],
-            "flat_bytes": np.array([one.inuse_bytes for one in own], np.int64),
+            "flat_bytes": whole(one.inuse_bytes for one in own),
             "cum_bytes": found.inuse[order],
-            "flat_alloc_bytes": np.array([one.alloc_bytes for one in own], np.int64),
+            "flat_alloc_bytes": whole(one.alloc_bytes for one in own),
             "cum_alloc_bytes": found.alloc[order],
         }
     }
@@ -146,7 +146,7 @@ def _stacks_of_sites(newest: Classified, stacks: Stacks) -> dict[str, Mapping[st
     return {
         "stacks": {
             "end": end,
-            "bytes": np.array([one[2] for one in chosen], np.int64),
+            "bytes": whole(one[2] for one in chosen),
             "of": np.array([one[1] for one in chosen], np.int64),
             "frames": stacks.ends[rows] - stacks.begins[rows],
         },
@@ -159,24 +159,22 @@ def _series(pack: Pack, heaps: Sequence[Classified]) -> None:
     chosen = np.unique(np.linspace(0, len(heaps) - 1, min(len(heaps), MOST_TIMES)).round().astype(np.int64))
     every = courses([ind.groups(one) for one in heaps])
     shown, rest = every[:MOST_LINES], every[MOST_LINES:]
-    values = [np.array(one.values, np.int64)[chosen] for one in shown]
-    others = np.zeros(len(chosen), np.int64)
-    for one in rest:
-        others += np.array(one.values, np.int64)[chosen]
-    whole = np.array([ind.totals(heaps[at]).inuse_bytes for at in chosen.tolist()], np.int64)
-    maps = np.sum([others, *values], axis=0)
-    times = np.array([heaps[at].profile.time_nanos for at in chosen.tolist()], np.int64)
+    at = chosen.tolist()
+    values = [[one.values[n] for n in at] for one in shown]
+    others = [sum(one.values[n] for one in rest) for n in at]
+    maps = [sum(row) for row in zip(others, *values, strict=True)]
+    times = np.array([heaps[n].profile.time_nanos for n in at], np.int64)
     pack.sections["lines"] = {
         "function": Texts.of(one.function for one in shown),
         "type": Texts.of(one.type for one in shown),
     }
-    pack.sections["points"] = {"bytes": np.concatenate([np.zeros(0, np.int64), *values])}
+    pack.sections["points"] = {"bytes": whole(value for line in values for value in line)}
     pack.sections["times"] = {
         "seconds": times / 1e9,
-        "maps_bytes": maps,
-        "heap_bytes": whole,
-        "rest_bytes": others,
-        "origin": Texts.of(heaps[at].profile.origin for at in chosen.tolist()),
+        "maps_bytes": whole(maps),
+        "heap_bytes": whole(ind.totals(heaps[n]).inuse_bytes for n in at),
+        "rest_bytes": whole(others),
+        "origin": Texts.of(heaps[n].profile.origin for n in at),
     }
     pack.values["series"] = {
         "profiles": len(heaps),
@@ -205,7 +203,7 @@ def profile_diff_pack(document: ProfileDiffDocument) -> Pack:
         "line": np.array([row.line for row in shown], np.int64),
         "type": Texts.of(row.type for row in shown),
         **{
-            name: np.array([getattr(row, name) for row in shown], np.int64)
+            name: whole(getattr(row, name) for row in shown)
             for name in ("old_bytes", "new_bytes", "old_objects", "new_objects")
         },
     }
