@@ -87,7 +87,7 @@ JOB = "scrape_configs:\n- job_name: a\n"
         ("scrape_configs: []\nstore: {url: mysql://x}\n", "2:14", "not one of PostgreSQL", "postgresql://"),
         ("scrape_configs: []\nstore: {url: 'postgresql://u:pw@h/d'}\n", "2:14", "holds a password", "password_file"),
         ("scrape_configs: []\nstore: {url: 'postgresql://h/d', path: x}\n", "2:14", "two stores", "keep one"),
-        ("scrape_configs: []\nstore: {growth: s.yml, path: x}\n", "2:17", "path and growth are two stores", "keep one"),
+        ("scrape_configs: []\nstore: {growth: s.yaml, path: x}\n", "2:17", "growth are two stores", "keep one"),
         ("scrape_configs: []\nstore: {growth: store.db}\n", "2:17", "names no .yaml", "*.yaml"),
         ("scrape_configs: []\nstore: {growth: s.yml, password_file: p}\n", "2:39", "belongs to url", ".pgpass"),
         ("scrape_configs: []\nweb: {listen: here}\n", "2:15", "is not HOST:PORT", "127.0.0.1:9719"),
