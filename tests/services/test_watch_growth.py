@@ -8,9 +8,9 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from tests.services.growing import Growing
 from tests.services.postgres import Cluster
 from tests.services.shards import KEEP, SERVICES, SHARDS, everything, moved, shard_of
 from tests.services.watching import fakes, wait_for, watching
-from tests.unit.fleet.records import record
+from tests.unit.fleet.records import NOW, record, sighting
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -62,7 +62,7 @@ def pair(tmp_path: Path, servers: list[Cluster]) -> Iterator[Growing]:
 
 def history(made: Growing, service: str, at: float) -> dict[str, Any]:
     """What a user is told of the six hours before ``at``."""
-    command = [sys.executable, "-m", "mapscope", "history", service, "--store", str(made.file), "--at", f"{at:.3f}"]
+    command = [sys.executable, "-m", "mapscope", "history", service, "--store", str(made.file), "--at", f"{at:.6f}"]
     done = subprocess.run([*command, "-f", "json"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
@@ -162,7 +162,7 @@ class Feeding(threading.Thread):
         super().__init__(daemon=True)
         self.services = SERVICES[:4]
         self.put: dict[str, list[uuid.UUID]] = {service: [] for service in self.services}
-        self.acknowledged = dict.fromkeys(self.services, 0)
+        self.acknowledged: Counter[str] = Counter()
         self.writer = Writer(file, None, 10**8, KEEP)
         self.end = threading.Event()
         self.looks = 0
@@ -222,36 +222,49 @@ def test_profiles_come_in_and_are_told_while_shards_move(
             (tmp_path / "targets.json").write_text(json.dumps(listed))
             (tmp_path / "fleet.yml").write_text(SETTINGS.format(program=program, real=real.truth["address"]))
             with watching(tmp_path / "fleet.yml") as watch:
-                written = watch.until(lambda: watch.value("mapscope_store_profiles_total"))
+                watch.until(lambda: len(everything(pair).get("real", [])) > 1)
                 feeding = Feeding(str(pair.file))
                 feeding.watch_writes(monkeypatch)
                 feeding.writer.start()
                 feeding.start()
-                at = time.time()
-                watch.until(lambda: (watch.value("mapscope_store_profiles_total") or 0) > written + 20)
-                before = history(pair, "real", at)
-                assert len(before["profiles"]) >= 1
+                feeding.writer.put(record(5, service="quiet", findings=(sighting(),)))
+                wait_for(lambda: "quiet" in everything(pair))
+                at = last(pair, "real")  # nothing older comes any more
+                real_before, quiet_before = history(pair, "real", at), history(pair, "quiet", NOW / 1e6 + 9)
+                assert len(real_before["profiles"]) > 1
+                assert (len(quiet_before["profiles"]), len(quiet_before["findings"])) == (1, 1)
+                moved(pair, shard_of(pair, "quiet"))
                 moved(pair, shard_of(pair, "real"))
                 moved(pair, *range(SHARDS))
                 killed(pair, shard_of(pair, "svc-0"))
                 done = watch.value("mapscope_store_profiles_total")
                 watch.until(lambda: (watch.value("mapscope_store_profiles_total") or 0) > (done or 0) + 5)
-                assert history(pair, "real", at) == before
+                assert {**history(pair, "real", at), "findings": 0} == {**real_before, "findings": 0}
+                assert history(pair, "quiet", NOW / 1e6 + 9) == quiet_before
                 counted = watch.value("mapscope_store_profiles_total")
                 assert watch.value("mapscope_store_buffer_dropped_total") == 0
                 assert watch.terminate()[0] == 0
                 assert watch.log()[-1]["lost"] == 0
-    assert feeding.stop() == 0
+    lost = feeding.stop()
     assert not failures
+    assert lost == 0
     assert feeding.looks > 20
     there = everything(pair)
     assert {service: there[service] for service in feeding.services} == feeding.put
     assert {len(keys) == len(set(keys)) for keys in there.values()} == {True}
-    seen = [name for name in there if name not in feeding.services]
+    seen = [name for name in there if name not in (*feeding.services, "quiet")]
     assert sorted(seen) == ["fake-0", "fake-1", "fake-2", "fake-3", "real"]
     assert counted is not None
     assert sum(len(there[name]) for name in seen) >= counted > 50
     assert not pair.left()
+
+
+def last(made: Growing, service: str) -> float:
+    """When the newest profile of a service was taken, seconds since 1970."""
+    shard = shard_of(made, service)
+    statement = f"select max(taken_us) from {made.store.shards.schema(shard)}.profiles where service = %s"
+    ((taken,),) = made.ask(made.place(shard), statement, service)
+    return int(str(taken)) / 1e6
 
 
 def killed(made: Growing, shard: int) -> None:
