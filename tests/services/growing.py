@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -113,7 +114,16 @@ class Growing:
         return [sys.executable, "-m", "mapscope", "growth", words[0], str(self.file), *words[1:]]
 
     def left(self) -> list[str]:
-        """Everything on all nodes that a finished store must not have, read from the catalogs and not by our code."""
+        """Everything on all nodes that a finished store must not have, read from the catalogs and not by our code.
+
+        A server process learns a moment after its client that the client is gone: locks are waited for.
+        """
+        until = time.monotonic() + LOCK_SECONDS
+        while (found := self._left()) and all(": lock " in one for one in found) and time.monotonic() < until:
+            time.sleep(0.02)
+        return found
+
+    def _left(self) -> list[str]:
         found: list[str] = []
         for name in self.names:
             for kind, statement in LEFT.items():
@@ -137,6 +147,7 @@ class Growing:
         return found
 
 
+LOCK_SECONDS = 20.0
 LEFT = {
     "slot": "select slot_name from pg_replication_slots where database = current_database()",
     "subscription": "select subname from pg_subscription where subdbid = "

@@ -185,7 +185,7 @@ def run_and_kill(made: Growing, choice: random.Random, arguments: list[str]) -> 
     elif choice.random() < 0.5:
         at = choice.choice([f"{state}:recorded" for state in State if state not in (State.PLANNED, State.ABANDONED)])
     else:
-        after = choice.uniform(0.0, 1.5)
+        after = choice.uniform(0.0, 1.0)
     environment = growing.environment(**({points.VARIABLE: at} if at else {}))
     with subprocess.Popen(
         made.command(*arguments), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -219,7 +219,7 @@ def test_fifty_moves_with_a_controller_that_is_killed_while_clients_write(
             while True:
                 ((cleaned,),) = made.ask("", "select count(*) from mapscope_control.move where state = 'cleaned'")
                 assert not any(one.failure for one in (*clients, reader)), [one.failure for one in (*clients, reader)]
-                if int(str(cleaned)) >= MOVES:
+                if int(str(cleaned)) >= MOVES and kills >= LEAST_KILLS:
                     break
                 moves = []
                 for shard in choice.sample(range(6), 4):
@@ -252,10 +252,9 @@ def test_fifty_moves_with_a_controller_that_is_killed_while_clients_write(
         written = sum(sum(one.acknowledged.values()) for one in clients)
         assert written > 500
         assert reader.reads > 50
-        assert kills >= LEAST_KILLS
         with capsys.disabled():
             print(
-                f"\n{MOVES} moves, seed {SEED}: {kills} kills, {written} writes, {reader.reads} reads, "
+                f"\n{cleaned} moves, seed {SEED}: {kills} kills, {written} writes, {reader.reads} reads, "
                 f"longest wait of a write {max(one.longest for one in clients) * 1000:.0f} ms"
             )
 

@@ -178,11 +178,12 @@ def test_a_database_that_is_lost_and_comes_back(cluster: Cluster, caplog: pytest
         writer.put(records[0])
         wait_for(lambda: writer.counts.failures >= 1)
         cluster.start()
-        wait_for(lambda: writer.counts.written == 1)
+        wait_for(lambda: writer.counts.written == 1 and writer.counts.working)
         for number, one in enumerate(records[1:], 1):
-            writer.put(one)
             if number == 40:
                 cluster.crash()
+            writer.put(one)
+            if number == 40:  # what was put before may all have been written
                 wait_for(lambda: writer.counts.failures >= 2 and not writer.counts.working)
             if number == 60:
                 cluster.start()
