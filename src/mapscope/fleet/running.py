@@ -140,7 +140,10 @@ class _Watch:
             await asyncio.sleep(0.5)
 
     def _health(self) -> str:
-        return "" if healthy(self._state) else "the event loop stands"
+        wrong = [] if healthy(self._state) else ["the event loop stands"]
+        if not self._writer.alive:
+            wrong.append("what writes the store has ended: a bug of mapscope")
+        return "; ".join(wrong)
 
     def _readiness(self) -> str:
         wrong = [] if self._state.ready else ["targets are not known yet"]

@@ -64,6 +64,11 @@ class Writer:
         """Begins to write."""
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it writes, or will when it is started. False: it was stopped, or a bug of ours ended it."""
+        return self._thread.ident is None or self._thread.is_alive()
+
     def put(self, record: Record) -> None:
         """Takes a record; where too many wait, the oldest are dropped and counted."""
         with self._condition:

@@ -161,6 +161,20 @@ def test_a_clock_that_jumps_ahead_empties_no_store(tmp_path: Path, monkeypatch: 
     assert kept(path) == {young.id.hex}
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_bug_that_ends_it_can_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def broken(*_: object) -> None:
+        raise RuntimeError("none of those that a store may raise")
+
+    writer = Writer(str(tmp_path / "store.db"), None, 10**8, KEEP)
+    assert writer.alive
+    monkeypatch.setattr(writer.store, "write", broken)
+    writer.start()
+    writer.put(record(1))
+    wait_for(lambda: not writer.alive)
+    assert writer.stop(1) == 1
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     with clusters(1) as (one,):
