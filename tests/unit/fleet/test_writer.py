@@ -87,12 +87,10 @@ soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))  # no file may become larger: writes fail as on a full disk
 for number in range(10, 60):
     writer.put(record(number, size=20_000))
-wait_for(lambda: writer.counts.failures >= 3)
-assert not writer.counts.working
+wait_for(lambda: writer.counts.failures >= 3 and not writer.counts.working)
 assert writer.counts.waiting > 0
 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-wait_for(lambda: writer.counts.written == 60)
-assert writer.counts.working
+wait_for(lambda: writer.counts.written == 60 and writer.counts.working)
 assert (writer.counts.waiting, writer.counts.dropped) == (0, 0)
 assert writer.stop(10) == 0
 """
@@ -204,7 +202,7 @@ def test_a_database_that_is_lost_and_comes_back(cluster: Cluster, caplog: pytest
                 wait_for(lambda: writer.counts.working)
             if number == 90:
                 cluster.restart("immediate")
-        wait_for(lambda: writer.counts.written >= 120)
+        wait_for(lambda: writer.counts.written >= 120 and writer.counts.working)
         assert writer.counts.dropped == 0
         assert writer.counts.waiting == 0
     assert kept(url) == {one.id.hex for one in records}
