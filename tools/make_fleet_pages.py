@@ -64,7 +64,8 @@ METRICS_HEAD = f"""\
 {NOTE}
 
 `mapscope watch` serves these at `http://LISTEN/metrics` (`web.listen`, 127.0.0.1:9719), beside `/healthz` (the event
-loop turns, the store's writer is there) and `/readyz` (targets are known, the store can be written). `target` is HOST:PORT of a process, so that
+loop turns, the store's writer is there) and `/readyz` (targets are known, the store can be written).
+`target` is HOST:PORT of a process, so that
 Prometheus' own `instance` stays that of the watch. Series of targets that are gone are gone. `process_*` and
 `python_info` are of the watch itself. P1 to P7 are [indicators](indicators.md); one that cannot be told (no
 executable, too few profiles) has no series.
