@@ -5,7 +5,6 @@ package main
 import (
 	"flag"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	_ "net/http/pprof"
@@ -31,5 +30,5 @@ func main() {
 	for day := 1; day <= *days; day++ {
 		replay(service, day)
 	}
-	io.Copy(io.Discard, os.Stdin)
+	select {} // it serves on
 }

@@ -157,7 +157,9 @@ class Global(Struct, frozen=True, kw_only=True):
     """What holds for all jobs that do not say otherwise."""
 
     scrape_interval: Duration = Duration(60.0)
-    scrape_timeout: Duration = Duration(10.0)
+    scrape_timeout: Annotated[Duration | None, Meta(description="Default: `10s`, or the interval if that is less.")] = (
+        None
+    )
 
     def problem(self) -> Problem | None:
         """A request must end before the next."""
@@ -280,7 +282,8 @@ class Config(Struct, frozen=True, kw_only=True, rename={"global_": "global"}):
         """Seconds that one request of the job may take; of ``global`` no more than the interval."""
         if job.scrape_timeout is not None:
             return job.scrape_timeout
-        return min(self.global_.scrape_timeout, self.interval(job))
+        given = self.global_.scrape_timeout
+        return min(_TIMEOUT if given is None else given, self.interval(job))
 
     def goroutine_interval(self, job: ScrapeConfig) -> float:
         """Seconds between two goroutine profiles of the job."""
@@ -306,6 +309,10 @@ def target_problem(text: str, zero: bool = False) -> str | None:
     if found is None:
         return "is not HOST:PORT"
     return None if int(not zero) <= int(found[1]) <= 65535 else "has no such port"
+
+
+_TIMEOUT = 10.0
+"""Seconds, where nothing is said: as Prometheus has it, which takes the interval too where that is less."""
 
 
 def _interval_problem(interval: float | None, timeout: float | None) -> Problem | None:

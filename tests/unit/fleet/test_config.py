@@ -143,3 +143,11 @@ def test_aliases_do_not_grow_without_end(tmp_path: Path):
 def test_a_file_that_is_not_there(tmp_path: Path):
     with pytest.raises(ConfigError, match="No such file"):
         load(str(tmp_path / "none.yml"))
+
+
+@pytest.mark.parametrize(("interval", "timeout"), [("2s", 2.0), ("10s", 10.0), ("60s", 10.0)])
+def test_a_timeout_that_is_not_given_is_no_longer_than_the_interval(tmp_path: Path, interval: str, timeout: float):
+    path = tmp_path / "fleet.yml"
+    path.write_text(f"global: {{scrape_interval: {interval}}}\n{JOB}", encoding="utf-8")
+    config = load(str(path))
+    assert config.timeout(config.scrape_configs[0]) == timeout
