@@ -45,15 +45,18 @@ func settledLive() uint64 {
 // gate is what a loop waits at.
 type gate struct {
 	ready, pass, done chan struct{}
-	never             chan struct{}
+	never, halted     chan struct{}
 	id                uint64
 	begun             bool
 	stop              int32 // for loops that must not call anything
+	busy              bool  // it runs, and looks at halting now and then
+	halting           int32
 }
 
 func newGate() *gate {
 	return &gate{
 		ready: make(chan struct{}), pass: make(chan struct{}), done: make(chan struct{}), never: make(chan struct{}),
+		halted: make(chan struct{}),
 	}
 }
 
@@ -67,6 +70,26 @@ func (g *gate) wait() {
 	g.begun = true
 	g.id = goid()
 	close(g.ready)
+	<-g.pass
+}
+
+// halt makes a loop that runs wait in its middle. The collector takes every word of an interrupted frame for a pointer, also
+// those that an earlier goroutine left on this stack; in a frame that has called something it knows the pointers.
+func (g *gate) halt() {
+	if g.busy {
+		atomic.StoreInt32(&g.halting, 1)
+		<-g.halted
+	}
+}
+
+// asked is true when the loop shall wait.
+func (g *gate) asked() bool { return atomic.LoadInt32(&g.halting) != 0 }
+
+// stand waits, as halt has asked for.
+//
+//go:noinline
+func (g *gate) stand() {
+	close(g.halted)
 	<-g.pass
 }
 
@@ -153,6 +176,7 @@ func main() {
 		probe.Number("spins", uint64(atomic.LoadInt64(&spins)))
 	})
 	// its input has ended: now the loop may, too
+	stays.halt()
 	before := settledLive()
 	stays.open()
 	after := settledLive()

@@ -263,6 +263,7 @@ func modes() map[string]state {
 			go loopsIn(&box[wide]{m}, g, func(g *gate) {
 				if g.first() {
 					enlarged(m)
+					g.busy = true
 					close(g.ready)
 					works(g)
 				}
@@ -307,8 +308,12 @@ func runs(m map[uint64]wide, g *gate) {
 				atomic.AddInt64(&spins, int64(k&1))
 			}
 			if !g.begun {
-				g.begun, g.id = true, goid()
+				g.begun, g.busy, g.id = true, true, goid()
 				close(g.ready)
+			}
+			if g.asked() {
+				g.stand()
+				return
 			}
 			select {
 			case <-g.pass:
@@ -337,6 +342,10 @@ func spin(m map[uint64]wide, g *gate) {
 func works(g *gate) {
 	for atomic.LoadInt32(&g.stop) == 0 {
 		atomic.AddInt64(&spins, 1)
+		if g.asked() {
+			g.stand()
+			return
+		}
 	}
 }
 
