@@ -13,8 +13,7 @@ BENCH_FLAGS ?=
 TOOLCHAINS ?= 1.21 1.22 1.23 1.24 1.25 1.26 1.27
 KERNELS := $(wildcard src/mapscope/_kernels/*.pyx) $(wildcard src/mapscope/_kernels/*.pxd)
 
-.PHONY: help demo test lint format bench install dev kernels system ui ui-check clean
-.PHONY: help demo test lint format bench docs install dev kernels system clean
+.PHONY: help demo test lint format bench docs install dev kernels system ui ui-check clean
 
 help:
 	@echo 'make demo    build and run a small leaking Go service, take its core, analyse it   (GO=1.23.9 picks the release)'

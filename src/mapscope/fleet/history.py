@@ -15,6 +15,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from mapscope.errors import EvidenceError, UsageError
+from mapscope.fleet.courses import courses
 from mapscope.fleet.store import reading
 from mapscope.fleet.store.choosing import ProfileStore, open_store
 from mapscope.fleet.store.opening import StoreError, said, shown
@@ -25,13 +26,11 @@ from mapscope.report.history_document import (
     HistoryDocument,
     IndicatorSeries,
     InstanceHistory,
-    PlaceHistory,
     StoredProfile,
 )
 from mapscope.report.history_view import stamp
 from mapscope.report.writing import SCHEMA, tool
 
-_MAX_PLACES = 1000
 _MAX_NAMED = 20
 _NANOS = 1000
 
@@ -157,7 +156,7 @@ def _document(asked: Asked, rows: reading.Rows, notes: list[str]) -> HistoryDocu
         since_nanos=round(asked.since * 1e6) * _NANOS,
         until_nanos=round(asked.until * 1e6) * _NANOS,
         instances=_instances(rows.indicators),
-        places=_places(rows.places),
+        places=courses(rows.places, rows.indicators),
         findings=[_finding(row) for row in rows.findings],
         profiles=[
             StoredProfile(
@@ -201,25 +200,6 @@ def _series(name: str, rows: list[RowMapping]) -> IndicatorSeries:
         low=[row["low"] for row in rows] if bounded else [],
         high=[row["high"] for row in rows] if bounded else [],
     )
-
-
-def _places(rows: list[RowMapping]) -> list[PlaceHistory]:
-    """By instance, function and type, as courses of a profile series are; file and line are those of the largest."""
-    sums: dict[tuple[str, str, str | None], dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    where: dict[tuple[str, str, str | None], tuple[str, int]] = {}
-    for row in rows:
-        key = row["instance"], row["function"], row["type"]
-        sums[key][row["taken_us"]] += row["inuse_bytes"]
-        where.setdefault(key, (row["file"], row["line"]))
-    found = [
-        PlaceHistory(
-            instance=valid(key[0]), function=valid(key[1]), file=valid(where[key][0]), line=where[key][1],
-            type=None if key[2] is None else valid(key[2]), time_nanos=[at * _NANOS for at in of],
-            inuse_bytes=list(of.values()),
-        )
-        for key, of in sums.items()
-    ]  # fmt: skip
-    return sorted(found, key=lambda one: (-one.inuse_bytes[-1], one.function, one.instance))[:_MAX_PLACES]
 
 
 def _finding(row: RowMapping) -> FindingHistory:

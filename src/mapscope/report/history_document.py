@@ -52,7 +52,8 @@ class InstanceHistory(Struct, frozen=True, kw_only=True):
 class PlaceHistory(Struct, frozen=True, kw_only=True):
     """Map bytes in use of one place (function and type) of one instance over time, as CourseRow of a profile series.
 
-    A profile in which it was not among the largest has no entry.
+    Nothing, where it is not in a profile whose places make up all of its map bytes; no entry, where it was merely not
+    among the largest that are kept.
     """
 
     instance: str
