@@ -8,7 +8,6 @@ module.
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -18,9 +17,9 @@ import click
 
 from mapscope import __version__
 from mapscope.cli.output import OutputClosed, report_line
+from mapscope.commands import EXIT_USAGE, LazyGroup, helped
 from mapscope.errors import MapscopeError
 
-EXIT_USAGE = 2
 EXIT_BUG = 101
 EXIT_INTERRUPTED = 130
 EXIT_CLOSED = 141
@@ -62,28 +61,10 @@ Exit status: 0 nothing found, 1 findings, 2 usage or unusable input,
 101 a bug of ours."""
 
 
-class LazyGroup(click.Group):
-    """A group whose commands live in modules that are imported on demand."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands, the main one first."""
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The ``command`` of the module for ``cmd_name``."""
-        if cmd_name not in _COMMANDS:
-            return None
-        command = importlib.import_module(_COMMANDS[cmd_name]).command
-        assert isinstance(command, click.Command)
-        return command
-
-
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 
 
-@click.group(
-    cls=LazyGroup, epilog=_EPILOG, no_args_is_help=False, invoke_without_command=True, context_settings=_CONTEXT
-)
+@click.group(cls=LazyGroup, modules=_COMMANDS, epilog=_EPILOG, context_settings=_CONTEXT)
 @click.version_option(__version__, "--version", prog_name="mapscope", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> int | None:
@@ -92,10 +73,7 @@ def cli(context: click.Context) -> int | None:
     Give it a core dump of a Go process, or the process itself; the executable
     is found from there.
     """
-    if context.invoked_subcommand is not None:
-        return None
-    sys.stderr.write(context.get_help() + "\n")
-    return EXIT_USAGE
+    return helped(context)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
