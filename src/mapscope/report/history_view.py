@@ -55,11 +55,9 @@ def _head(document: HistoryDocument, style: Style) -> Iterator[str]:
     span = human_duration((document.until_nanos - document.since_nanos) / 1e9)
     yield style.head("HISTORY ") + short(f"{document.service}, {span} to {stamp(document.until_nanos)}", 72)
     kept = sum(one.stored_bytes for one in document.profiles)
-    yield "        " + short(
-        f"{len(document.instances):,} instances, {len(document.profiles):,} profiles kept ({human_bytes(kept)}) in "
-        f"{document.store}",
-        72,
-    )
+    instances = "1 instance" if len(document.instances) == 1 else f"{len(document.instances):,} instances"
+    profiles = "1 profile" if len(document.profiles) == 1 else f"{len(document.profiles):,} profiles"
+    yield "        " + short(f"{instances}, {profiles} kept ({human_bytes(kept)}) in {document.store}", 72)
 
 
 def _instance(one: InstanceHistory, document: HistoryDocument, style: Style) -> Iterator[str]:

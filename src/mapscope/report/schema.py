@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import msgspec
@@ -34,6 +35,9 @@ def json_schema() -> dict[str, Any]:
     )  # fmt: skip
     lists: tuple[type[msgspec.Struct], ...] = (LabRun, LabScenario, LabClaim, LabJudgement, LabToolchain)
     _, components = msgspec.json.schema_components((*alone, *lists), ref_template="#/$defs/{name}")
+    for one in components.values():  # docstrings keep their indentation up to Python 3.12
+        if "description" in one:
+            one["description"] = inspect.cleandoc(one["description"])
     references = {one: {"$ref": f"#/$defs/{one.__name__}"} for one in (*alone, *lists)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

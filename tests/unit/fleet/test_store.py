@@ -218,9 +218,10 @@ def test_reading_waits_for_no_writer(tmp_path: Path):
     with engine.connect() as connection, connection.begin():
         connection.exec_driver_sql("delete from profiles")
         assert len(reading.read(engine, "shop", NOW, NOW + 10**8).profiles) == 1
-        with open_engine(str(tmp_path / "store.db"), write=False).connect() as other:
+        reader = open_engine(str(tmp_path / "store.db"), write=False)
+        with reader.connect() as other:
             assert other.exec_driver_sql("select count(*) from profiles").scalar() == 1
-            other.engine.dispose()
+        reader.dispose()
     assert not reading.read(engine, "shop", NOW, NOW + 10**8).profiles
     engine.dispose()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -123,17 +124,12 @@ def _sqlite(place: str, write: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _: object) -> None:
         connection.isolation_level = None  # BEGIN is ours: a change of tables is one transaction too
-        cursor = connection.cursor()
-        if write:
-            if cursor.execute("pragma page_count").fetchone() == (
-                0,
-            ):  # of an old one it would want the lock, for nothing
-                cursor.execute("pragma auto_vacuum = incremental")
-            cursor.execute("pragma journal_mode = wal")
-            cursor.execute("pragma synchronous = full")  # a commit is on the disk before it is acknowledged
-        else:
-            cursor.execute("pragma query_only = on")
-        cursor.close()
+        try:
+            with contextlib.closing(connection.cursor()) as cursor:
+                _prepare(cursor, write)
+        except BaseException:
+            connection.close()  # the pool does not know it yet
+            raise
 
     @event.listens_for(engine, "begin")
     def begun(connection: sa.Connection) -> None:
@@ -141,3 +137,15 @@ def _sqlite(place: str, write: bool) -> Engine:
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")  # one that writes waits for its turn now
 
     return engine
+
+
+def _prepare(cursor: Any, write: bool) -> None:
+    """What a new connection to an SQLite file is told."""
+    if not write:
+        cursor.execute("pragma query_only = on")
+        return
+    (pages,) = cursor.execute("pragma page_count").fetchone()
+    if not pages:  # of an old one it would want the lock, for nothing
+        cursor.execute("pragma auto_vacuum = incremental")
+    cursor.execute("pragma journal_mode = wal")
+    cursor.execute("pragma synchronous = full")  # a commit is on the disk before it is acknowledged
