@@ -102,8 +102,26 @@ class TypeReader:
         """
         return typewalk.all_types(self, extra)
 
+    def adopt(self, other: TypeReader) -> None:
+        """Takes over what ``other`` has parsed of modules of which both have the same bytes at the same addresses.
+
+        A process that was not relocated has its types as they are in the executable, and parsing takes longer than
+        comparing.
+        """
+        if (self.series, self.swiss_maps) != (other.series, other.swiss_maps):
+            return
+        for start, block in set(self._whole()) & set(other._whole()):
+            end = start + len(block)
+            self._known |= {at: of for at, of in other._known.items() if start <= at < end and of is not None}
+
     def read(self, address: int, size: int) -> bytes | None:
         """Bytes through the reader; those between a module's ``types`` and ``etypes`` are read once and kept."""
+        for start, block in self._whole():
+            if start <= address and address + size <= start + len(block):
+                return block[address - start : address - start + size]
+        return self.reader.read(address, size)
+
+    def _whole(self) -> list[tuple[int, bytes]]:
         if self._blocks is None:
             self._blocks = []
             for module in self.modules:
@@ -111,10 +129,7 @@ class TypeReader:
                 block = self.reader.read(module.types, length) if 0 < length <= _MAX_TYPES_BYTES else None
                 if block is not None:
                     self._blocks.append((module.types, block))
-        for start, block in self._blocks:
-            if start <= address and address + size <= start + len(block):
-                return block[address - start : address - start + size]
-        return self.reader.read(address, size)
+        return self._blocks
 
     def module_of(self, address: int) -> ModuleData | None:
         """The module whose types hold ``address``; None for types made at run time."""

@@ -39,6 +39,7 @@ def typed_globals(process: Process, types: TypeTable, saved: SavedHeap | None = 
     if facts is not None and process.dwarf is None:
         notes.extend(facts.notes)
     extra = facts.types.tolist() if facts is not None else []
+    process.types.adopt(process.executable.types_in_file)
     types.name_index(process.types.all_types(a + process.bias for a in extra).tolist())
     _add_itabs(process, types)
     rows: dict[int, tuple[int, int, int, int, int]] = {}

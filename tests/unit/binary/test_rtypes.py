@@ -311,3 +311,39 @@ def test_extra_addresses_join_the_closure() -> None:
     assert field is not None
     assert field.name == "Name"
     assert exe.types_in_file.module_of(rec.address) == exe.module
+
+
+@pytest.mark.parametrize("series", ["1.21", "1.23", "1.24", "1.27"])
+def test_what_another_reader_has_parsed(series: str) -> None:
+    """It is taken over where the bytes are the same, without reading them again, and not where one bit differs."""
+    exe = Executable.open(built("kinds", series, "stripped"))
+    module, known = exe.module, exe.types_in_file
+    every = known.all_types().tolist()
+    whole = exe.image.read(module.types, module.etypes - module.types)
+    assert whole is not None
+
+    class Process:
+        def __init__(self, data: bytes) -> None:
+            self.data, self.reads = data, 0
+
+        def read(self, address: int, size: int) -> bytes | None:
+            self.reads += 1
+            if module.types <= address and address + size <= module.etypes:
+                return self.data[address - module.types : address - module.types + size]
+            return exe.image.read(address, size)
+
+    same = Process(whole)
+    types = TypeReader(same, (module,), series=exe.series)
+    types.adopt(known)
+    assert [types.at(address) for address in every] == [known.at(address) for address in every]
+    assert same.reads == 1  # the whole section, to compare it
+    assert types.all_types().tolist() == every
+    other = bytearray(whole)
+    target = every[len(every) // 2]
+    other[target - module.types + 16] ^= 1  # the hash
+    types = TypeReader(Process(bytes(other)), (module,), series=exe.series)
+    types.adopt(known)
+    mine, theirs = types.at(target), known.at(target)
+    assert mine is not None
+    assert theirs is not None
+    assert mine.hash == theirs.hash ^ 1
