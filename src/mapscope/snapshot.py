@@ -168,7 +168,7 @@ class Snapshot:
         """The map whose part the live object at ``spot`` is; None where it is of no map."""
         if spot.kind != "object":
             return None
-        return owner_of(self._heap, self.holding.graph, self.maps, spot.object_id)
+        return owner_of(self._heap, self.holding.graph, self._maps, spot.object_id)
 
     def peek(self, spot: Spot) -> tuple[tuple[str, Content], ...]:
         """Some contents of the object at ``spot``, for whoever asks for them: nothing else calls this."""

@@ -101,6 +101,20 @@ def test_every_part_is_of_its_map(variant: Variant):
     assert all(seen[part] > 10 for part in wanted)
 
 
+@pytest.mark.parametrize("variant", [Variant("1.19", "stripped"), Variant("1.23", "stripped")], ids=str)
+def test_every_part_of_maps_whose_type_is_not_known(variant: Variant):
+    """Their buckets have no type either."""
+    snapshot = observe("maptypes", variant).snapshot
+    rows = [row for row in range(len(snapshot.maps)) if snapshot._maps.shape_of[row] >= 0]
+    untyped = [row for row in rows if snapshot.maps[row].type_name is None]
+    assert len(untyped) > 10
+    for row in untyped:
+        for address, part in parts_of(snapshot, row).items():
+            owner = snapshot.owner(snapshot.lookup(address))
+            assert owner is not None, (hex(address), part)
+            assert (owner.map.address, owner.part) == (snapshot.maps[row].address, part)
+
+
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_headers_and_what_maps_hold(variant: Variant):
     """A header is a part of its map; a value that a map points to is none."""

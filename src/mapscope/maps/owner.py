@@ -6,15 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from mapscope.goruntime.index import column, gather
 from mapscope.heap.graph import Graph
 from mapscope.heap.model import Heap
-from mapscope.maps.model import Map, MapTable
+from mapscope.maps.find import MapSet
+from mapscope.maps.model import Map
 
 _COLUMNS = {"buckets": "buckets", "oldbuckets": "old buckets", "extra": "extra", "dirPtr": "directory"}
 _MAX_CHAIN = 64
 """Overflow buckets between an array and the one that is asked for."""
 _MAX_REFERRERS = 64
+_MOST_B = 26
+"""Larger arrays of maps whose type is not certain are not looked through."""
 _MAX_LOOKS = 100
 """Looks upward for one question: a part of a map has few things that point to it, other objects may have millions."""
 
@@ -29,7 +34,7 @@ class Owner:
     ``groups``."""
 
 
-def owner_of(heap: Heap, graph: Graph, maps: MapTable, oid: int) -> Owner | None:
+def owner_of(heap: Heap, graph: Graph, maps: MapSet, oid: int) -> Owner | None:
     """The map that the live object ``oid`` is a part of. None where it is of no map, or only an iterator has it."""
     return _Search(heap, graph, maps).owner(oid)
 
@@ -37,8 +42,8 @@ def owner_of(heap: Heap, graph: Graph, maps: MapTable, oid: int) -> Owner | None
 class _Search:
     """One question."""
 
-    def __init__(self, heap: Heap, graph: Graph, maps: MapTable) -> None:
-        self._heap, self._graph, self._maps = heap, graph, maps
+    def __init__(self, heap: Heap, graph: Graph, maps: MapSet) -> None:
+        self._heap, self._graph, self._set, self._maps = heap, graph, maps, maps.table
         self._looks = _MAX_LOOKS
 
     def owner(self, oid: int) -> Owner | None:
@@ -49,17 +54,25 @@ class _Search:
 
     def _named(self, oid: int) -> Owner | None:
         """The map whose header is the object, or names it. Arrays with a type word begin 8 bytes into their slot."""
-        span = self._heap.index.spans[self._heap.index.span_of_object(np.array([oid]))[0]]
-        start = int(self._heap.index.address_of(np.array([oid], dtype=np.int64))[0])
-        found = self._maps.at(start)
+        found = self._maps.at(int(self._heap.index.address_of(np.array([oid], dtype=np.int64))[0]))
         if found is not None:
             return Owner(found, "header")
-        for column, part in _COLUMNS.items():
-            rows = np.flatnonzero(self._maps.columns[column] == np.uint64(start + 8 * int(span["header"])))
+        begin = np.uint64(self._begin(oid))
+        for name, part in _COLUMNS.items():
+            rows = np.flatnonzero(self._maps.columns[name] == begin)
             if len(rows):
                 found = self._maps[int(rows[0])]
-                return Owner(found, "groups" if column == "dirPtr" and not found.dirLen else part)
+                return Owner(found, "groups" if name == "dirPtr" and not found.dirLen else part)
         return None
+
+    def _span(self, oid: int) -> np.void:
+        span: np.void = self._heap.index.spans[self._heap.index.span_of_object(np.array([oid]))[0]]
+        return span
+
+    def _begin(self, oid: int) -> int:
+        """Where the object itself begins in its slot."""
+        start = int(self._heap.index.address_of(np.array([oid], dtype=np.int64))[0])
+        return start + 8 * int(self._span(oid)["header"])
 
     def _above(self, oid: int) -> list[int]:
         """Objects that point to an object: a scan of all edges. None when there were too many already."""
@@ -90,7 +103,7 @@ class _Search:
 
         That is a ``*[]*bmap``: nothing but overflow buckets lies three steps below a ``mapextra`` that way.
         """
-        owner = self._by_buckets(oid) if self._is_bucket(oid) else None
+        owner = self._by_buckets(oid) if self._is_bucket(oid) else self._by_words(oid)
         if owner is not None:
             return owner
         for array in self._above(oid):
@@ -114,6 +127,46 @@ class _Search:
             oid = above[0]
             seen.add(oid)
         return None
+
+    def _by_words(self, oid: int) -> Owner | None:
+        """Of a map whose type is not certain the buckets have none: the words that link them tell."""
+        if int(self._heap.state.obj_type[oid]) >= 0:
+            return None
+        size = int(self._span(oid)["elemsize"])
+        chain, seen = [self._begin(oid)], {oid}
+        while len(chain) <= _MAX_CHAIN:
+            above = [one for one in self._above(oid) if one not in seen]
+            for one in above:
+                named = self._named(one)
+                if named is not None and named.part in ("buckets", "old buckets") and self._links(named, chain):
+                    return Owner(named.map, "overflow buckets")
+            like = [one for one in above if int(self._span(one)["elemsize"]) == size]
+            if not like:
+                break
+            oid = like[0]
+            seen.add(oid)
+            chain.append(self._begin(oid))
+        return None
+
+    def _links(self, array: Owner, chain: list[int]) -> bool:
+        """Whether the last of ``chain`` is an overflow bucket in ``array``, and each leads to the one before it."""
+        number = int(self._set.shape_of[array.map.row])
+        count = array.map.noldbuckets if array.part == "old buckets" else 1 << min(array.map.B, _MOST_B)
+        if number < 0 or count > 1 << _MOST_B:
+            return False
+        fields = self._set.shapes[number].fields
+        begin = array.map.oldbuckets if array.part == "old buckets" else array.map.buckets
+        buckets = np.uint64(begin) + np.arange(count, dtype=np.uint64) * np.uint64(fields.bucket_size)
+        if not self._lead(buckets, chain[-1], fields.overflow_offset).any():
+            return False
+        links = zip(chain[1:], chain, strict=False)
+        return all(self._lead(np.array([a], np.uint64), b, fields.overflow_offset).all() for a, b in links)
+
+    def _lead(self, buckets: npt.NDArray[np.uint64], to: int, offset: int) -> npt.NDArray[np.bool_]:
+        """Which of the buckets have the one at ``to`` as their overflow bucket."""
+        rows, ok = gather(self._heap.index, buckets + np.uint64(offset), 8)
+        leads: npt.NDArray[np.bool_] = ok & (column(rows, 0, 8) == np.uint64(to))
+        return leads
 
     def _extras(self, oid: int) -> Iterator[Owner]:
         for one in self._above(oid):
