@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from mapscope.binary.executable import Executable
 from mapscope.binary.flow import Event, EventKind, SpecialCallees, Value, trace
-from mapscope.binary.forked import processes, spread
 from mapscope.binary.machine import NO_CAPSTONE, decoder, have_capstone
 from mapscope.binary.rtype import Kind
 from mapscope.binary.textcalls import Callees, Methods
@@ -33,8 +32,6 @@ BUDGET = 8 << 20
 _WINDOW_COST = 128
 """A method call on a global costs about as much as decoding so many bytes of a function."""
 _MIN_WINDOWS = 1 << 21
-_WORTH_A_PROCESS = 1 << 19
-"""Bytes of code to decode that are worth a process of their own: half a second, against a tenth for the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +94,8 @@ def scan_text(exe: Executable, *, on_stacks: Iterable[int] = (), budget: int = B
     decoded = 0
     if have_capstone():
         notes = ()
-        scan = _Scan(exe, code, calls, made, methods)
-        decoded = scan.run(set(on_stacks), budget, collected)
+        scan = _Scan(exe, code, calls, made, collected, methods)
+        decoded = scan.run(set(on_stacks), budget)
         if scan.left_out:
             notes = (f"{scan.left_out} functions and method calls were not decoded: more than {budget >> 20} MB",)
     return collected.facts(candidates, decoded, notes)
@@ -116,15 +113,8 @@ class _Collected:
         self.boxes: dict[tuple[int, int], set[int]] = defaultdict(set)
         self.frames: dict[tuple[int, int], set[int]] = defaultdict(set)
 
-    def every(self) -> tuple[dict[Any, set[int]], ...]:
-        return (self.maps, self.globals, self.pointers, self.closures, self.captures, self.boxes, self.frames)
-
-    def add(self, other: _Collected) -> None:
-        for mine, theirs in zip(self.every(), other.every(), strict=True):
-            for place, of in theirs.items():
-                mine[place] |= of
-
     def facts(self, types: npt.NDArray[np.uint64], decoded: int, notes: tuple[str, ...]) -> TextFacts:
+        every = (self.maps, self.globals, self.pointers, self.closures, self.captures, self.boxes, self.frames)
         return TextFacts(
             global_maps=tuple((place, of) for place, of in _sure(self.maps)),
             global_types=tuple((place, of, what) for (place, what), of in _sure(self.globals)),
@@ -135,7 +125,7 @@ class _Collected:
             frame_maps=tuple((*place, of) for place, of in _sure(self.frames)),
             types=types,
             functions_decoded=decoded,
-            conflicts=sum(len(of) > 1 for facts in self.every() for of in facts.values()),
+            conflicts=sum(len(of) > 1 for facts in every for of in facts.values()),
             notes=notes,
         )
 
@@ -147,15 +137,6 @@ def _sure(facts: dict[_Place, set[int]]) -> list[tuple[_Place, int]]:
     return sorted((place, next(iter(of))) for place, of in facts.items() if len(of) == 1)
 
 
-class _Piece(NamedTuple):
-    """Code to decode: a function, or (with ``callee``) what leads to a call of a method on a global."""
-
-    function: int
-    start: int
-    end: int
-    callee: int = 0
-
-
 class _Scan:
     """Decodes the functions in which a runtime function with a type is called, and collects what they say."""
 
@@ -165,10 +146,10 @@ class _Scan:
         code: TextCode,
         calls: References,
         made: References,
+        collected: _Collected,
         methods: Methods,
     ) -> None:
-        self.code, self.calls, self.made, self.methods = code, calls, made, methods
-        self.out = _Collected()
+        self.code, self.calls, self.made, self.out, self.methods = code, calls, made, collected, methods
         self.table = exe.functions
         self.types = exe.types_in_file
         self.low, self.high = min(exe.module.noptrdata, exe.module.data), exe.module.end
@@ -182,19 +163,18 @@ class _Scan:
         self.entries = frozenset(self.table.entry.tolist())
         self.kinds: dict[int, Kind | None] = {}
 
-    def run(self, on_stacks: set[int], budget: int, collected: _Collected) -> int:
+    def run(self, on_stacks: set[int], budget: int) -> int:
         """Collect from such functions as far as ``budget`` goes; how many that were."""
-        pieces: list[_Piece] = []
+        decoded = 0
         for index in self._functions(on_stacks):
             entry = int(self.table.entry[index])
             end = min(self.table.end_of(index), entry + _MAX_FUNCTION)
             budget -= end - entry
             if budget < 0:
                 self.left_out += 1
-            else:
-                pieces.append(_Piece(index, entry, end))
-        decoded = len(pieces)
-        cost = sum(one.end - one.start for one in pieces)
+                continue
+            self._collect(entry, self._trace(index, entry, end, self.wanted))
+            decoded += 1
         budget = max(budget, _MIN_WINDOWS)
         for start, end, callee in self.methods.windows(self.code, self.calls, self.low, self.high):
             index = self.table.find(start)
@@ -202,21 +182,8 @@ class _Scan:
             if budget < 0:
                 self.left_out += 1
             elif index >= 0 and self.table.end_of(index) >= end:
-                pieces.append(_Piece(index, start, end, callee))
-                cost += _WINDOW_COST
-        for found in spread(self._decode, pieces, min(processes(), cost // _WORTH_A_PROCESS)):
-            collected.add(found)
+                self._method(self._trace(index, start, end, {callee}), end)
         return decoded
-
-    def _decode(self, pieces: Sequence[_Piece]) -> _Collected:
-        """What these say."""
-        self.out = _Collected()
-        for one in pieces:
-            if one.callee:
-                self._method(self._trace(one.function, one.start, one.end, {one.callee}), one.end)
-            else:
-                self._collect(one.start, self._trace(one.function, one.start, one.end, self.wanted))
-        return self.out
 
     def _trace(self, index: int, start: int, end: int, wanted: set[int]) -> list[Event]:
         data = self.code.data[start - self.code.start : end - self.code.start].tobytes()

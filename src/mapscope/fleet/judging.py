@@ -6,6 +6,8 @@ The process ends itself where one profile takes too much CPU time; the pool is t
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import glob
 import hashlib
 import importlib
@@ -19,7 +21,6 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
-from mapscope.binary.forked import end, tie_to_parent
 from mapscope.errors import EvidenceError, ExecutableError, MapscopeError
 from mapscope.fleet.asking import JUDGING, NO_PROFILE, AskError
 from mapscope.fleet.store.records import LOOPS, PAIRS, Place, Record, Sighting, Value, new_id
@@ -39,6 +40,7 @@ _NEEDED = (
     "mapscope.profiles.protobuf", "mapscope.profiles.standing", "mapscope.profiles.textual", "zstandard",
 )  # fmt: skip
 _LEVEL = 6
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +122,20 @@ class _Worker:
         """Ends the process."""
         pool, self.pool = self.pool, None
         if pool is not None:
-            end(pool)
+            for process in list((pool._processes or {}).values()):
+                with contextlib.suppress(OSError, ValueError):
+                    process.kill()
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _begin(parent: int) -> None:
-    """In the new process."""
-    tie_to_parent(parent)
+    """In the new process: signals to the terminal's group are the parent's; it ends with the parent."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
     for name in _NEEDED:  # now, and not in the time of the first profile
         importlib.import_module(name)
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +13,6 @@ from mapscope.binary.textscan import TextFacts, scan_text
 from tests.unit.binary.gobuilds import MODES, SERIES, built, said
 
 pytestmark = pytest.mark.toolchain
-SOURCE = Path(__file__).resolve().parents[3] / "src"
 every = pytest.mark.parametrize("series", SERIES)
 
 
@@ -150,30 +145,3 @@ def test_a_small_budget_decodes_the_main_module_first() -> None:
     assert len(part.global_maps) >= 5
     assert set(part.global_maps) <= set(whole.global_maps)
     assert not scan_text(exe, budget=0).global_maps
-
-
-SPREAD = """
-import sys
-from mapscope.binary import textscan
-from mapscope.binary.executable import Executable
-exe = Executable.open(sys.argv[1])
-one = textscan.scan_text(exe)
-textscan.processes = lambda: 3
-textscan._WORTH_A_PROCESS = 1
-parts, spread = [], textscan.spread
-textscan.spread = lambda *given: [parts.append(one) or one for one in spread(*given)]
-several = textscan.scan_text(exe)
-assert len(parts) == 3
-assert one.types.tolist() == several.types.tolist()
-assert all(getattr(one, name) == getattr(several, name) for name in one.__slots__ if name != "types")
-print(one.functions_decoded)
-"""
-
-
-@pytest.mark.parametrize("series", ["1.23", "1.26"])
-def test_several_processes_find_the_same(series: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "error", "-c", SPREAD, str(built("facts", series, "stripped"))]
-    done = subprocess.run(command, capture_output=True, env=environment, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    assert int(done.stdout) > 10
