@@ -18,8 +18,8 @@ _COLUMNS = {"buckets": "buckets", "oldbuckets": "old buckets", "extra": "extra",
 _MAX_CHAIN = 64
 """Overflow buckets between an array and the one that is asked for."""
 _MAX_REFERRERS = 64
-_MOST_B = 26
-"""Larger arrays of maps whose type is not certain are not looked through."""
+_AT_ONCE = 1 << 18
+"""Buckets of an array that are looked at in one step."""
 _MAX_LOOKS = 100
 """Looks upward for one question: a part of a map has few things that point to it, other objects may have millions."""
 
@@ -138,7 +138,7 @@ class _Search:
             above = [one for one in self._above(oid) if one not in seen]
             for one in above:
                 named = self._named(one)
-                if named is not None and named.part in ("buckets", "old buckets") and self._links(named, chain):
+                if named is not None and named.part in ("buckets", "old buckets") and self._links(named, one, chain):
                     return Owner(named.map, "overflow buckets")
             like = [one for one in above if int(self._span(one)["elemsize"]) == size]
             if not like:
@@ -148,19 +148,23 @@ class _Search:
             chain.append(self._begin(oid))
         return None
 
-    def _links(self, array: Owner, chain: list[int]) -> bool:
-        """Whether the last of ``chain`` is an overflow bucket in ``array``, and each leads to the one before it."""
+    def _links(self, array: Owner, oid: int, chain: list[int]) -> bool:
+        """Whether a bucket of ``array``, the object ``oid``, leads down the whole ``chain``, its last one first."""
         number = int(self._set.shape_of[array.map.row])
-        count = array.map.noldbuckets if array.part == "old buckets" else 1 << min(array.map.B, _MOST_B)
-        if number < 0 or count > 1 << _MOST_B:
+        if number < 0:
             return False
         fields = self._set.shapes[number].fields
-        begin = array.map.oldbuckets if array.part == "old buckets" else array.map.buckets
-        buckets = np.uint64(begin) + np.arange(count, dtype=np.uint64) * np.uint64(fields.bucket_size)
-        if not self._lead(buckets, chain[-1], fields.overflow_offset).any():
-            return False
         links = zip(chain[1:], chain, strict=False)
-        return all(self._lead(np.array([a], np.uint64), b, fields.overflow_offset).all() for a, b in links)
+        if not all(self._lead(np.array([a], np.uint64), b, fields.overflow_offset).all() for a, b in links):
+            return False
+        begin = self._begin(oid)
+        end = begin + int(self._span(oid)["elemsize"]) // fields.bucket_size * fields.bucket_size
+        step = _AT_ONCE * fields.bucket_size
+        return any(
+            self._lead(np.arange(at, min(at + step, end), fields.bucket_size, dtype=np.uint64), chain[-1],
+                       fields.overflow_offset).any()
+            for at in range(begin, end, step)
+        )  # fmt: skip
 
     def _lead(self, buckets: npt.NDArray[np.uint64], to: int, offset: int) -> npt.NDArray[np.bool_]:
         """Which of the buckets have the one at ``to`` as their overflow bucket."""
