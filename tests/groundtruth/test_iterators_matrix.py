@@ -16,9 +16,9 @@ import pytest
 
 from mapscope.maps.itermodel import MapIterator
 from mapscope.maps.model import Confidence
-from mapscope.snapshot import Snapshot, open_snapshot
+from mapscope.snapshot import Snapshot
 from tests.groundtruth import harness
-from tests.groundtruth.test_iterators import OLD_WORDS, TOLERANCE, variants
+from tests.groundtruth.test_iterators import OLD_WORDS, TOLERANCE, taken, variants
 from tests.groundtruth.variants import Variant
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -62,10 +62,10 @@ def observe(variant: Variant) -> Seen:
     with tempfile.TemporaryDirectory(prefix="iterators-") as name:
         folder = Path(name)
         with harness.running(executable, "matrix", folder=folder) as program:
-            core = harness.take_core(program, variant.evidence, folder)
+            sleepers = {program.truth[f"sleep-{fate}-goroutine"] for fate in FATES}
+            snapshot = taken(program, variant, executable, folder, sleepers)
             said, _ = program.process.communicate(timeout=harness.CORE_SECONDS)
         freed = {case: int(value) for case, value in (line.split() for line in said.decode().splitlines())}
-        snapshot = open_snapshot(core, executable)
         return Seen(program.truth, freed, snapshot, snapshot.iterators)
 
 
