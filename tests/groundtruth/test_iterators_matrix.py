@@ -93,7 +93,7 @@ def test_what_a_blocked_loop_keeps(variant: Variant, kind: str, fate: str) -> No
     seen = observe(variant)
     (one,) = seen.of(case)
     assert (one.liveness, one.state, one.place.name) == ("exact", "running", "STACK")
-    assert one.wait_reason in (KINDS[kind], OLD_WORDS.get(KINDS[kind]))
+    assert one.wait_reason in (KINDS[kind], OLD_WORDS.get(KINDS[kind], KINDS[kind]))
     assert one.coroutine == (kind == "pull")
     assert (one.goroutine == seen.truth[f"{case}-goroutine"]) == (kind != "pull")
     if kind == "pull":  # the stack of a coroutine may have no function of the program itself
