@@ -129,14 +129,14 @@ def _grows(watch: Watching, leaky: Running, healthy: Running) -> list[float]:
     watch.until(lambda: watch.value("mapscope_map_inuse_bytes", target=target) is not None)  # there was nothing yet
     sizes: list[float] = []
     for step in range(4):
+        before = watch.value("mapscope_map_inuse_bytes", target=target)  # of the last step; it changes no more
+        assert before is not None
         answer(leaky, f"grow {4000 << 2 * step}")
         answer(healthy, "churn 40000")
-        before = watch.value("mapscope_map_inuse_bytes", target=target) if step else 0.0
-        assert before is not None
 
-        def larger(before: float = before) -> float | None:
+        def larger(least: float = max(1.5 * before, 100_000)) -> float | None:
             now = watch.value("mapscope_map_inuse_bytes", target=target)
-            return now if now is not None and now >= 1.5 * before and now else None
+            return now if now is not None and now >= least else None
 
         sizes.append(watch.until(larger))
     watch.until(lambda: watch.value("mapscope_suspects", target=target, indicator="P5") == 1)

@@ -182,6 +182,24 @@ def test_emptied_map_with_traces_is_sparse_too(release):
     assert finding.advice.code == "m = make(map[uint64]uint64)"
 
 
+@pytest.mark.parametrize("per_bucket", [3.0, 3.25, 6.5])
+@pytest.mark.parametrize("B", [12, 14, 16])
+def test_a_map_that_grew_into_its_arrays_is_told_by_its_overflow_buckets(B, per_bucket):
+    """Entries thrown into buckets at random: just after a doubling (Go 1.21, the others), and just before the next."""
+    chance = np.random.default_rng(B)
+    for _ in range(20):
+        held = np.bincount(chance.integers(0, 1 << B, int(per_bucket * (1 << B))), minlength=1 << B)
+        overflow = int(np.maximum(-(-held // 8) - 1, 0).sum())
+        row = classic(1 << B - 6, B, overflow_count=overflow, noverflow=min(overflow, 99), needed_bytes=1_000)
+        (finding,) = [one for one in judge(row) if one.rule in ("R9", "R10")]
+        assert (finding.rule, finding.confidence) == ("R9", Confidence.EXACT)
+
+
+def test_an_unlucky_hash_seed_is_no_fuller_past():
+    """Seen once in thousands of runs: a presized map that was never fuller, with 26 overflow buckets."""
+    assert judge(classic(70_000, 16, overflow_count=26, noverflow=13, needed_bytes=2_506_824), release=(1, 21)) == ()
+
+
 def test_large_hint_and_few_entries_is_possible_only():
     for row in (classic(100, 18, needed_bytes=4_000), swiss(100, 1 << 21, needed_bytes=4_000)):
         (finding,) = judge(row)
