@@ -108,7 +108,7 @@ class TypeReader:
         A process that was not relocated has its types as they are in the executable, and parsing takes longer than
         comparing.
         """
-        if (self.series, self.swiss_maps) != (other.series, other.swiss_maps):
+        if not other._known or (self.series, self.swiss_maps) != (other.series, other.swiss_maps):
             return
         for start, block in set(self._whole()) & set(other._whole()):
             end = start + len(block)

@@ -15,7 +15,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from mapscope.errors import EvidenceError, UsageError
-from mapscope.fleet.courses import courses
+from mapscope.fleet.courses import NANOS, courses
 from mapscope.fleet.store import reading
 from mapscope.fleet.store.choosing import ProfileStore, open_store
 from mapscope.fleet.store.opening import StoreError, said, shown
@@ -32,7 +32,6 @@ from mapscope.report.history_view import stamp
 from mapscope.report.writing import SCHEMA, tool
 
 _MAX_NAMED = 20
-_NANOS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def raw_profile(asked: Asked, kind: str) -> tuple[bytes, str, int]:
                 f"the store has no {kind} profile of {asked.service} at {stamp(round(asked.until * 1e9))} or before",
                 "mapscope history lists what it has; retention drops the oldest",
             )
-        return store.raw(asked.service, found.id), found.instance, found.taken_us * _NANOS
+        return store.raw(asked.service, found.id), found.instance, found.taken_us * NANOS
     except SQLAlchemyError as error:
         raise StoreError(
             f"cannot read the store {shown(asked.place)}: {said(error)}", "is it a store of mapscope watch?"
@@ -127,7 +126,7 @@ def raw_series(asked: Asked, most: int) -> Iterator[tuple[bytes, str, int, int]]
 def _nothing(store: ProfileStore, asked: Asked) -> str:
     _known(store, asked.service)
     last = store.newest(asked.service)
-    when = "" if last is None else f"; it was seen last at {stamp(last * _NANOS)}"
+    when = "" if last is None else f"; it was seen last at {stamp(last * NANOS)}"
     return f"Nothing of {valid(asked.service)} in this time{when}."
 
 
@@ -153,14 +152,14 @@ def _document(asked: Asked, rows: reading.Rows, notes: list[str]) -> HistoryDocu
         tool=tool(),
         service=valid(asked.service),
         store=valid(place),
-        since_nanos=round(asked.since * 1e6) * _NANOS,
-        until_nanos=round(asked.until * 1e6) * _NANOS,
+        since_nanos=round(asked.since * 1e6) * NANOS,
+        until_nanos=round(asked.until * 1e6) * NANOS,
         instances=_instances(rows.indicators),
         places=courses(rows.places, rows.indicators),
         findings=[_finding(row) for row in rows.findings],
         profiles=[
             StoredProfile(
-                instance=valid(one.instance), kind=valid(one.kind), time_nanos=one.taken_us * _NANOS,
+                instance=valid(one.instance), kind=valid(one.kind), time_nanos=one.taken_us * NANOS,
                 raw_bytes=one.raw_size, stored_bytes=one.stored_size,
             )
             for one in rows.profiles
@@ -181,8 +180,8 @@ def _instances(rows: list[RowMapping]) -> list[InstanceHistory]:
         times = profiles[instance].values()
         found.append(
             InstanceHistory(
-                instance=valid(instance), profiles=len(times), first_nanos=min(times) * _NANOS,
-                last_nanos=max(times) * _NANOS, indicators=[_series(name, of) for name, of in sorted(series.items())],
+                instance=valid(instance), profiles=len(times), first_nanos=min(times) * NANOS,
+                last_nanos=max(times) * NANOS, indicators=[_series(name, of) for name, of in sorted(series.items())],
             )
         )  # fmt: skip
     return found
@@ -195,7 +194,7 @@ def _series(name: str, rows: list[RowMapping]) -> IndicatorSeries:
         id=valid(name),
         title=valid(title),
         unit=unit,
-        time_nanos=[row["taken_us"] * _NANOS for row in rows],
+        time_nanos=[row["taken_us"] * NANOS for row in rows],
         values=[row["value"] for row in rows],
         low=[row["low"] for row in rows] if bounded else [],
         high=[row["high"] for row in rows] if bounded else [],
@@ -207,6 +206,6 @@ def _finding(row: RowMapping) -> FindingHistory:
     return FindingHistory(
         instance=valid(row["instance"]), indicator=row["indicator"], function=valid(row["function"]),
         file=valid(row["file"]), line=row["line"], type=None if row["type"] is None else valid(row["type"]),
-        told=row["told"], bytes=row["bytes"], goroutines=row["goroutines"], began_nanos=row["began_us"] * _NANOS,
-        last_nanos=row["last_us"] * _NANOS, ended_nanos=None if ended is None else ended * _NANOS,
+        told=row["told"], bytes=row["bytes"], goroutines=row["goroutines"], began_nanos=row["began_us"] * NANOS,
+        last_nanos=row["last_us"] * NANOS, ended_nanos=None if ended is None else ended * NANOS,
     )  # fmt: skip

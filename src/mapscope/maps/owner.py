@@ -54,7 +54,7 @@ class _Search:
 
     def _named(self, oid: int) -> Owner | None:
         """The map whose header is the object, or names it. Arrays with a type word begin 8 bytes into their slot."""
-        found = self._maps.at(int(self._heap.index.address_of(np.array([oid], dtype=np.int64))[0]))
+        found = self._maps.at(self._start(oid))
         if found is not None:
             return Owner(found, "header")
         begin = np.uint64(self._begin(oid))
@@ -71,8 +71,10 @@ class _Search:
 
     def _begin(self, oid: int) -> int:
         """Where the object itself begins in its slot."""
-        start = int(self._heap.index.address_of(np.array([oid], dtype=np.int64))[0])
-        return start + 8 * int(self._span(oid)["header"])
+        return self._start(oid) + 8 * int(self._span(oid)["header"])
+
+    def _start(self, oid: int) -> int:
+        return int(self._heap.index.address_of(np.array([oid], dtype=np.int64))[0])
 
     def _above(self, oid: int) -> list[int]:
         """Objects that point to an object: a scan of all edges. None when there were too many already."""
@@ -103,7 +105,7 @@ class _Search:
 
         That is a ``*[]*bmap``: nothing but overflow buckets lies three steps below a ``mapextra`` that way.
         """
-        owner = self._by_buckets(oid) if self._is_bucket(oid) else self._by_words(oid)
+        owner = self._by_words(oid) if self._may_be_bucket(oid) else None
         if owner is not None:
             return owner
         for array in self._above(oid):
@@ -114,24 +116,8 @@ class _Search:
                         return Owner(owner.map, "overflow buckets")
         return None
 
-    def _by_buckets(self, oid: int) -> Owner | None:
-        seen = {oid}
-        for _ in range(_MAX_CHAIN):
-            above = [one for one in self._above(oid) if one not in seen and self._is_bucket(one)]
-            for one in above:
-                named = self._named(one)
-                if named is not None:
-                    return Owner(named.map, "overflow buckets")
-            if not above:
-                break
-            oid = above[0]
-            seen.add(oid)
-        return None
-
     def _by_words(self, oid: int) -> Owner | None:
-        """Of a map whose type is not certain the buckets have none: the words that link them tell."""
-        if int(self._heap.state.obj_type[oid]) >= 0:
-            return None
+        """The words that link the buckets tell, whether the map's type is certain or not."""
         size = int(self._span(oid)["elemsize"])
         chain, seen = [self._begin(oid)], {oid}
         while len(chain) <= _MAX_CHAIN:
@@ -182,9 +168,10 @@ class _Search:
         named = self._named(oid)
         return named is not None and named.part in ("buckets", "old buckets")
 
-    def _is_bucket(self, oid: int) -> bool:
+    def _may_be_bucket(self, oid: int) -> bool:
+        """A bucket by its type, or of no type: those of a map whose type is not certain have none."""
         number = int(self._heap.state.obj_type[oid])
         if number < 0:
-            return False
+            return True
         record = self._heap.types.records[number]
         return record.pseudo == "bucket" or record.name.removeprefix("noalg.").startswith("map.bucket[")
