@@ -196,7 +196,7 @@ def test_a_map_that_grew_into_its_arrays_is_told_by_its_overflow_buckets(B, per_
 
 
 def test_an_unlucky_hash_seed_is_no_fuller_past():
-    """Seen once in thousands of runs: a presized map that was never fuller, with 26 overflow buckets."""
+    """Seen once: a presized map that was never fuller, with 26 overflow buckets."""
     assert judge(classic(70_000, 16, overflow_count=26, noverflow=13, needed_bytes=2_506_824), release=(1, 21)) == ()
 
 
