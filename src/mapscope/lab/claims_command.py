@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 
 from mapscope.errors import UsageError
-from mapscope.lab.ledger import Claim, claims, in_section
+from mapscope.lab.ledger import KINDS, Claim, claims, in_section
 from mapscope.lab.page import form_of, page_options, write_page
 from mapscope.lab.printing import say
 
@@ -88,12 +88,12 @@ def _lines(chosen: tuple[Claim, ...]) -> Iterator[tuple[str, str]]:
         for series, verdict in one.exceptions.items():
             yield "     ", f"Go {series} {verdict}"
         yield "     ", f"{one.kind} {one.by}".rstrip() + "; " + "; ".join(map(str, one.sources))
-    settled = {kind: sum(1 for one in chosen if one.kind == kind) for kind in ("scenario", "test", "source")}
+    settled = {kind: sum(1 for one in chosen if one.kind == kind) for kind in KINDS}
     yield "", ""
     yield (
         "",
         (
             f"{len(chosen)} claims: {settled['scenario']} settled by a scenario (mapscope lab verify), "
-            f"{settled['test']} by a test of mapscope, {settled['source']} by Go's source alone"
+            f"{settled['source']} by Go's source alone"
         ),
     )

@@ -8,7 +8,7 @@ The data are ``claims/*.toml``. An entry has
     except                verdicts of single releases that differ
     why, why_swiss        what is true instead; ``why`` serves both where the other is missing
     source                places of Go's source: "FILE FUNCTION FIRST-LAST", releases as 1.19-1.23, or 1.24- for ever
-    settled               "scenario NAME" (mapscope lab run), "test PATH" (of mapscope's own tests), or "source"
+    settled               "scenario NAME" (mapscope lab run), or "source": no experiment can
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mapscope.lab.toolchains import Toolchain
 
 VERDICTS: Final = ("true", "partly", "false", "moot")
 """``moot``: it speaks of something that this family of maps does not have."""
-KINDS: Final = ("scenario", "test", "source")
+KINDS: Final = ("scenario", "source")
 SWISS_SINCE: Final = (1, 24)
 """The first release whose maps are Swiss (internal/goexperiment, src/internal/runtime/maps)."""
 _FOLDER: Final = Path(__file__).parent / "claims"

@@ -13,7 +13,6 @@ from mapscope.lab.toolchains import Toolchain
 CHANGED = "changed"
 FAILED = "no evidence"
 SOURCE = "by source"
-TEST = "by test"
 MOOT = "moot"
 _WORDS = {"true": "confirmed", "false": "refuted", "partly": "in part"}
 """What is said of a claim whose experiment agrees with the ledger's verdict."""
@@ -26,8 +25,8 @@ class Judgement:
     """What came out for one claim on one release.
 
     ``result``: confirmed, refuted, in part (as the ledger says), changed (it says otherwise), no evidence (the
-    experiment failed), by source or by test (not run here), or moot. ``evidence``: the numbers, or where it is to be
-    found.
+    experiment failed), by source (no experiment can settle it), or moot. ``evidence``: the numbers, or where it
+    is to be found.
     """
 
     claim: Claim
@@ -84,8 +83,6 @@ def _by_reading(claim: Claim, toolchain: Toolchain) -> Judgement:
         return Judgement(claim, toolchain, CHANGED, "no longer in Go's source: " + "; ".join(map(str, missing)))
     cited = [str(one) for one in claim.sources if one.of(toolchain.release)]
     where = "; ".join(cited) or "the family of maps itself"
-    if claim.kind == "test":
-        return Judgement(claim, toolchain, TEST, f"{claim.by} settles it; {where} is there")
     return Judgement(claim, toolchain, SOURCE, f"only reading settles it; {where} is there")
 
 
