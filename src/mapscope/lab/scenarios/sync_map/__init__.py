@@ -21,6 +21,15 @@ def judge(run: Run) -> Iterator[Check]:
     skips = run.number("range_sees") == run.number("range_sees_present") == 500
     yield Check("Range skips deleted entries", skips, run.pick("range_sees", "range_sees_present"),
                 {91: "true" if skips else "false"})  # fmt: skip
+    hit, miss = (run.number(f"load_{name}_waits_for_the_lock") for name in ("hit", "miss"))
+    locks = (hit, miss) == ((0, 1) if run.classic else (0, 0))
+    numbers = run.pick("load_hit_waits_for_the_lock", "load_miss_waits_for_the_lock")
+    words = "Load takes the lock on a miss alone" if run.classic else "Load takes no lock"
+    yield Check(words, locks, numbers, {85: "true" if not hit and miss else "false"})
+    whole = run.number("skipped") == 0 and run.number("ranges_that_saw_it_grow") > 0
+    seen = run.pick("ranges", "ranges_that_saw_it_grow", "skipped")
+    claims = {90: "false" if whole else "true"} if run.classic else {}
+    yield Check("Range skips nothing while a writer makes it grow, and does not panic", whole, seen, claims)
     if run.classic:
         yield from _within(run)
 

@@ -12,6 +12,8 @@ func main() {
 		within()
 	}
 	skips()
+	locks()
+	ranges()
 	ready()
 }
 
