@@ -32,13 +32,14 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One release and size: gcore, stop and copy, and a frozen copy."""
+    """One release and size: gcore, stop and copy, a frozen copy, and one of memory as it lies (``--no-collapse``)."""
 
     release: str
     size: int
     gcore: Taken
     stop: Taken
     fork: Taken
+    as_it_lies: Taken
 
 
 class _Watch(threading.Thread):
@@ -82,7 +83,7 @@ def take(pid: int, command: list[str], written: Path, times: int) -> Taken:
 
 
 def bench(release: str, size: int, program: Path, folder: Path, times: int = 3) -> Row | None:
-    """All three of one heap; None where gdb is not installed."""
+    """All four of one heap; None where gdb is not installed."""
     if shutil.which("gcore") is None:
         return None
     process = subprocess.Popen([program, f"-mb={size}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -93,12 +94,13 @@ def bench(release: str, size: int, program: Path, folder: Path, times: int = 3) 
         pid, core = process.pid, folder / "pause.core"
         mapscope = [sys.executable, "-m", "mapscope", "capture", str(pid), "-o", str(core)]
         stop = take(pid, mapscope, core, times)
+        as_it_lies = take(pid, [*mapscope, "--pause", "fork", "--no-collapse"], core, times)
         fork = take(pid, [*mapscope, "--pause", "fork"], core, times)
         gcore = take(pid, ["gcore", "-o", str(core), str(pid)], core.with_name(f"{core.name}.{pid}"), times)
     finally:
         process.kill()
         process.communicate()
-    return Row(release, size, gcore, stop, fork)
+    return Row(release, size, gcore, stop, fork, as_it_lies)
 
 
 def report(found: Iterable[Row | None]) -> str:
@@ -110,7 +112,8 @@ def report(found: Iterable[Row | None]) -> str:
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     verdicts = []
     for row in rows:
-        for way, one in (("gcore", row.gcore), ("stop", row.stop), ("fork", row.fork)):
+        ways = {"gcore": row.gcore, "stop": row.stop, "fork, --no-collapse": row.as_it_lies, "fork": row.fork}
+        for way, one in ways.items():
             pause, file = one.pause_seconds / row.gcore.pause_seconds, one.file_bytes / row.gcore.file_bytes
             cells = (
                 *(row.release, f"{row.size} MB", way, f"{one.pause_seconds * 1000:.1f} ms", f"{pause:.4f}"),

@@ -352,7 +352,7 @@ def open_live(
         program.elf.path = Path(running_program(pid))
     else:
         program = executable
-    core = take(pid, limits=limits, progress=lambda done, total: say("copying memory", done, total))
+    core = take(pid, limits=limits, progress=say)
     return _open(open_process(core, program), say, holding=holding, keep=False)
 
 

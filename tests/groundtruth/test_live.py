@@ -244,7 +244,7 @@ def test_a_process_that_is_killed_meanwhile(ticker: Ticker, tmp_path: Path):
         "from mapscope.evidence.capture import capture\n"
         "pid = int(sys.argv[1])\n"
         "try:\n"
-        "    capture(pid, sys.argv[2], progress=lambda done, total: os.kill(pid, signal.SIGKILL))\n"
+        "    capture(pid, sys.argv[2], progress=lambda step, done, total: os.kill(pid, signal.SIGKILL))\n"
         "except EvidenceError as error:\n"
         "    print(error)\n"
     )

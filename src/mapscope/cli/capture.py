@@ -61,7 +61,7 @@ def command(pid: int, output: str | None, force: bool, max_bytes: str | None, an
             pid,
             os.path.realpath(target),
             overwrite=force,
-            progress=None if progress is None else lambda done, total: progress("copying memory", done, total),
+            progress=progress,
             limits=limits(limit),
         )
     _tell(pid, target, taken)
@@ -79,6 +79,11 @@ def _tell(pid: int, target: str, taken: CaptureResult) -> None:
         report_line(
             "  nothing was copied before the stop: somebody (an earlier capture, CRIU) has cleared the process's "
             "soft-dirty bits and may rely on them; --precopy takes them"
+        )
+    if taken.gathered_bytes:
+        report_line(
+            f"  {human_bytes(taken.gathered_bytes)} of its memory were gathered in huge pages before, so that the stop "
+            "was short (--no-collapse leaves that out)"
         )
     lost = sum(each.end - each.start for each in taken.missing)
     if lost:

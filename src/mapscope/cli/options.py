@@ -126,7 +126,7 @@ def cached() -> bool:
 
 
 def pause_options(command: F) -> F:
-    """``--pause``, ``--precopy`` and ``--max-pause``, kept in the context."""
+    """``--pause``, ``--collapse``, ``--precopy`` and ``--max-pause``, kept in the context."""
     command = click.option(
         "--max-pause",
         type=click.FloatRange(min=0, min_open=True),
@@ -142,6 +142,14 @@ def pause_options(command: F) -> F:
         expose_value=False,
         help="With --pause stop: copy before the stop, and in it only what changed since. Default: where the kernel "
         "tracks changes, it pays, and nobody else uses that (CRIU does).",
+    )(command)
+    command = click.option(
+        "--collapse/--no-collapse",
+        default=None,
+        callback=_keep,
+        expose_value=False,
+        help="With --pause fork: let the kernel gather memory in huge pages before, so that the stop is shorter. "
+        "Default: where it can and it pays.",
     )(command)
     return click.option(
         "--pause",
@@ -162,4 +170,8 @@ def limits(max_bytes: int | None = None) -> Limits:
     way: Literal["stop", "fork"] = "fork" if meta.get("mapscope.pause") == "fork" else "stop"
     if way == "fork" and meta.get("mapscope.precopy"):
         raise UsageError("--precopy is for --pause stop", "--pause fork copies nothing in the stop: leave it out")
-    return Limits(max_bytes, meta.get("mapscope.max_pause"), way, meta.get("mapscope.precopy"))
+    if way == "stop" and meta.get("mapscope.collapse"):
+        raise UsageError("--collapse is for --pause fork", "add --pause fork, or leave it out")
+    return Limits(
+        max_bytes, meta.get("mapscope.max_pause"), way, meta.get("mapscope.precopy"), meta.get("mapscope.collapse")
+    )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from mapscope.errors import EvidenceError
-from mapscope.evidence import corewriter, forking, plan, precopy, procfs, ptrace
+from mapscope.evidence import collapsing, corewriter, forking, plan, precopy, procfs, ptrace
 from mapscope.evidence.check import check_process, check_space, explain, program
 from mapscope.evidence.copier import Buffers, Copier
 from mapscope.evidence.core import data_ranges
@@ -36,8 +36,9 @@ _CHANGED = 4
 """One part in so many may change between a copy before the stop and the stop, and have room in buffers besides."""
 _PROGRESS_SECONDS = 0.1
 
-Progress = Callable[[int, int], None]
-"""Called with the bytes copied so far and the bytes to copy."""
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, in words, the bytes done so far, and the bytes to do."""
+_COPYING, _GATHERING = "copying memory", "gathering memory in huge pages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ class Limits:
     """``stop``: it stands still while its memory is copied; ``fork``: only while a copy-on-write copy is made."""
     precopy: bool | None = None
     """With ``stop``: copy what can be copied before. None: where it pays and takes nobody's soft-dirty bits away."""
+    collapse: bool | None = None
+    """With ``fork``: let the kernel gather memory in huge pages before. None: where it pays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,8 @@ class CaptureResult:
     """Bytes that were copied while it stood still; with a frozen copy, none."""
     bits_in_use: bool = False
     """Nothing was copied before the stop because somebody may rely on the process's soft-dirty bits."""
+    gathered_bytes: int = 0
+    """Bytes of the process's memory that were gathered in huge pages before the stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,13 +208,14 @@ class _Capture:
         self._copier: Copier | None = None
         self._stopped_bytes = 0
         self._in_use = False
+        self._gathered = 0
 
     def run(self) -> CaptureResult:
         """All of it."""
         machine = _machine()
         looked = self._look()
         if self._limits.pause == "fork":
-            return self._from_copy(machine)
+            return self._from_copy(machine, looked)
         needed = sum(each.size for each in looked) + _SLACK
         refused = precopy.allowed(self._pid, looked, self._limits.precopy)
         self._in_use = refused == precopy.IN_USE
@@ -245,10 +251,13 @@ class _Capture:
                 raise
             return None
 
-    def _from_copy(self, machine: int) -> CaptureResult:
+    def _from_copy(self, machine: int, looked: list[plan.Plan]) -> CaptureResult:
         """Lets the process go as soon as there is a frozen copy of it, and reads that."""
         check_fork(self._pid)
         code = forking.find_code(self._pid)
+        wish = self._limits.collapse
+        if not collapsing.allowed(self._pid, looked, wish):
+            self._gathered = collapsing.collapse(self._pid, looked, wish, self._show_gathering)
         buffers = Buffers(0)
         copy: forking.Copy | None = None
         try:  # from here on: a signal that came meanwhile takes effect at the end of the inner block
@@ -320,12 +329,18 @@ class _Capture:
         self._pause.check()
         self._show()
 
+    def _show_gathering(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if self._progress and now - self._shown >= _PROGRESS_SECONDS:
+            self._shown = now
+            self._progress(_GATHERING, done, total)
+
     def _show(self) -> None:
         """Tells the progress, seldom: each byte counts half when it is read and half when it is written."""
         now = time.monotonic()
         if self._progress and self._copier and now - self._shown >= _PROGRESS_SECONDS:
             self._shown = now
-            self._progress((self._copier.read + self._copier.written) // 2, self._total)
+            self._progress(_COPYING, (self._copier.read + self._copier.written) // 2, self._total)
 
     def _write(self, data: memoryview, offset: int) -> None:
         write_at(self._file, data, offset)
@@ -335,7 +350,7 @@ class _Capture:
         write_at(self._file, layout.headers(), 0)
         write_at(self._file, layout.trailer(), layout.size)
         if self._progress:
-            self._progress(copier.read, self._total)
+            self._progress(_COPYING, copier.read, self._total)
         missing = tuple(
             MissingRange(start, end, each.segment.mapping.path) for each in plans for start, end in each.segment.missing
         )
@@ -348,6 +363,7 @@ class _Capture:
             program=self._program,
             stopped_bytes=self._stopped_bytes,
             bits_in_use=self._in_use,
+            gathered_bytes=self._gathered,
         )
 
 

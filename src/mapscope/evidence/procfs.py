@@ -155,6 +155,14 @@ def status_fields(pid: int) -> dict[str, str]:
     return {key: value.strip() for key, _, value in pairs}
 
 
+def huge_bytes(pid: int) -> int:
+    """Bytes of anonymous memory that lie in huge pages: ``AnonHugePages`` of ``smaps_rollup``; 0 before Linux 4.14."""
+    rollup = task_folder(pid) / "smaps_rollup"
+    text = rollup.read_text(errors="replace") if rollup.exists() else ""
+    found = [line.split()[1] for line in text.splitlines() if line.startswith("AnonHugePages:")]
+    return int(found[0]) * 1024 if found else 0
+
+
 def cgroup_memory_left(pid: int) -> int | None:
     """Bytes until the tightest memory limit of the cgroups of ``pid``; None without a limit, or where none can be seen.
 

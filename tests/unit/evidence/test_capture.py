@@ -75,7 +75,7 @@ HANGING = """
 import signal, sys, threading
 from mapscope.evidence.capture import capture
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
-def progress(done, total):
+def progress(step, done, total):
     print("copying", flush=True)
     threading.Event().wait()
 capture(int(sys.argv[1]), sys.argv[2], progress=progress)
@@ -213,7 +213,7 @@ def test_with_little_memory_it_is_written_during_the_pause(target: Target, tmp_p
 def test_it_goes_on_and_the_core_is_private_and_sparse(target: Target, tmp_path: Path):
     core = tmp_path / "core"
     seen: list[tuple[int, int]] = []
-    result = capture(target.pid, core, progress=lambda done, total: seen.append((done, total)))
+    result = capture(target.pid, core, progress=lambda _, done, total: seen.append((done, total)))
     assert target.answers()
     assert procfs.status(target.pid).tracer == 0
     assert seen[-1] == (result.bytes_written, result.bytes_written)

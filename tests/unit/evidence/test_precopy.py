@@ -356,7 +356,7 @@ def test_the_command_says_what_was_done(target, tracker, tmp_path: Path, monkeyp
     monkeypatch.setattr(precopy, "LEAST", 0)
     monkeypatch.setattr(softdirty, "in_use", lambda pid, maps: in_use)
     if "fork" in options:
-        monkeypatch.setattr(capturing._Capture, "_from_copy", lambda self, machine: whole(self._target))
+        monkeypatch.setattr(capturing._Capture, "_from_copy", lambda self, machine, looked: whole(self._target))
     words = ["capture", str(target.pid), "-o", str(tmp_path / "core"), "--any", *options]
     done = CliRunner().invoke(cli, words)
     assert done.exit_code == 0, done.output
