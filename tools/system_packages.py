@@ -36,6 +36,7 @@ class Need:
 
 NEEDS = (
     Need("gdb", "gdb", "captures are not opened by gdb, and no core of gcore is read"),
+    Need("dlv", "delve", "captures are not opened by delve"),
     Need("gcc", "gcc", "no core of a C program, no cgo, no plugins"),
     Need("/usr/include/stdlib.h", "libc6-dev", "no core of a C program, no cgo, no plugins"),
     Need("qemu-system-x86_64", "qemu-system-x86", "no kernel that tracks soft-dirty pages, so no copy before the stop"),

@@ -25,15 +25,14 @@ def judge(run: Run) -> Iterator[Check]:
     kept = run.number("nevacuate") < run.number("noldbuckets") and run.number("old_array_stays") == 1
     yield Check("the old array is kept below noldbuckets", kept, stalled, {77: "true" if kept else "false"})
     ended = run.pick("writes_to_finish", "freed_by_writes", "twin_grows")
-    found = run.found("subject")
-    array = found.old_array_bytes if found is not None else 0
     finished = 0 < run.number("writes_to_finish") <= run.number("noldbuckets") and not run.number("twin_grows")
     freed = run.number("freed_by_writes")
     yield Check("at most noldbuckets writes end it", finished, ended, {55: "partly" if finished and still else "true"})
+    kept_for_nothing = run.rules().get("R1", 0)
     yield Check(
-        "mapscope's old array is what the end of the growth frees",
-        0 < array <= freed < array * 1.3,
-        {"old_array_bytes": array, "freed_by_writes": freed},
+        "what R1 says is kept is what the end of the growth frees, within a fiftieth",
+        freed > 0 and abs(kept_for_nothing - freed) < freed / 50,
+        {"R1": kept_for_nothing, "freed_by_writes": freed},
     )
 
 
