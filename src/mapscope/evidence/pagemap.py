@@ -20,11 +20,13 @@ _CHUNK = 1 << 17
 """Entries read at once: 1 MB, for 512 MB of address space."""
 _PRESENT_OR_SWAPPED = np.uint64(0b11 << 62)
 _FILE_OR_SHARED = np.uint64(1 << 61)
+_GUARD_REGION = np.uint64(1 << 58)
+"""Since Linux 6.15; 0 before."""
 
 _SCAN = 0xC0606610
 """PAGEMAP_SCAN (Linux 6.7, include/uapi/linux/fs.h)."""
 _ARGUMENTS = struct.Struct("<12Q")
-_FILE, _PRESENT, _SWAPPED, _ZERO = 1 << 2, 1 << 3, 1 << 4, 1 << 5
+_FILE, _PRESENT, _SWAPPED, _ZERO, _GUARD = 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 8
 _REGIONS = 4096
 _UNKNOWN = {errno.ENOTTY, errno.EINVAL, errno.ENOSYS}
 
@@ -38,6 +40,7 @@ class Pagemap:
         """``scan``: ask the kernel for ranges where it knows how; else every page's entry is read."""
         self._fd = os.open(task_folder(pid) / "pagemap", os.O_RDONLY | os.O_CLOEXEC)
         self._scan = scan
+        self._guard = _GUARD
         self._regions = np.zeros((_REGIONS, 3), dtype=np.uint64)
 
     def close(self) -> None:
@@ -49,15 +52,20 @@ class Pagemap:
 
         ``private_only`` leaves out pages that still are those of a file or of shared memory: what remains was written
         by the process itself. Pages that somebody only read, and that are the kernel's one page of zeros, are left out
-        where the kernel can tell (Linux 6.7).
+        where the kernel can tell (Linux 6.7); so are pages that nobody may touch (``MADV_GUARD_INSTALL``, with which
+        glibc guards the stacks of threads from 2.42 on): they count as swapped, and cannot be read.
         """
-        if self._scan:
+        while self._scan:
             try:
-                yield from _joined(self._scanned(start, end, _ZERO | (_FILE if private_only else 0)))
+                yield from _joined(self._scanned(start, end, _ZERO | self._guard | (_FILE if private_only else 0)))
             except OSError as error:
                 if error.errno not in _UNKNOWN:
                     raise
-                self._scan = False  # the first call already fails on a kernel without it: nothing was handed out yet
+                # the first call already fails on a kernel without it: nothing was handed out yet
+                if self._guard and error.errno == errno.EINVAL:
+                    self._guard = 0
+                else:
+                    self._scan = False
             else:
                 return
         yield from _joined(self._read(start, end, private_only))
@@ -86,7 +94,7 @@ class Pagemap:
             stop = min(end, base + _CHUNK * PAGE)
             raw = os.pread(self._fd, (stop - base) // PAGE * 8, base // PAGE * 8)
             entries = np.frombuffer(raw[: len(raw) // 8 * 8], dtype="<u8")
-            here = (entries & _PRESENT_OR_SWAPPED) != 0
+            here = ((entries & _PRESENT_OR_SWAPPED) != 0) & ((entries & _GUARD_REGION) == 0)
             if private_only:
                 here &= (entries & _FILE_OR_SHARED) == 0
             edges = np.flatnonzero(np.diff(here, prepend=False, append=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import mmap
 import os
 import subprocess
@@ -10,7 +11,8 @@ import sys
 
 import pytest
 
-from mapscope.evidence.pagemap import _SCAN, Pagemap
+from mapscope.evidence.capture import capture
+from mapscope.evidence.pagemap import _ARGUMENTS, _GUARD, _SCAN, Pagemap
 from mapscope.evidence.procfs import PAGE
 
 # Writes to some pages of an area, reads one of the others (the kernel's page of zeros), and maps a file of which it
@@ -30,6 +32,21 @@ with open(sys.argv[1], "w+b") as file:
 mapped[5 * PAGE] = 1
 assert sum(mapped[page * PAGE] for page in range(8)) == 1
 print(*(ctypes.addressof(ctypes.c_char.from_buffer(each)) for each in (area, mapped)), flush=True)
+sys.stdin.read()
+"""
+
+
+# Guards some pages of an area that it has written.
+GUARDED = """
+import ctypes, mmap, sys
+PAGE = mmap.PAGESIZE
+area = mmap.mmap(-1, 64 * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+area.madvise(mmap.MADV_NOHUGEPAGE)
+area.write(b"x" * len(area))
+start = ctypes.addressof(ctypes.c_char.from_buffer(area))
+libc = ctypes.CDLL(None, use_errno=True)
+failed = libc.madvise(ctypes.c_void_p(start + 8 * PAGE), ctypes.c_size_t(4 * PAGE), 102)
+print(start, ctypes.get_errno() if failed else 0, flush=True)
 sys.stdin.read()
 """
 
@@ -81,6 +98,47 @@ def test_a_kernel_without_the_call_is_asked_page_by_page(places, monkeypatch):
         assert asked == [_SCAN]
     finally:
         pagemap.close()
+
+
+def test_a_kernel_that_knows_no_guards_is_asked_without(places, monkeypatch):
+    pid, area, _ = places
+    asked: list[int] = []
+    real = fcntl.ioctl
+
+    def older(fd, request, buffer):
+        without = _ARGUMENTS.unpack(bytes(buffer))[8]
+        asked.append(without)
+        if without & _GUARD:
+            raise OSError(22, "Invalid argument")
+        return real(fd, request, buffer)
+
+    monkeypatch.setattr("fcntl.ioctl", older)
+    pagemap = Pagemap(pid)
+    try:
+        for _ in range(2):
+            assert {(1, 4), (700, 701), (4095, 4096)} <= set(pages(pagemap, area, 4096))
+        assert asked[0] & _GUARD
+        assert not any(without & _GUARD for without in asked[1:])
+    finally:
+        pagemap.close()
+
+
+@pytest.mark.parametrize("scan", [True, False])
+def test_guarded_pages_are_left_out(scan: bool, tmp_path):
+    """They are in no core, and nothing is said to be missing, for nothing is there."""
+    with subprocess.Popen([sys.executable, "-c", GUARDED], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        area, error = map(int, process.stdout.readline().split())
+        if error:
+            process.kill()
+            pytest.skip("the kernel of this machine installs no guards (MADV_GUARD_INSTALL, Linux 6.13)")
+        pagemap = Pagemap(process.pid, scan=scan)
+        try:
+            assert pages(pagemap, area, 64) == [(0, 8), (12, 64)]
+        finally:
+            pagemap.close()
+        assert capture(process.pid, tmp_path / "core").missing == ()
+        process.kill()
 
 
 @pytest.mark.parametrize("count", [511, 512, 513, 4095, 4096, 4097, 9000])
