@@ -17,8 +17,11 @@ from mapscope.fleet.targets import Target
 from mapscope.fleet.window import Key, Point
 
 
-def restore(store: ProfileStore, target: Target, state: TargetState, places: int) -> None:
-    """Fills the window from the store; where that cannot be read, it stays empty. ``places``: kept of each profile."""
+def restore(store: ProfileStore, target: Target, state: TargetState) -> None:
+    """Fills the window from the store; where that cannot be read, it stays empty.
+
+    Of a profile all places were kept where they make up all of its map bytes (the indicator P1).
+    """
     wall, now = time.time(), time.monotonic()
     try:
         begin = int((wall - state.window.seconds) * 1e6)
@@ -27,13 +30,11 @@ def restore(store: ProfileStore, target: Target, state: TargetState, places: int
         say("warning", "what came before cannot be read", target=target.instance, error=said(error))
         return
     of: dict[Any, dict[Key, int]] = defaultdict(dict)
-    count: dict[Any, int] = defaultdict(int)
     for row in rows.places:
         key = row["function"], row["type"]
         of[row["profile_id"]][key] = of[row["profile_id"]].get(key, 0) + row["inuse_bytes"]
-        count[row["profile_id"]] += 1
     for row in rows.indicators:
         if row["name"] == "P1":
             at = now - (wall - row["taken_us"] / 1e6)
-            profile = row["profile_id"]
-            state.window.add(Point(at, int(row["value"]), of.get(profile, {}), count[profile] < places))
+            places, held = of.get(row["profile_id"], {}), int(row["value"])
+            state.window.add(Point(at, held, places, sum(places.values()) == held))

@@ -70,7 +70,7 @@ class _Watch:
         scraper = Scraper(
             self._config, self._state, judge, self._metrics, asyncio.Semaphore(self._config.limits.concurrency),
             clients, asyncio.Event(), self._writer.put,
-            lambda target, state: restore(self._writer.store, target, state, self._config.limits.places),
+            lambda target, state: restore(self._writer.store, target, state),
         )  # fmt: skip
         self._fleet = Fleet(scraper)
         self._discovery = self._discover(self._config)

@@ -96,22 +96,19 @@ def test_a_restart_knows_what_was_before(tmp_path: Path):
     """The window begins with what the store has of the last hour, by the clock that never jumps."""
     store = open_store(str(tmp_path / "store.db"))
     wall, now = time.time(), time.monotonic()
-    ages = [7200, 1800, 1200, 600]
-    store.write(0, [record(n, taken_us=int((wall - age) * 1e6)) for n, age in enumerate(ages)])
+    ages = {9: 7200, 10: 1800, 11: 1200, 12: 600}
+    store.write(0, [record(number, taken_us=int((wall - age) * 1e6)) for number, age in ages.items()])
     store.write(0, [record(9, instance="other:1", taken_us=int(wall * 1e6))])
     target, state = Target("job", "shop", "one:6060"), TargetState(Window(3600.0))
-    restore(store, target, state, places=20)
+    restore(store, target, state)
     assert [round(now - one.at, -1) for one in state.window.points] == [1800, 1200, 600]
-    assert [one.map_bytes for one in state.window.points] == [1, 2, 3]  # P1 of these records
-    assert all(one.complete for one in state.window.points)
+    assert [one.map_bytes for one in state.window.points] == [10, 11, 12]  # P1 of these records
+    assert [one.complete for one in state.window.points] == [True, False, False]  # each has one place, of 10 bytes
     assert state.window.points[0].places == {("main.fill", "map[int]int"): 10}
-    cut = TargetState(Window(3600.0))
-    restore(store, target, cut, places=1)
-    assert not any(one.complete for one in cut.window.points)
     store.close()
     (tmp_path / "store.db").unlink()
     empty = TargetState(Window(3600.0))
     new = open_store(str(tmp_path / "new.db"))
-    restore(new, target, empty, places=20)
+    restore(new, target, empty)
     new.close()
     assert not empty.window.points
