@@ -3,6 +3,7 @@ package main
 
 import (
 	"runtime"
+	"runtime/debug"
 	"time"
 	"unsafe"
 )
@@ -38,6 +39,9 @@ func main() {
 // growth lets a goroutine bring a map into the middle of a growth, and end.
 func growth() {
 	m := make(map[uint64]uint64)
+	for runtime.NumGoroutine() > 1 { // those of init have their last instructions before them
+		runtime.Gosched()
+	}
 	before := runtime.NumGoroutine()
 	done, after := make(chan bool), 0
 	go func() {
@@ -124,6 +128,7 @@ func dead() {
 func sleeping() {
 	var before, collected, slept runtime.MemStats
 	settled()
+	debug.SetGCPercent(-1) // no collection but those that are asked for
 	dead()
 	runtime.ReadMemStats(&before)
 	runtime.GC()
