@@ -223,6 +223,21 @@ def test_a_kernel_that_refuses(monkeypatch: pytest.MonkeyPatch, ticker: Ticker, 
     ticker.assert_goes_on()
 
 
+def test_without_the_right_to_it(able: Ticker, tmp_path: Path):
+    """CAP_SYS_NICE is needed for another's memory, and CAP_SYS_PTRACE for the rest."""
+    drop = ("setpriv", "--bounding-set=-sys_nice", "--inh-caps=-sys_nice")
+    command = [*drop, sys.executable, "-m", "mapscope", "capture", str(able.pid), "-o", str(tmp_path / "core")]
+    plain = subprocess.run([*command, "--pause", "fork"], capture_output=True, text=True, check=False)
+    assert plain.returncode == 0, plain.stderr
+    assert "huge pages" not in plain.stderr
+    asked = subprocess.run(
+        [*command, "--force", "--pause", "fork", "--collapse"], capture_output=True, text=True, check=False
+    )
+    assert asked.returncode == 2
+    assert "the kernel refuses: Operation not permitted (it needs Linux 6.1 and CAP_SYS_NICE)" in asked.stderr
+    able.assert_goes_on()
+
+
 def test_stop_and_copy_gathers_nothing(ticker: Ticker, tmp_path: Path):
     message, hint = failed(mapscope("capture", ticker.pid, "-o", tmp_path / "core", "--collapse"))
     assert message == "--collapse is for --pause fork"
