@@ -140,7 +140,8 @@ def _finding(row: FindingRow, places: Places, goroutines: dict[int, GoroutineRow
     message = f"{human_bytes(row.bytes)} held by {many}: {row.title}. {row.confidence}: {row.why}{held}"
     properties: dict[str, object] = {
         "bytes": row.bytes, "confidence": row.confidence, "type": row.type, "subject": row.subject, "maps": row.maps,
-        "retainedBytes": row.retained_bytes, "partOf": row.part_of, "evidence": dict(row.evidence),
+        "retainedBytes": row.retained_bytes, "partOf": row.part_of,
+        "evidence": {name: places.words(value) for name, value in row.evidence.items()},
         "chain": [step_text(step) for step in chain],
     }  # fmt: skip
     related = [(one, text) for one, text in ((loop, "the loop"), (declared, "what holds the map")) if one]

@@ -88,6 +88,12 @@ class Places:
             return {"uri": "file://" + _quoted(file)}
         return {"uri": _relative(file)}
 
+    def words(self, text: object) -> object:
+        """A place in words with its file below the root of the module, where it lies there; else ``text`` as it is."""
+        place = parse(text)
+        below = None if place is None else self._below(place.file)
+        return text if place is None or below is None else f"{place.function} ({below}:{place.line})"
+
     def _below(self, file: str) -> str | None:
         """The path below the root of the module; None where it does not lie there."""
         if not self._root or not file.startswith(self._root + "/") or ".." in file.split("/"):
