@@ -30,6 +30,7 @@ demo: install kernels
 
 test: dev kernels system
 	@$(PY) -m mapscope.lab.toolchains install $(TOOLCHAINS)
+	@$(PY) -m compileall -q -j 0 src  # also where the environment forbids it: commands are started a thousand times
 	$(PY) -m pytest -n $(WORKERS) $(PYTEST_FLAGS)
 
 lint: dev kernels

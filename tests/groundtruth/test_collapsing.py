@@ -84,6 +84,15 @@ def ticker(tmp_path: Path) -> Iterator[Ticker]:
 
 
 @pytest.fixture
+def small(tmp_path: Path) -> Iterator[Ticker]:
+    """One with little memory: enough where nothing is gathered."""
+    folder = tmp_path / "program"
+    folder.mkdir()
+    with ticking(Variant("1.26"), folder) as started:
+        yield started
+
+
+@pytest.fixture
 def able(ticker: Ticker, tmp_path: Path) -> Ticker:
     """Where the kernel cannot, one line says so, and that is all that there is to test."""
     if not kernel_can():
@@ -151,13 +160,10 @@ def test_it_is_done_where_it_pays_and_not_where_it_is_unwanted(able: Ticker, tmp
     able.assert_goes_on()
 
 
-def test_little_memory_is_left_as_it_lies(tmp_path: Path):
-    folder = tmp_path / "program"
-    folder.mkdir()
-    with ticking(Variant("1.26"), folder) as small:
-        taken = capture(small.pid, tmp_path / "core", limits=Limits(pause="fork"))
-        assert taken.gathered_bytes == 0
-        small.assert_goes_on()
+def test_little_memory_is_left_as_it_lies(small: Ticker, tmp_path: Path):
+    taken = capture(small.pid, tmp_path / "core", limits=Limits(pause="fork"))
+    assert taken.gathered_bytes == 0
+    small.assert_goes_on()
 
 
 def test_killed_while_it_gathers(able: Ticker, tmp_path: Path):
@@ -192,7 +198,7 @@ def test_a_process_that_ends_meanwhile(able: Ticker, tmp_path: Path):
     ],
 )
 def test_where_it_cannot_be_done(
-    monkeypatch: pytest.MonkeyPatch, ticker: Ticker, tmp_path: Path, enabled: str, fields: dict[str, str], words: str
+    monkeypatch: pytest.MonkeyPatch, small: Ticker, tmp_path: Path, enabled: str, fields: dict[str, str], words: str
 ):
     """A clear line where it was asked for, and the plain way where it was not."""
     system = tmp_path / "system"
@@ -204,12 +210,12 @@ def test_where_it_cannot_be_done(
     real = procfs.status_fields
     monkeypatch.setattr(procfs, "status_fields", lambda pid: real(pid) | fields)
     with pytest.raises(EvidenceError, match=words):
-        capture(ticker.pid, tmp_path / "core", limits=COLLAPSE)
-    assert capture(ticker.pid, tmp_path / "core", limits=Limits(pause="fork")).gathered_bytes == 0
-    ticker.assert_goes_on()
+        capture(small.pid, tmp_path / "core", limits=COLLAPSE)
+    assert capture(small.pid, tmp_path / "core", limits=Limits(pause="fork")).gathered_bytes == 0
+    small.assert_goes_on()
 
 
-def test_a_kernel_that_refuses(monkeypatch: pytest.MonkeyPatch, ticker: Ticker, tmp_path: Path):
+def test_a_kernel_that_refuses(monkeypatch: pytest.MonkeyPatch, small: Ticker, tmp_path: Path):
     """As one without process_madvise(2) does, or without the right to it: it is asked once."""
     asked: list[int] = []
     monkeypatch.setattr(collapsing, "allowed", lambda pid, plans, wish: "")
@@ -217,10 +223,10 @@ def test_a_kernel_that_refuses(monkeypatch: pytest.MonkeyPatch, ticker: Ticker, 
     monkeypatch.setattr(collapsing, "_NR_PROCESS_MADVISE", 100_000)
     monkeypatch.setattr(capturing.time, "sleep", asked.append)
     with pytest.raises(EvidenceError, match="the kernel refuses: Function not implemented"):
-        capture(ticker.pid, tmp_path / "core", limits=COLLAPSE)
+        capture(small.pid, tmp_path / "core", limits=COLLAPSE)
     assert asked == []
-    assert capture(ticker.pid, tmp_path / "core", limits=Limits(pause="fork")).gathered_bytes == 0
-    ticker.assert_goes_on()
+    assert capture(small.pid, tmp_path / "core", limits=Limits(pause="fork")).gathered_bytes == 0
+    small.assert_goes_on()
 
 
 def test_without_the_right_to_it(able: Ticker, tmp_path: Path):
@@ -238,8 +244,8 @@ def test_without_the_right_to_it(able: Ticker, tmp_path: Path):
     able.assert_goes_on()
 
 
-def test_stop_and_copy_gathers_nothing(ticker: Ticker, tmp_path: Path):
-    message, hint = failed(mapscope("capture", ticker.pid, "-o", tmp_path / "core", "--collapse"))
+def test_stop_and_copy_gathers_nothing(small: Ticker, tmp_path: Path):
+    message, hint = failed(mapscope("capture", small.pid, "-o", tmp_path / "core", "--collapse"))
     assert message == "--collapse is for --pause fork"
     assert hint == "add --pause fork, or leave it out"
 
