@@ -65,10 +65,10 @@ Outcome = dict[str, Any]
 Cells = dict[tuple[str, str, str], list[Outcome]]
 
 
-def order(release: str) -> tuple[int, ...]:
-    """Releases in their order; experiments after the plain one."""
+def order(release: str) -> tuple[tuple[int, ...], str]:
+    """Releases in their order; experiments after the plain one, by name."""
     number, _, experiment = release.partition("+")
-    return (*(int(part) for part in number.split(".")), len(experiment))
+    return tuple(int(part) for part in number.split(".")), experiment
 
 
 def generation(release: str) -> str:
