@@ -32,6 +32,8 @@ func grow(m map[uint64]entry) {
 	finish(m, 0)
 }
 
+// The loop stands in two functions, for it is in the frame of each that its iterator lies.
+
 // parks loops over the map, and waits: in the first turn, and behind the loop, which it leaves then or goes to the end of.
 //
 //go:noinline
