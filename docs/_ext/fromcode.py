@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
+from msgspec.structs import fields
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 

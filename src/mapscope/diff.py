@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.findings import twice
 from mapscope.findings.columns import Ints
@@ -68,8 +68,7 @@ class Side(Protocol):
         """Who holds the map at each address; None where it is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(Struct, frozen=True):
     """What the two snapshots are of."""
 
     same_process: bool
@@ -98,8 +97,7 @@ class Relation:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Amounts:
+class Amounts(Struct, frozen=True):
     """Sums over maps. ``bytes`` are whole heap slots; ``waste`` is what is beyond make(map, count)."""
 
     maps: int
@@ -108,8 +106,7 @@ class Amounts:
     waste: int
 
 
-@dataclass(frozen=True, slots=True)
-class Matches:
+class Matches(Struct, frozen=True):
     """One element for each match: a map in both, a group of them, or what has no partner.
 
     ``then`` and ``now`` hold the sums by name (``maps``, ``entries``, ``bytes``, ``waste``); ``row_then`` and
@@ -294,8 +291,7 @@ def _same_file(one: str, other: str) -> bool:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class FindingChange:
+class FindingChange(Struct, frozen=True):
     """What became of a finding, or of all findings of one rule on one match."""
 
     status: str
@@ -309,8 +305,7 @@ class FindingChange:
     maps_now: int
 
 
-@dataclass(frozen=True, slots=True)
-class Diff:
+class Diff(Struct, frozen=True):
     """Two snapshots held against each other. Make it with :func:`compare`."""
 
     old: Side

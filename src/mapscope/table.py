@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.errors import UsageError
 
@@ -21,8 +21,7 @@ TEXT_LIMIT = 4096
 """Longest text in a table; names from the evidence can be of any length."""
 
 
-@dataclass(frozen=True, slots=True)
-class Coded:
+class Coded(Struct, frozen=True):
     """A column of words: ``codes[row]`` points into ``words``, -1 is none."""
 
     codes: npt.NDArray[np.int32]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -120,7 +120,7 @@ def test_numbers_out_of_range_are_not_believed(kept: Sample):
         elif spoil == "type_index":
             broken.maps["type_index"] = broken.maps["type_index"] + np.int32(1 << 20)
         else:
-            broken.heap = dataclasses.replace(broken.heap, uncertain=np.array([len(broken.heap.flags)]))
+            broken.heap = msgspec.structs.replace(broken.heap, uncertain=np.array([len(broken.heap.flags)]))
         assert not cache._sound(broken), spoil
 
 

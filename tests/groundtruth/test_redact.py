@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import stat
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -253,7 +253,7 @@ def test_programs_of_several_modules_are_refused(tmp_path: Path) -> None:
     with planted(Variant("1.26")) as core:
         snapshot = open_snapshot(core.core, core.executable)
         process = snapshot._process
-        snapshot._process = dataclasses.replace(process, modules=process.modules * 2)
+        snapshot._process = msgspec.structs.replace(process, modules=process.modules * 2)
         with pytest.raises(UsageError, match="has 2 Go modules"):
             snapshot.redact(tmp_path / "out")
     assert not list(tmp_path.iterdir())
@@ -293,7 +293,7 @@ def test_the_note_of_a_redacted_core_is_not_believed_blindly() -> None:
     back = Redaction.decode(encoded)
     assert back is not None
     assert (back.tool, back.missing) == ("0", ("gone",))
-    for one in dataclasses.fields(Redaction):
+    for one in msgspec.structs.fields(Redaction):
         assert np.array_equal(np.array(getattr(back, one.name)), np.array(getattr(note, one.name)))
     for cut in range(len(encoded)):
         assert Redaction.decode(encoded[:cut]) is None

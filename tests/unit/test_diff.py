@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from mapscope.diff import compare, where
 from mapscope.findings.model import Finding
@@ -163,7 +165,7 @@ def test_a_growth_that_moves_is_no_finding(moved):
 
 def test_two_processes_say_nothing_of_a_growth():
     old = snap(stalled(851_969, 18, 23_014_048), names=("main.a",))
-    (one,) = compare(old, replace(old, identity=OTHER)).findings
+    (one,) = compare(old, dataclasses.replace(old, identity=OTHER)).findings
     assert (one.status, one.finding.confidence) == ("unchanged", Confidence.POSSIBLE)
     assert "one snapshot cannot show" in one.finding.why
 

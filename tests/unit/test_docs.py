@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import click
 import pytest
+from msgspec.structs import fields
 
 from mapscope.cli.main import cli
 from mapscope.findings import RULES

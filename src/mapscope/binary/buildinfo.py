@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from mapscope.binary.image import Image, find_aligned
 from mapscope.errors import ExecutableError
@@ -22,8 +23,7 @@ _MAX_STRING = 1 << 24
 _SERIES = re.compile(r"go(\d+)\.(\d+)")
 
 
-@dataclass(frozen=True, slots=True)
-class BuildInfo:
+class BuildInfo(Struct, frozen=True):
     """``go_version`` as the toolchain names itself, experiments included (``go1.24.11 X:noswissmap``).
 
     ``path`` is the main package's import path, ``main`` the main module's ("path version"), ``settings`` the build

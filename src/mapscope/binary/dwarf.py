@@ -10,11 +10,11 @@ go_embedded_field 0x2903, go_runtime_type 0x2904.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple, Self
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from mapscope._kernels.reference import dwarf as reference
@@ -98,8 +98,7 @@ class Global(NamedTuple):
     type: int
 
 
-@dataclass(frozen=True, slots=True)
-class DwarfType:
+class DwarfType(Struct, frozen=True):
     """One type, with typedefs and qualifiers resolved.
 
     Attributes:

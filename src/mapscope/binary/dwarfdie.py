@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from mapscope._kernels.reference.dwarf import Cursor, MalformedError, UnknownFormError, entry, read_value
@@ -31,8 +32,7 @@ _DW_AT_GNU_ADDR_BASE: Final = 0x2133
 _FORM_IMPLICIT: Final = 0x21
 
 
-@dataclass(frozen=True, slots=True)
-class Abbreviations:
+class Abbreviations(Struct, frozen=True):
     """One abbreviation table, twice: as ``index_unit`` wants it, and by code for decoding one entry.
 
     ``entries``: code → (tag, has children, ((attribute, form, implicit value), ...)).

@@ -5,10 +5,10 @@ System V gABI, chapters 4 and 5; ``elf.h`` of the Linux kernel. 64-bit little-en
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
+from msgspec import Struct
 
 EHDR: Final = np.dtype(
     [
@@ -78,8 +78,7 @@ NT_GNU_BUILD_ID: Final = 3
 NT_GO_BUILD_ID: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(Struct, frozen=True):
     """One PT_LOAD program header. ``filesz`` may be below ``memsz`` (bss, or a core's mapping that was not dumped).
 
     ``flags``: 1 executable, 2 writable, 4 readable. Addresses are static (``p_vaddr``), before any load bias.
@@ -92,8 +91,7 @@ class Segment:
     flags: int
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """One section header; ``type`` and ``flags`` are the raw ``sh_type`` and ``sh_flags``."""
 
     name: str

@@ -9,10 +9,10 @@ process.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.binary.elf import ElfFile
 
@@ -24,8 +24,7 @@ _RELA = np.dtype([("offset", "<u8"), ("info", "<u8"), ("addend", "<u8")])
 _MAX_RELR_WORDS = 1 << 22
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
+class Area(Struct, frozen=True):
     """The bytes in the file of one loaded segment. ``start``: address with the bias; ``flags``: 1 x, 2 w, 4 r."""
 
     start: int

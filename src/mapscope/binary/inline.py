@@ -7,10 +7,9 @@ function itself. Two layouts: 20 bytes in Go 1.18 and 1.19 (runtime/symtab.go), 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.binary.pclntab import FUNCDATA_INL_TREE, MAGIC_120, PCDATA_INL_TREE_INDEX, FunctionTable
 from mapscope.binary.reader import Reader
@@ -19,8 +18,7 @@ _MAX_DEPTH = 256
 _MAX_INDEX = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class InlineFrame:
+class InlineFrame(Struct, frozen=True):
     """One function of the source at a pc. ``inlined``: its code lies inside that of the next frame of the list."""
 
     name: str

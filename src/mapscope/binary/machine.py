@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from mapscope.errors import UsageError
 
@@ -73,8 +74,7 @@ class Op(NamedTuple):
     c: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(Struct, frozen=True):
     """One architecture. ``arguments``: registers of integer arguments and results in order; ``context``: the closure's.
 
     ``decode(code, address)`` gives the operations of ``code``, which lies at ``address``; ``disassemble`` its

@@ -7,10 +7,11 @@ by a pointer to pclntab's function-name table, which is how it is found in an ex
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mapscope.binary.image import Image, find_aligned
 from mapscope.binary.pclntab import HEADER_SIZE, is_header, parse_header
@@ -27,8 +28,7 @@ _ADDRESSES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class BitVector:
+class BitVector(Struct, frozen=True):
     """runtime.bitvector: ``bits`` bits from ``address`` on, least significant bit first.
 
     Empty in an executable file.
@@ -38,8 +38,7 @@ class BitVector:
     address: int
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleData:
+class ModuleData(Struct, frozen=True):
     """One module's moduledata as absolute addresses. A field that the release lacks is 0.
 
     ``typelinks`` and ``itablinks`` are (address, count) of []int32 (offsets from ``types``) and []*itab, up to Go 1.26;

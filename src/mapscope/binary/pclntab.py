@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.errors import FormatError
 
@@ -54,8 +54,7 @@ _MAX_FUNCTIONS = 1 << 24
 _MAX_STEPS = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class PclnHeader:
+class PclnHeader(Struct, frozen=True):
     """runtime/symtab.go pcHeader. Offsets are in bytes from the header; ``text_start`` is 0 from Go 1.26 on."""
 
     magic: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
 
 
 class Kind(IntEnum):
@@ -52,8 +53,7 @@ KIND_GC_PROGRAM = 64
 """Up to Go 1.23."""
 
 
-@dataclass(frozen=True, slots=True)
-class TypeField:
+class TypeField(Struct, frozen=True):
     """One field of a struct: ``type`` is the address of its type descriptor, ``offset`` in bytes."""
 
     name: str
@@ -62,8 +62,7 @@ class TypeField:
     embedded: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MapTypeFields:
+class MapTypeFields(Struct, frozen=True):
     """How a map type lays out its slots, for classic and Swiss maps alike. All sizes and offsets in bytes.
 
     ``bucket`` is the type of a bucket (classic) or of a group (Swiss), ``bucket_size`` its size; it holds 8 slots. Key
@@ -100,8 +99,7 @@ class MapTypeFields:
         return self.elems_offset >= self.keys_offset + 8 * self.key_stride
 
 
-@dataclass(frozen=True, slots=True)
-class RType:
+class RType(Struct, frozen=True):
     """One type descriptor. Addresses are of the memory that the TypeReader reads; 0 is "none".
 
     ``name`` is what reflect's Type.String gives (``map[string]*main.Rec``); ``name_known`` is False where it was put

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from mapscope.errors import LayoutError
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """One field: ``offset`` and ``size`` in bytes; ``type`` is Go's name of its type."""
 
     offset: int
@@ -16,8 +15,7 @@ class Field:
     type: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StructLayout:
+class StructLayout(Struct, frozen=True):
     """A struct of the runtime in one release and architecture. Nested fields have dotted names: ``sched.sp``."""
 
     name: str

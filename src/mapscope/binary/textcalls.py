@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from mapscope.binary.pclntab import FunctionTable
 from mapscope.binary.rtypes import TypeReader
@@ -37,8 +37,7 @@ _WINDOW = 64
 _NOPS = (0x90, 0x0F, 0x66)
 
 
-@dataclass(slots=True)
-class Callees:
+class Callees(Struct):
     """Entries of the runtime's functions that name a type, by what they do.
 
     ``maps``: entry → (which argument is the map type, which the map). ``makes``: the first is the type of the map,

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from mapscope.binary.executable import Executable
 from mapscope.binary.flow import Event, EventKind, SpecialCallees, Value, trace
@@ -34,8 +34,7 @@ _WINDOW_COST = 128
 _MIN_WINDOWS = 1 << 21
 
 
-@dataclass(frozen=True, slots=True)
-class TextFacts:
+class TextFacts(Struct, frozen=True):
     """Facts from the text, at the static addresses of the executable.
 
     ``global_maps``: (address of the word that holds the map, map type).

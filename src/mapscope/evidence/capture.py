@@ -11,9 +11,10 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from mapscope.errors import EvidenceError
 from mapscope.evidence import collapsing, corewriter, forking, plan, precopy, procfs, ptrace
@@ -41,8 +42,7 @@ Progress = Callable[[str, int, int], None]
 _COPYING, _GATHERING = "copying memory", "gathering memory in huge pages"
 
 
-@dataclass(frozen=True, slots=True)
-class MissingRange:
+class MissingRange(Struct, frozen=True):
     """Memory that should be in the core and could not be read."""
 
     start: int
@@ -50,8 +50,7 @@ class MissingRange:
     mapping: str
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How to pause the process, and when to give up."""
 
     max_bytes: int | None = None
@@ -66,8 +65,7 @@ class Limits:
     """With ``fork``: let the kernel gather memory in huge pages before. None: where it pays."""
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureResult:
+class CaptureResult(Struct, frozen=True):
     """What was written."""
 
     path: Path
@@ -87,8 +85,7 @@ class CaptureResult:
     """Bytes of the process's memory that were gathered in huge pages before the stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Thread:
+class _Thread(Struct, frozen=True):
     """One stopped thread: what its notes are made of."""
 
     tid: int

@@ -13,10 +13,10 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct, field
 
 from mapscope.evidence import procfs
 from mapscope.evidence.corewriter import Segment
@@ -40,16 +40,14 @@ Piece = tuple[int, int, int, bool]
 """Bytes in a buffer: place, offset in the core, size, and whether they may be left out where they are zeros."""
 
 
-@dataclass(slots=True)
-class _Batch:
+class _Batch(Struct):
     """What is to be in one buffer: (segment, address, size), one behind the other."""
 
     pieces: list[tuple[Segment, int, int]] = field(default_factory=list)
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """One buffer whose content is not for the writer yet."""
 
     number: int

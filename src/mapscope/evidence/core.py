@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from mapscope.binary.elf import ElfFile
 from mapscope.errors import EvidenceError
@@ -40,8 +41,7 @@ _REGISTERS_AT = 112
 """Offset of ``pr_reg`` in ``elf_prstatus`` of 64-bit Linux (linux/elfcore.h)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Thread:
+class Thread(Struct, frozen=True):
     """One thread with its registers at the moment of the core."""
 
     tid: int
@@ -59,8 +59,7 @@ class Thread:
         return self.registers.get("rip", self.registers.get("pc", 0))
 
 
-@dataclass(frozen=True, slots=True)
-class FileMapping:
+class FileMapping(Struct, frozen=True):
     """One row of NT_FILE: ``path`` was mapped at [start, end), from byte ``offset`` of the file."""
 
     start: int
@@ -69,8 +68,7 @@ class FileMapping:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(Struct, frozen=True):
     """Where a core comes from that was taken of a live process for this run alone."""
 
     pid: int
@@ -80,8 +78,7 @@ class Live:
     """Path of its program, as the process itself sees it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Core:
+class Core(Struct, frozen=True):
     """An opened core."""
 
     path: Path

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from mapscope.evidence.procfs import PAGE, Mapping, TaskStatus
 
@@ -31,8 +32,7 @@ _SPARE_SEGMENTS = 512
 _STATES = "RSDTZW"
 
 
-@dataclass(slots=True)
-class Segment:
+class Segment(Struct):
     """One mapping in the core."""
 
     mapping: Mapping

@@ -20,7 +20,8 @@ import signal
 import struct
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mapscope.errors import EvidenceError
 from mapscope.evidence import procfs, ptrace, sigframe
@@ -48,8 +49,7 @@ _TEXT_LIMIT = 1 << 30
 _TEXT_CHUNK = 4 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(Struct, frozen=True):
     """Addresses of instructions that every Go program has."""
 
     call: int
@@ -91,8 +91,7 @@ def _text(pid: int, memory: int) -> Iterator[tuple[int, bytes]]:
         left -= min(left, mapping.size)
 
 
-@dataclass(frozen=True, slots=True)
-class _Frames:
+class _Frames(Struct, frozen=True):
     """Addresses of the frames on a thread's stack."""
 
     leave: int

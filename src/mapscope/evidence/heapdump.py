@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope._kernels import load
 from mapscope._kernels.reference.dump import CUT, DONE, FULL, OTHERS, POSITION, SPANS
@@ -68,8 +69,7 @@ _FIRST_ROWS = 1 << 12
 _AGAIN = "write it again (debug.WriteHeapDump returns when the file is whole), and copy it whole"
 
 
-@dataclass(frozen=True, slots=True)
-class Params:
+class Params(Struct, frozen=True):
     """What the dump says of the process: [start, end) of the heap's arenas, GOARCH, and the release."""
 
     arena_start: int

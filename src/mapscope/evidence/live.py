@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import tempfile
 from pathlib import Path
+
+import msgspec
 
 from mapscope.errors import EvidenceError
 from mapscope.evidence.capture import Limits, Progress, capture_into
@@ -35,4 +36,4 @@ def take(pid: int, *, limits: Limits | None = None, progress: Progress | None = 
         for each in taken.missing
     ]
     live = Live(pid, taken.pause_seconds, taken.program)
-    return dataclasses.replace(core, path=Path(f"/proc/{pid}"), live=live, missing=(*core.missing, *missing))
+    return msgspec.structs.replace(core, path=Path(f"/proc/{pid}"), live=live, missing=(*core.missing, *missing))

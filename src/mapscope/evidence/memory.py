@@ -9,10 +9,10 @@ from __future__ import annotations
 import bisect
 import mmap
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 PAGE = 4096
 CHUNK_SHIFT = 26
@@ -21,8 +21,7 @@ ADDRESS_BITS = 48
 PAGES_PER_CHUNK = 1 << (CHUNK_SHIFT - 12)
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(Struct, frozen=True):
     """``size`` bytes at ``start``, found at ``offset`` of ``buffer``; -1: zeros that the evidence vouches for."""
 
     start: int
@@ -36,8 +35,7 @@ class Extent:
         return self.start + self.size
 
 
-@dataclass(frozen=True, slots=True)
-class PageTable:
+class PageTable(Struct, frozen=True):
     """Where each 4 KB page lies in this process, for the kernels.
 
     ``chunk_slot``: int32 by ``address >> 26``, -1 where nothing is mapped. ``page_host``: uint64 by

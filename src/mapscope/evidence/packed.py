@@ -12,10 +12,10 @@ import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from mapscope.errors import EvidenceError
 from mapscope.evidence.copier import available_bytes
@@ -113,8 +113,7 @@ def _touches(ranges: list[Range], start: int, end: int) -> bool:
 # ---------------------------------------------------------------------------------------------------------- reading
 
 
-@dataclass(frozen=True, slots=True)
-class Unpacked:
+class Unpacked(Struct, frozen=True):
     """A core in memory."""
 
     mapping: mmap.mmap
@@ -136,8 +135,7 @@ def unpack(path: str | os.PathLike[str]) -> Unpacked:
     return _seek(path, view, frames) if frames is not None else _stream(path, view)
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
+class _Frame(Struct, frozen=True):
     number: int
     at: int
     size: int

@@ -8,7 +8,7 @@ file itself still has, and reservations without access.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from mapscope.evidence.corewriter import Segment
 from mapscope.evidence.pagemap import Pagemap
@@ -18,8 +18,7 @@ _ARENAS = range(0xC0 << 32, 0xC1 << 32)
 """Where the Go heap starts on Linux (``arenaHints``, runtime/malloc.go, mallocinit); from 1.26 on it is anywhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """A segment of the core and the address ranges to copy into it."""
 
     segment: Segment

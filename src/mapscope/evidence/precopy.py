@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mapscope.errors import EvidenceError
 from mapscope.evidence import plan, procfs, ranges, softdirty
@@ -30,8 +31,7 @@ _GAP = 3 * PAGE
 """Unchanged memory between two changed places that is quicker copied than skipped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ahead:
+class Ahead(Struct, frozen=True):
     """What was copied while the process ran."""
 
     maps: dict[tuple[str, str], Ranges]
@@ -41,8 +41,7 @@ class Ahead:
     """The addresses of ``held``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
+class Rest(Struct, frozen=True):
     """What is left for the stop, and what is not."""
 
     plans: list[Plan]

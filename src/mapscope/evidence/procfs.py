@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import mmap
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 PAGE = mmap.PAGESIZE
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
+class Mapping(Struct, frozen=True):
     """One line of ``/proc/PID/maps``."""
 
     start: int
@@ -56,8 +56,7 @@ class Mapping:
         return self.inode != 0 and not unnamed
 
 
-@dataclass(frozen=True, slots=True)
-class TaskStatus:
+class TaskStatus(Struct, frozen=True):
     """The fields of ``stat`` and ``status`` of a process or thread that a core names."""
 
     name: str

@@ -7,10 +7,10 @@ and iterators were known by their shape, which pages were resident, what was mis
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 U8 = npt.NDArray[np.uint64]
 
@@ -22,8 +22,7 @@ _MAX_HEAD = 1 << 20
 _MAX_MISSING = 1 << 10
 
 
-@dataclass(frozen=True, slots=True)
-class Redaction:
+class Redaction(Struct, frozen=True):
     """The note of a redacted core.
 
     ``maps``: headers of the maps that shape alone gave away, ascending; ``iterators``: addresses of all iterators,

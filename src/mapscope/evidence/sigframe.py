@@ -11,7 +11,9 @@ _fpx_sw_bytes`` in arch/x86/include/uapi/asm/sigcontext.h; what is checked on th
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 _NAMES = (
     *("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi"),
@@ -49,8 +51,7 @@ _EINTR = 4
 _SYSCALL_BYTES = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Registers:
+class Registers(Struct, frozen=True):
     """``struct user_regs_struct`` by name."""
 
     values: dict[str, int]

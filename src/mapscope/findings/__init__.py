@@ -8,8 +8,9 @@ what no rule can know alone: which of several rules on one map counts its bytes,
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import ModuleType
+
+from msgspec.structs import replace
 
 from mapscope.findings import (
     r01_stalled_growth,

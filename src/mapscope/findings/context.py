@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.findings.thresholds import DEFAULT, Thresholds
 from mapscope.maps.facts import DeadEntries, StaleValues, StringKeys, SyncMap
@@ -35,8 +35,7 @@ class HeapQueries(Protocol):
         """R14 for one of them; None when a smaller share of its entries is dead."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """All that a rule gets."""
 
     maps: MapTable

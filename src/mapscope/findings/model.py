@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from mapscope.maps.model import Confidence
 from mapscope.units import Addr
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(Struct, frozen=True):
     """What to change. ``text`` is one or two sentences; ``code`` is a Go sketch, formatted as gofmt would."""
 
     text: str
     code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One judged fact: rule, bytes, subject, evidence, advice, confidence.
 
     ``evidence`` names what proves it, in the runtime's own words: header fields (``oldbuckets``, ``nevacuate`` …) with

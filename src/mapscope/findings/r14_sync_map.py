@@ -9,9 +9,9 @@ mid growth keeps its old bucket array until it is replaced. From Go 1.24 on ``sy
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from mapscope.findings.columns import ints, is_swiss
 from mapscope.findings.context import Context, DeadEntries, SyncMap
@@ -29,8 +29,7 @@ TITLE_FROZEN = "read map of a sync.Map is frozen in mid growth"
 TITLE_BOTH = "sync.Map keeps entries that were deleted, and a read map frozen in mid growth"
 
 
-@dataclass(frozen=True, slots=True)
-class SyncFact:
+class SyncFact(Struct, frozen=True):
     """What is wrong with one ``sync.Map``."""
 
     sync: SyncMap

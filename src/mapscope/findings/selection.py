@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from mapscope.findings.columns import Bools, Ints
 from mapscope.findings.context import Context
@@ -13,8 +14,7 @@ from mapscope.findings.model import Finding
 from mapscope.maps.model import Confidence, Map
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Rows of the table that meet a rule's condition, and what each holds for nothing."""
 
     rows: Ints

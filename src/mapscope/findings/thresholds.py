@@ -6,13 +6,12 @@ steady LRU on Go 1.24 sits at 31 %, both well above a quarter of what their arra
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 _KIB = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Thresholds:
+class Thresholds(Struct, frozen=True):
     """Bytes are bytes, factors and shares are plain ratios."""
 
     growth_min_bytes: int = 16 * _KIB

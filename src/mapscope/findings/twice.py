@@ -6,9 +6,9 @@ in between, since every write to a growing map evacuates the bucket at ``nevacua
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mapscope.findings.columns import Bools, Ints, ints, is_swiss
 from mapscope.findings.model import Finding
@@ -26,8 +26,7 @@ R1_STALLED = "stalled growth holds the old bucket array"
 _LASTING = frozenset({R9, R10})
 
 
-@dataclass(frozen=True, slots=True)
-class Twice:
+class Twice(Struct, frozen=True):
     """A finding of the newer snapshot, judged again."""
 
     finding: Finding

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from mapscope._kernels.reference.stacks import ASYNC, BAD_SIZE, INJECTED, NO_FRAME, SIGPANIC, SP_WRITE, TOP, VALID
 from mapscope.binary.inline import InlineFrame, unfold

@@ -7,10 +7,9 @@ mheap.go: initSpan leaves room for heap bitmap and mark bits): those are dropped
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope._kernels import load
 from mapscope._kernels.reference.dump import BASE, PAGE, POINTERS, SIZE
@@ -37,8 +36,7 @@ _CHUNKS = 2048
 _DAMAGED = "it is damaged; write it again"
 
 
-@dataclass(frozen=True, slots=True)
-class DumpedHeap:
+class DumpedHeap(Struct, frozen=True):
     """What ``read_heap`` makes of spans in other evidence."""
 
     pages: PageTable

@@ -8,10 +8,10 @@ descriptors.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.binary.dwarf import Dwarf, DwarfType
 from mapscope.binary.rtype import Kind
@@ -22,8 +22,7 @@ _MAX_PARTS = 1 << 18
 _MAX_TYPES = 1 << 18
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Struct, frozen=True):
     """One package-level variable: run-time address, type id (-1: no pointers or not known), size in bytes."""
 
     name: str

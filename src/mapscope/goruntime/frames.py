@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from mapscope.evidence.memory import PageTable
 from mapscope.goruntime.code import Code, read_code
@@ -35,8 +35,7 @@ _MAX_FRAMES = 1 << 16
 """Frames of one goroutine that a record lists; the columns have all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """One function of the source on a stack. ``file`` and ``line`` are where it stands: the call it waits for."""
 
     function: str
@@ -55,8 +54,7 @@ class Frame:
     """Which of its words are live is not known: it was stopped at any instruction."""
 
 
-@dataclass(frozen=True, slots=True)
-class Goroutine:
+class Goroutine(Struct, frozen=True):
     """One goroutine at the moment of the evidence."""
 
     id: int
@@ -92,8 +90,7 @@ class Goroutine:
         return start.startswith("runtime.") and start not in ("runtime.main", "runtime.corostart")
 
 
-@dataclass(slots=True)
-class Stacks:
+class Stacks(Struct):
     """All stacks of a process: frames and roots as columns, goroutines as records on demand.
 
     Rows are those of ``table``. ``problems``: by row, why its frames are not all there.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from mapscope.evidence.memory import Memory, PageTable
 from mapscope.goruntime.index import column, gather
@@ -22,8 +22,7 @@ _MAX_GOROUTINES = 1 << 26
 MAX_STACK = 1 << 31
 
 
-@dataclass(frozen=True, slots=True)
-class GoroutineTable:
+class GoroutineTable(Struct, frozen=True):
     """One row a g, as columns: addresses and 64-bit numbers as uint64, in the order of ``allgs``."""
 
     address: npt.NDArray[np.uint64]
@@ -56,8 +55,7 @@ class GoroutineTable:
     """From 1.27: where the vector registers of an asynchronously preempted goroutine are kept, else 0."""
 
 
-@dataclass(slots=True)
-class StackRoots:
+class StackRoots(Struct):
     """The live part of each stack, [low, high), and the words in it that are roots."""
 
     ranges: list[tuple[int, int]] = field(default_factory=list)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mapscope.evidence.core import NT_AUXV
 from mapscope.goruntime.process import Process
@@ -13,8 +14,7 @@ _AT_RANDOM = 25
 _RANDOM_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """Compare two with :meth:`same_process` and :meth:`same_build`."""
 
     program: str

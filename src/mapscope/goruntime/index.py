@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope._kernels import load
 from mapscope.evidence.memory import CHUNK_SHIFT, PageTable
@@ -33,8 +32,7 @@ _SPAN_PAGES_PER_CHUNK = 1 << (CHUNK_SHIFT - 13)
 _MASK_BITS_PER_CHUNK = 1 << (CHUNK_SHIFT - 3)
 
 
-@dataclass(slots=True)
-class HeapIndex:
+class HeapIndex(Struct):
     """What the kernels need to find their way. All arrays are contiguous.
 
     ``chunk_slot`` int32 and ``page_host`` uint64: see PageTable. ``page_span``: int32 by ``slot << 13 | 8 KB page in

@@ -14,6 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import Struct
+
 from mapscope.binary.structs import Field, StructLayout
 from mapscope.errors import LayoutError
 
@@ -98,8 +100,7 @@ _CONSTANT_ALIASES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class GoRelease:
+class GoRelease(Struct, frozen=True):
     """What a Go version string says. ``minor`` is None where it names no release (``devel +abc``)."""
 
     text: str

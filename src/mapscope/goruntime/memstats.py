@@ -7,17 +7,16 @@ what was allocated from them since they were cached is added (runtime/mcache.go:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from mapscope.evidence.memory import Memory
 from mapscope.goruntime.layout import Layouts
 from mapscope.goruntime.spans import SpanTable
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeFigures:
+class RuntimeFigures(Struct, frozen=True):
     """What the runtime's own statistics in the evidence say, the per-P caches that are not yet flushed included."""
 
     heap_alloc_bytes: int

@@ -7,8 +7,9 @@ the files, which NT_FILE names.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from mapscope.binary.dwarf import Dwarf
 from mapscope.binary.elf import ElfFile
@@ -21,8 +22,7 @@ PF_W = 2
 _MAX_NOTE_BYTES = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleFile:
+class ModuleFile(Struct, frozen=True):
     """An ELF file and where it was loaded. ``bias``: run-time minus static address."""
 
     elf: ElfFile

@@ -14,10 +14,10 @@ Go         rule
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope._kernels import load
 from mapscope.evidence.memory import CHUNK_SHIFT, Memory
@@ -36,8 +36,7 @@ MaskOf = Callable[[int], npt.NDArray[np.bool_] | None]
 """From the address of a type descriptor to its pointer mask, one bool a word of its size; None when it is no type."""
 
 
-@dataclass(frozen=True, slots=True)
-class TypeWords:
+class TypeWords(Struct, frozen=True):
     """Type words that the runtime itself keeps: ``objects`` (ids) and the type address of each."""
 
     objects: npt.NDArray[np.int64]

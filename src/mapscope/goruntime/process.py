@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.binary.dwarf import Dwarf
 from mapscope.binary.executable import Executable
@@ -29,8 +29,7 @@ _RUNTIME = "runtime.mallocinit"
 """A function of every Go runtime."""
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Struct, frozen=True):
     """Everything that the floors above read. ``globals`` are run-time addresses of the runtime's variables, by name."""
 
     evidence: Core | HeapDump

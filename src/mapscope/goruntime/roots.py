@@ -7,10 +7,10 @@ The same set that the collector's markroot scans (runtime/mgcmark.go), as region
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from mapscope.binary.moduledata import ModuleData
 from mapscope.evidence.memory import Memory
@@ -26,8 +26,7 @@ _MAX_BLOCKS = 1 << 16
 _BLOCK_WORDS = 512  # finBlockSize, cleanupBlockSize: 4096 bytes (runtime/mfinal.go, mcleanup.go)
 
 
-@dataclass(slots=True)
-class Roots:
+class Roots(Struct):
     """Regions for the trace kernel and what was missing.
 
     ``regions``: int64 (n, 5). ``mask``: uint8, the masks of all regions one behind the other. ``loose``: uint64, values

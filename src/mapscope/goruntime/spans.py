@@ -7,10 +7,9 @@ error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.errors import EvidenceError, LayoutError
 from mapscope.evidence.memory import CHUNK_SHIFT, Memory, PageTable
@@ -29,16 +28,14 @@ _SMALL_CLASSES = 68 * 2
 """``numSpanClasses``; span class 0 and 1 are large objects."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arenas:
+class Arenas(Struct, frozen=True):
     """Heap arenas by address: ``number`` (address >> 26) and the address of their ``heapArena`` struct."""
 
     number: npt.NDArray[np.int64]
     struct: npt.NDArray[np.uint64]
 
 
-@dataclass(frozen=True, slots=True)
-class SpanTable:
+class SpanTable(Struct, frozen=True):
     """Spans in use, ordered by base; the columns beside ``spans`` are parallel to it."""
 
     spans: npt.NDArray[np.void]

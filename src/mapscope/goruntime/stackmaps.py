@@ -7,10 +7,10 @@ FUNCDATA_ArgsPointerMaps; FUNCDATA_StackObjects lists variables whose address is
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from mapscope.binary.gcprog import run_gc_program
 from mapscope.binary.moduledata import ModuleData
@@ -37,8 +37,7 @@ _REGISTER_ARGS = {"amd64": (272, 24, 9), "arm64": (392, 32, 16)}
 _NO_WORDS = np.zeros(0, dtype=np.int64)
 
 
-@dataclass(slots=True)
-class Masks:
+class Masks(Struct):
     """Pointer masks of stack objects, each once: offsets in bytes of their pointer words, and their first 64 bits."""
 
     offsets: list[npt.NDArray[np.int64]] = field(default_factory=list)
@@ -60,8 +59,7 @@ class Masks:
         return len(self.bits) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class StackObject:
+class StackObject(Struct, frozen=True):
     """One variable whose address is taken: ``offset`` from the canonical frame address, ``size`` in bytes, ``mask``.
 
     ``held``: the frame's own map calls its words live, whether or not a pointer to it is kept anywhere.
@@ -73,8 +71,7 @@ class StackObject:
     held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FrameMap:
+class FrameMap(Struct, frozen=True):
     """What lives in a frame at one program counter; offsets in bytes from the canonical frame address.
 
     ``words``: live pointers. ``objects``: stack objects. ``scanned``: ranges of a conservative frame. ``stub``: a frame

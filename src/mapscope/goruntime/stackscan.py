@@ -6,10 +6,9 @@ and so on. What precise words lead to is certain; what only conservatively scann
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from mapscope.evidence.memory import CHUNK_SHIFT
 from mapscope.goruntime.goroutines import GoroutineTable
@@ -28,8 +27,7 @@ _MAX_WORDS = 1 << 28
 _U8 = np.uint64(8)
 
 
-@dataclass(frozen=True, slots=True)
-class StackWords:
+class StackWords(Struct, frozen=True):
     """Words of stacks that point into the heap and are roots, as columns.
 
     ``address`` and ``value`` uint64; ``stack`` int32: row of the goroutine; ``frame`` int64: index into ``Frames``, -1
@@ -64,8 +62,7 @@ class StackWords:
         return len(self.address)
 
 
-@dataclass(frozen=True, slots=True)
-class StackObjects:
+class StackObjects(Struct, frozen=True):
     """Variables on stacks whose address is taken, as columns by address.
 
     ``address``, ``size`` uint64; ``mask`` int32: index into ``StackMaps.masks``; ``stack`` int32; ``frame`` int64:
@@ -83,8 +80,7 @@ class StackObjects:
         return len(self.address)
 
 
-@dataclass(slots=True)
-class StackScan:
+class StackScan(Struct):
     """What the stacks hold. ``ranges`` int64 (n, 4): conservative ranges low, high, stack, frame (-1: whole stack)."""
 
     words: StackWords

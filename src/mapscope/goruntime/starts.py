@@ -10,10 +10,10 @@ interrupted, pushed by the kernel.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from mapscope.evidence.core import Thread
 from mapscope.evidence.memory import Memory
@@ -30,8 +30,7 @@ stack pointer, which the program counter follows (runtime/defs_linux_amd64.go, d
 sigcontext)."""
 
 
-@dataclass(slots=True)
-class Found:
+class Found(Struct):
     """Starts by goroutine.
 
     ``problems``: by row, why there is none. ``registers``: values that running code holds, with the row of their

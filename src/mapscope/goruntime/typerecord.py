@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
 
 
 class Op(IntEnum):
@@ -27,8 +28,7 @@ class Op(IntEnum):
     """``internal/sync.node``: an entry (the type) or an indirect (the next type id), as its first byte says."""
 
 
-@dataclass(frozen=True, slots=True)
-class TypeRecord:
+class TypeRecord(Struct, frozen=True):
     """What is known of one type id. ``address`` is its descriptor's, 0 for pseudo types and types of DWARF alone."""
 
     name: str

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from mapscope._kernels import load
 from mapscope._kernels.reference.stacks import (
@@ -49,8 +48,7 @@ REASONS = {
 """Why a walk stopped early, by state."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frames:
+class Frames(Struct, frozen=True):
     """Machine frames as columns, those of one stack together, innermost first. ``fp`` is the canonical frame address.
 
     ``stack`` int32: number of the stack they are of; ``pc``, ``sp``, ``fp`` uint64; ``note`` uint8, bits
@@ -76,8 +74,7 @@ class Frames:
         return complete
 
 
-@dataclass(slots=True)
-class _Walk:
+class _Walk(Struct):
     """The kernel's working set; see reference/stacks.py."""
 
     pc: npt.NDArray[np.uint64]
@@ -125,8 +122,7 @@ class _Walk:
         self.keys[at], self.rows[at] = pc, row
 
 
-@dataclass(frozen=True, slots=True)
-class Starts:
+class Starts(Struct, frozen=True):
     """Where to begin, as columns by stack.
 
     uint64 ``pc``, ``sp``, ``lr`` (link register, 0: none), ``low``, ``high``; uint8 ``note`` (``EXACT``,

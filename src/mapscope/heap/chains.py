@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from mapscope._kernels import load
 from mapscope.heap.distinct import distinct_sorted
@@ -29,8 +30,7 @@ _Path = tuple[tuple[int, ...], int, tuple[int, ...]]
 """First nodes, how many are left out, last nodes."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChainTable:
+class ChainTable(Struct, frozen=True):
     """Many chains: that of row i has the steps ``codes[begin:end]``, where ``ranges[i]`` is (begin, end)."""
 
     steps: StepTable
@@ -44,8 +44,7 @@ class ChainTable:
         return [tuple(flat[begin:end]) for begin, end in self.ranges.tolist()]
 
 
-@dataclass(frozen=True, slots=True)
-class ChainTree:
+class ChainTree(Struct, frozen=True):
     """Chains merged from their roots on, as far as kind, type, name and field agree (element numbers are ignored).
 
     ``chains`` go through here, through ``objects`` distinct ones of ``bytes`` in all; ``step`` is one of them.
@@ -58,8 +57,7 @@ class ChainTree:
     children: tuple[ChainTree, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AllChains:
+class AllChains(Struct, frozen=True):
     """What :meth:`Chains.all` finds."""
 
     shortest: Chain
@@ -251,8 +249,7 @@ _Found = tuple[_Path, Chain]
 _NOTHING = Step("", 0, None, None, None)
 
 
-@dataclass(slots=True)
-class _Branch:
+class _Branch(Struct):
     """A tree while it grows. At most HEAD + TAIL + 3 deep, so that recursion is safe."""
 
     step: Step

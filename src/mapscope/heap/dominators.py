@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope._kernels import load
 from mapscope.heap.graph import Graph
@@ -23,8 +22,7 @@ _MAX_STEPS = 256
 _LISTED = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Suspect:
+class Suspect(Struct, frozen=True):
     """A dominator, or many of one type, that holds a large part of the heap.
 
     ``nodes``: the dominators, the largest first (at most 16 are listed; ``count`` has all). ``way``: from the largest

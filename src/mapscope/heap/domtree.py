@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.heap.dominators import Dominators
 from mapscope.heap.steps import StepTable
@@ -24,8 +24,7 @@ MOST_LEVELS = 24
 """Levels of the table; what lies deeper is left out of the node above it, like all that is small."""
 
 
-@dataclass(frozen=True, slots=True)
-class DominatorTree:
+class DominatorTree(Struct, frozen=True):
     """Nodes of the dominator tree, parents before children, siblings by retained size.
 
     ``parent``: row of the parent, -1 for those that nothing else dominates. ``retained``, ``shallow``: bytes.
@@ -45,8 +44,7 @@ class DominatorTree:
     groups: LeftOut
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOut(Struct, frozen=True):
     """Much of what is left out, by type: ``count`` children of one type below one row, and what they retain.
 
     ``parent``: row, -1 for the top. ``names[name]``: the type. The largest first.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from mapscope.binary.rtype import Kind
 from mapscope.binary.textscan import BUDGET, TextFacts, scan_text
@@ -22,8 +21,7 @@ _BUDGET_WITH_DWARF = 1 << 20
 _ITAB_TABLE_ENTRIES = 1 << 20
 
 
-@dataclass(slots=True)
-class TypedGlobals:
+class TypedGlobals(Struct):
     """``regions``: rows for the trace kernel, one a variable. ``variables``: with names, where DWARF has them."""
 
     regions: npt.NDArray[np.int64]

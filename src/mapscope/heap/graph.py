@@ -7,11 +7,11 @@ order of object ids. Edges are kept as CSR: those of node i end in ``targets[off
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope._kernels import load
 from mapscope.errors import LayoutError
@@ -57,8 +57,7 @@ class RootKind(IntEnum):
     """What was marked although no root above reaches it. Key: 0."""
 
 
-@dataclass(frozen=True, slots=True)
-class RootTable:
+class RootTable(Struct, frozen=True):
     """Groups of roots by node (row 0 is the node above all), and the words that make them roots.
 
     ``kind`` uint8, ``key`` uint64, ``parent`` int32 by group. One row a word, ordered by group and address:
@@ -89,8 +88,7 @@ class RootTable:
         return slice(int(low), int(high))
 
 
-@dataclass(slots=True)
-class Graph:
+class Graph(Struct):
     """Live objects and roots with their edges. ``before``: by node, the one before it on a shortest way from node 0."""
 
     index: HeapIndex
@@ -180,8 +178,7 @@ class Graph:
         return after
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectGraph:
+class ObjectGraph(Struct, frozen=True):
     """Edges between live objects alone, numbered by rank among them: what does not depend on roots.
 
     ``directory``: uint64 pairs (64 bits of live objects, live objects before them). ``offsets`` uint32, ``targets``
@@ -245,8 +242,7 @@ def build_graph(
     return graph
 
 
-@dataclass(frozen=True, slots=True)
-class _Words:
+class _Words(Struct, frozen=True):
     """Root words that point to live objects, with the group that each belongs to."""
 
     kind: I8
@@ -302,8 +298,7 @@ def _stack_words(heap: Heap) -> _Words:
     return _Words(kind, np.maximum(row, 0).astype(np.uint64), words.address[keep], target[keep], words.frame[keep])
 
 
-@dataclass(frozen=True, slots=True)
-class _Groups:
+class _Groups(Struct, frozen=True):
     """Kind, key and parent by group, counted from 1; group, address, object id and frame by word."""
 
     kind: npt.NDArray[np.uint8]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.errors import UsageError
 from mapscope.heap.chains import AllChains, Chain, Chains, ChainTable
@@ -30,8 +30,7 @@ U8 = npt.NDArray[np.uint64]
 I8 = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """Who holds one object."""
 
     chain: Chain
@@ -42,8 +41,7 @@ class Held:
     """The nearest object or root that every chain passes; None where roots hold it independently."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeldTable:
+class HeldTable(Struct, frozen=True):
     """Who holds many objects, as columns.
 
     ``live``: bool by row; the others mean nothing where it is False. ``retained``: uint64 bytes by row. ``above``:
@@ -74,8 +72,7 @@ class HeldTable:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class Dominator:
+class Dominator(Struct, frozen=True):
     """One node of the dominator tree in words."""
 
     step: Step
@@ -88,8 +85,7 @@ class Dominator:
     """From it down to where its memory gathers, itself left out: dominators, not necessarily neighbours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(Struct, frozen=True):
     """What one node of the dominator tree keeps, one floor down."""
 
     retained: int

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from mapscope.heap.model import Heap
 from mapscope.heap.statics import Statics
@@ -17,8 +16,7 @@ the rest behind the last slot of a span; ``memory`` is mapped and no part of Go'
 ``nothing`` is not in the evidence."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpanFacts:
+class SpanFacts(Struct, frozen=True):
     """The span of a slot (``mspan`` of runtime/mheap.go)."""
 
     address: int
@@ -29,8 +27,7 @@ class SpanFacts:
     """False: its objects hold no pointers (a noscan span class)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(Struct, frozen=True):
     """What lies at an address."""
 
     address: int

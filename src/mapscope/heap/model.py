@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from mapscope._kernels import load
 from mapscope.binary.textscan import TextFacts
@@ -43,8 +43,7 @@ def quiet(step: str, done: int, total: int) -> None:
     """A Progress that says nothing."""
 
 
-@dataclass(slots=True)
-class Heap:
+class Heap(Struct):
     """The heap of one process at one instant, traced from its roots."""
 
     process: Process
@@ -74,8 +73,7 @@ class Heap:
         return live
 
 
-@dataclass(frozen=True, slots=True)
-class _Slots:
+class _Slots(Struct, frozen=True):
     """Spans, slots and pointer words: what needs no types of variables."""
 
     arenas: Arenas

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.evidence.memory import PAGE, Memory
 
@@ -17,8 +16,7 @@ Ranges = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 """Starts and ends of ascending, disjoint ranges."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resident:
+class Resident(Struct, frozen=True):
     """Ascending, disjoint ranges [start, end) of resident memory."""
 
     start: npt.NDArray[np.int64]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.binary.textscan import TextFacts
 
 
-@dataclass(frozen=True, slots=True)
-class SavedHeap:
+class SavedHeap(Struct, frozen=True):
     """The dear parts of a traced heap: taken up again instead of reading pointer words and walking.
 
     ``flags``, ``obj_type``, ``cover``: as in TraceState, after all maps were found. ``ptrmask``: as in HeapIndex.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.binary.symbols import SymbolTable
 from mapscope.goruntime.dwarftypes import Variable
@@ -17,8 +16,7 @@ _STT_OBJECT = 1
 _MAX_SIZE = 1 << 40
 
 
-@dataclass(frozen=True, slots=True)
-class Static:
+class Static(Struct, frozen=True):
     """A variable, or a word that no name is known for. ``offset``: of the address that was asked for, in bytes."""
 
     address: int

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mapscope._kernels import load
 from mapscope.goruntime.frames import Frame
@@ -33,8 +34,7 @@ _TEXT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One step of a chain, from a root to an object.
 
     ``kind``: ``global``, ``goroutine``, ``map`` and ``iterator`` (they lie on a stack), ``finalizer``, ``runtime``,
@@ -54,8 +54,7 @@ class Step:
     """Id of the goroutine whose stack it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class StepTable:
+class StepTable(Struct, frozen=True):
     """Many steps as columns: ``address`` uint64 and ``word`` int32 by step.
 
     ``words[word]`` is the step but for its address, which many share.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from mapscope.goruntime.memstats import RuntimeFigures
 
 
-@dataclass(frozen=True, slots=True)
-class EvidenceInfo:
+class EvidenceInfo(Struct, frozen=True):
     """What was handed in, and what it lacks."""
 
     path: str
@@ -31,8 +30,7 @@ class EvidenceInfo:
     """``mapscope redact`` wrote it: contents read as zeros, all else is as in the whole core."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessInfo:
+class ProcessInfo(Struct, frozen=True):
     """The process that the evidence shows."""
 
     go_version: str
@@ -47,8 +45,7 @@ class ProcessInfo:
     """Folder of the main module's source where it was built, as its file names begin; empty: not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reconciliation:
+class Reconciliation(Struct, frozen=True):
     """RSS = live + dead + free spans + stacks + runtime + outside Go + unexplained. Bytes of resident memory."""
 
     rss_bytes: int
@@ -64,8 +61,7 @@ class Reconciliation:
     unexplained_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class HeapSummary:
+class HeapSummary(Struct, frozen=True):
     """The heap in sums."""
 
     live_bytes: int

@@ -9,10 +9,10 @@ variables from a table (cmd/compile -dynlink: the GOT): there, reading an entry 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.binary.moduledata import ModuleData
 from mapscope.binary.pclntab import FunctionTable
@@ -29,8 +29,7 @@ _NEAR = 1 << 16
 """How far below the nearest start of a variable is looked for where nothing refers to the address itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class _References:
+class _References(Struct, frozen=True):
     """Of one module. ``starts``: the distinct targets of address constants, in ascending order."""
 
     target: U8

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from mapscope._kernels import load
 from mapscope.goruntime.index import HeapIndex
@@ -23,8 +23,7 @@ _LOOSE = 1 << 20
 _MAX_ROUNDS = 10_000
 
 
-@dataclass(slots=True)
-class TraceState:
+class TraceState(Struct):
     """What the kernel keeps between rounds.
 
     By object id: ``flags`` uint8, ``obj_type`` int32 (-1: unknown), ``cover`` uint8.

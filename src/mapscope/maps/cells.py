@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.goruntime.index import HeapIndex, column, gather
 from mapscope.maps.find import MapSet
@@ -33,8 +32,7 @@ _DELETED = 0xFE
 """``ctrlDeleted`` of internal/runtime/maps/group.go; a full slot has the high bit clear."""
 
 
-@dataclass(frozen=True, slots=True)
-class CellArray:
+class CellArray(Struct, frozen=True):
     """Buckets or groups of one array in its order, each ``step``-th of ``units``.
 
     ``entries``: live entries of each, those of its overflow buckets included. ``extra``: overflow buckets behind it

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from mapscope.binary.rtype import Kind, RType
 from mapscope.heap.model import Heap
@@ -26,8 +26,7 @@ _FLOATS = {Kind.FLOAT32: "<f", Kind.FLOAT64: "<d", Kind.COMPLEX64: "<2f", Kind.C
 _ADDRESSES = frozenset({Kind.UINTPTR, Kind.POINTER, Kind.UNSAFE_POINTER, Kind.MAP, Kind.CHAN, Kind.FUNC})
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Struct, frozen=True):
     """One key or value in words. ``text`` is hostile: escape it before anything shows it."""
 
     text: str

@@ -7,10 +7,10 @@ up to Go 1.23).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mapscope._kernels import load
 from mapscope.goruntime.index import HeapIndex, column, gather
@@ -35,8 +35,7 @@ _CHUNK = 1 << 16
 _ANY_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
-class _Slots:
+class _Slots(Struct, frozen=True):
     """Slots in use: addresses of key and elem, the entry that they point to, and which array they lie in.
 
     An evacuated slot is not in use (its tophash says so), and ``evacuate`` has cleared it: nothing ever ranges over a

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope._kernels import load
 from mapscope.goruntime.index import HeapIndex
@@ -24,8 +24,7 @@ SWISS_OUT = ("used", "tables", "groups", "capacity", "growth_left", "tombstones"
 _MAX_B = 44
 
 
-@dataclass(frozen=True, slots=True)
-class Decoder:
+class Decoder(Struct, frozen=True):
     """What decoding a set of maps needs."""
 
     index: HeapIndex

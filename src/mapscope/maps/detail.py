@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from mapscope.maps.contents import Content
 from mapscope.maps.model import Map
 
 
-@dataclass(frozen=True, slots=True)
-class TableDetail:
+class TableDetail(Struct, frozen=True):
     """One Swiss table (``internal/runtime/maps/table.go``)."""
 
     address: int
@@ -22,8 +21,7 @@ class TableDetail:
     tombstones: int
 
 
-@dataclass(frozen=True, slots=True)
-class MapDetail:
+class MapDetail(Struct, frozen=True):
     """A map with what is too much for every map: histograms and parts."""
 
     map: Map

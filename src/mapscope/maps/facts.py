@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from mapscope.units import Addr
 
@@ -10,8 +10,7 @@ ENTRY_MAP = "map[interface {}]*sync.entry"
 """Type of the maps that ``sync.Map`` is made of up to Go 1.23. Only package sync makes maps of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class StaleValues:
+class StaleValues(Struct, frozen=True):
     """R3: pointees that only evacuated old buckets still reach."""
 
     buckets: int
@@ -22,8 +21,7 @@ class StaleValues:
     """Bytes of those objects."""
 
 
-@dataclass(frozen=True, slots=True)
-class StringKeys:
+class StringKeys(Struct, frozen=True):
     """R16: string keys that point into much larger objects."""
 
     keys: int
@@ -38,8 +36,7 @@ class StringKeys:
     """Bytes of distinct objects minus the bytes that exact copies of the keys would take (size classes counted)."""
 
 
-@dataclass(frozen=True, slots=True)
-class SyncMap:
+class SyncMap(Struct, frozen=True):
     """A ``sync.Map`` of Go up to 1.23: two maps of type ``map[any]*entry`` under one lock (sync/map.go)."""
 
     address: Addr
@@ -52,8 +49,7 @@ class SyncMap:
     """``dirty`` has keys that ``read.m`` has not, so it will take its place after enough misses."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeadEntries:
+class DeadEntries(Struct, frozen=True):
     """R14: entries of one ``sync.Map`` whose ``p`` is nil or ``expunged``: deleted, but still in its maps."""
 
     entries: int

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from mapscope.heap.channels import type_channels
 from mapscope.heap.model import Heap
@@ -22,8 +22,7 @@ _STACK_CHUNK = 1 << 22
 _MAX_STACK = 1 << 26
 
 
-@dataclass(slots=True)
-class MapSet:
+class MapSet(Struct):
     """The maps of a heap with what later questions about them need."""
 
     table: MapTable

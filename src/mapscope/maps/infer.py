@@ -9,10 +9,10 @@ left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope._kernels import load
 from mapscope.goruntime.index import column, gather
@@ -32,8 +32,7 @@ MIN_TOPHASH = 5
 """``minTopHash`` of runtime/map.go: smaller values mark empty and evacuated cells."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inferred:
+class Inferred(Struct, frozen=True):
     """Maps found by shape.
 
     ``shape`` indexes the given shapes, -1: nothing tells the type; ``sure`` says that it is the only one that fits.

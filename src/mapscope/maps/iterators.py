@@ -9,10 +9,11 @@ is alive, the collector's own maps of the frame say.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mapscope._kernels import load
 from mapscope.goruntime.frames import Frame, Goroutine
@@ -109,8 +110,7 @@ def on_stacks(found: Sequence[MapIterator]) -> dict[int, str | None]:
     return {one.address: one.type_name for one in found if one.place == Place.STACK and one.liveness != POSSIBLE}
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
+class _Facts(Struct, frozen=True):
     """What the fields of each window say. ``fits``: it is an iterator; ``whole``: its array is what its type asks for.
 
     ``detached``: address of what the map has left behind (0: none) and ``detached_bytes``.

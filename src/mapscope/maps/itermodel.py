@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from mapscope.goruntime.frames import Frame
 from mapscope.maps.model import Place
@@ -15,8 +15,7 @@ EXACT, POSSIBLE, UNCERTAIN = "exact", "possible", "uncertain"
 left by ``break``, a stray copy); it lies in a frame or a stack that is scanned conservatively."""
 
 
-@dataclass(frozen=True, slots=True)
-class MapIterator:
+class MapIterator(Struct, frozen=True):
     """An iterator, where it stands and what it keeps."""
 
     address: Addr

@@ -8,11 +8,11 @@ are the runtime's own (``hmap`` in ``runtime/map.go`` up to Go 1.23, ``maps.Map`
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.units import Addr
 
@@ -53,8 +53,7 @@ class Place(IntEnum):
     DATA = 2
 
 
-@dataclass(frozen=True, slots=True)
-class MapType:
+class MapType(Struct, frozen=True):
     """What the type descriptor of a map says (``abi.MapType`` of its release)."""
 
     address: Addr
@@ -140,8 +139,7 @@ FLAG_HASH_WRITING = 4
 FLAG_SAME_SIZE_GROW = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Map:
+class Map(Struct, frozen=True):
     """One Go map: a view of row ``row`` of a :class:`MapTable`. Attribute access to any column gives a Python int."""
 
     table: MapTable

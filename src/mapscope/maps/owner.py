@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.goruntime.index import column, gather
 from mapscope.heap.graph import Graph
@@ -24,8 +24,7 @@ _MAX_LOOKS = 100
 """Looks upward for one question: a part of a map has few things that point to it, other objects may have millions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Struct, frozen=True):
     """A map, and which part of it an object is."""
 
     map: Map

@@ -7,10 +7,10 @@ makeBucketArray, overLoadFactor), internal/runtime/maps/map.go (NewMap) and tabl
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 _MAX_SMALL = 32768
 _PAGE = 8192
@@ -23,8 +23,7 @@ _MAX_COUNT = np.uint64(1 << 40)
 """No map has so many entries: what a damaged header says beyond it counts as this many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Allocator:
+class Allocator(Struct, frozen=True):
     """Size classes of one release. ``classes``: ascending sizes, ``headers``: malloc headers exist (Go 1.22 on)."""
 
     classes: tuple[int, ...]

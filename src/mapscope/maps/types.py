@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from mapscope.binary.rtype import MapTypeFields
 from mapscope.binary.rtypes import TypeReader
@@ -10,8 +10,7 @@ from mapscope.maps.model import MapType
 from mapscope.units import Addr
 
 
-@dataclass(frozen=True, slots=True)
-class MapShape:
+class MapShape(Struct, frozen=True):
     """A map type with the offsets of its slots; ``noscan``: its buckets or groups hold no pointers."""
 
     type: MapType

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope._kernels.reference import pprof as wire
 from mapscope.errors import EvidenceError
@@ -36,8 +36,7 @@ _VISIBLE = {
 """Functions of the runtime under names of other packages (linkname): not hidden, and known without the executable."""
 
 
-@dataclass(frozen=True, slots=True)
-class Classified:
+class Classified(Struct, frozen=True):
     """``part_of`` and ``site_of`` are rows of ``parts`` and ``sites`` for each sample, -1 where it is no map's.
 
     ``sizes``: bytes of one object of each sample. ``hidden``: row of ``callees``, the function that the leaf called and

@@ -7,9 +7,10 @@ import stat
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct, field
 
 from mapscope.errors import EvidenceError, UsageError
 from mapscope.profiles.model import Profile
@@ -23,8 +24,7 @@ _CHUNK = 1 << 20
 _GZIP = b"\x1f\x8b"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """How URLs are asked. ``seconds``: of a delta profile, 0 for one of now. ``timeout``: without a byte, in seconds.
 
     ``verify`` False takes any certificate; ``authority`` is a file of certificates to trust besides the system's.

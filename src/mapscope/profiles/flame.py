@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from mapscope._kernels.reference import pprof as wire
 from mapscope.profiles.classify import Classified
@@ -21,8 +20,7 @@ PROGRAM, RUNTIME, PART = 0, 1, 2
 """Kinds of nodes: functions of the program, the runtime's, which profiles hide, and what they allocated."""
 
 
-@dataclass(frozen=True, slots=True)
-class Flame:
+class Flame(Struct, frozen=True):
     """Nodes, callers before those they call.
 
     ``parent``: row of the caller, -1 of the outermost. ``name``: row of ``words``. ``inuse``, ``alloc``: bytes of the
@@ -40,8 +38,7 @@ class Flame:
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Functions:
+class Functions(Struct, frozen=True):
     """``inuse``, ``alloc``: bytes of maps with the function anywhere in the stack (cum), by row of ``names``."""
 
     names: tuple[str, ...]
@@ -49,8 +46,7 @@ class Functions:
     alloc: Column
 
 
-@dataclass(frozen=True, slots=True)
-class Stacks:
+class Stacks(Struct, frozen=True):
     """Stacks of the samples that maps made, hidden frames put back. ``frames``: rows of ``names``, the leaf first.
 
     ``samples``: their rows in the profile; ``begins``, ``ends``: of each in ``frames``.

@@ -6,10 +6,10 @@ docs/reference/indicators.md defines each. A profile suspects, a snapshot decide
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.profiles.classify import Classified, return_addresses
 from mapscope.profiles.frames import functions_beginning, groups_of, innermost, line_begins
@@ -22,8 +22,7 @@ _CHAIN = ("runtime.makeslice", "runtime.growslice", "runtime.mapassign")
 _ARRAYS = (GROWTH, CREATION)
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
+class Sums(Struct, frozen=True):
     """Bytes and objects of a heap profile: in use, and allocated since the start."""
 
     inuse_bytes: int = 0
@@ -46,8 +45,7 @@ class Sums:
         return self.alloc_bytes / self.inuse_bytes if self.inuse_bytes else None
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """Memory of maps that one place made: which part, of which type, told how, through which entry of the runtime."""
 
     site: Site
@@ -58,8 +56,7 @@ class Group:
     sums: Sums
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Struct, frozen=True):
     """Two arrays in use that look like two generations of one classic map."""
 
     site: Site
@@ -69,8 +66,7 @@ class Pair:
     how: str
 
 
-@dataclass(frozen=True, slots=True)
-class SizeRow:
+class SizeRow(Struct, frozen=True):
     """Map memory by the size of one allocation."""
 
     size: int
@@ -79,8 +75,7 @@ class SizeRow:
     sums: Sums
 
 
-@dataclass(frozen=True, slots=True)
-class Article:
+class Article(Struct, frozen=True):
     """The article's four indicators as it writes them, computed with the hidden frames put back; None: not to be told.
 
     ``array_bytes``: in use below the allocators of bucket arrays. ``objects_ratio``: alloc_objects / inuse_objects of

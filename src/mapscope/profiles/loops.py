@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from mapscope.binary.machine import Code, Machine, Op, decoder, have_capstone
 from mapscope.binary.pclntab import shown_name
 from mapscope.profiles.parts import INFERRED, POSSIBLE
@@ -30,8 +32,7 @@ _STOPS = frozenset((Code.STOP, Code.JUMP))
 _WRITES = frozenset((Code.ADDRESS, Code.ADD, Code.LOAD, Code.LOAD_GLOBAL, Code.LOAD_STACK, Code.KILL))
 
 
-@dataclass(frozen=True, slots=True)
-class Loop:
+class Loop(Struct, frozen=True):
     """A loop over a map around a frame. ``type``: of the map, where its address is a constant at the start.
 
     ``how``: inferred (the code leads back to the next entry), possible (the function has such calls; not decoded, or
@@ -42,8 +43,7 @@ class Loop:
     how: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Body:
+class _Body(Struct, frozen=True):
     """The operations of a function; ``calls``: operation → (is it a start, offset of the iterator in the frame)."""
 
     ops: tuple[Op, ...]

@@ -6,10 +6,10 @@ The tables are those of ``_kernels/reference/pprof.py``; here ids have become ro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from mapscope._kernels.reference import pprof as wire
 from mapscope.errors import EvidenceError
@@ -24,8 +24,7 @@ _CHUNK = 1 << 20
 DAMAGED = "fetch or copy it again; it is damaged"
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True):
     """One profile. Tables have a row a record; samples come with the leaf first.
 
     ``origin``: file or URL, as given. ``form``: ``"protobuf"``, ``"text"`` (debug=1) or ``"stacks"`` (debug=2).

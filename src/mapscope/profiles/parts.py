@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 if TYPE_CHECKING:
     from mapscope.binary.executable import Executable
     from mapscope.binary.rtype import RType
@@ -69,8 +71,7 @@ _SWISS_TABLE_GROUPS = (2, 4, 8, 16, 32, 64, 128)
 _SWISS_TABLE = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """What an allocation is. ``entry``: the runtime function that the program called. ``type``: of the map, if known.
 
     ``how``: exact (by the whole stack), inferred (one part alone has this size), possible. ``depth``: frames from the

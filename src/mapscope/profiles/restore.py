@@ -8,9 +8,9 @@ for C++ and cut them (pprof internal/symbolizer: demangleSingleFunction).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from mapscope._kernels.reference import pprof as wire
 from mapscope.profiles.classify import Classified, return_addresses

@@ -6,7 +6,8 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mapscope.profiles.indicators import Group
 from mapscope.profiles.settings import Settings
@@ -15,8 +16,7 @@ _MAX_POINTS = 2000
 _Z95 = 1.959963984540054
 
 
-@dataclass(frozen=True, slots=True)
-class Slope:
+class Slope(Struct, frozen=True):
     """Bytes an hour: the median slope of all pairs, and the bounds of its 95 % interval (None with too few points)."""
 
     per_hour: float
@@ -24,8 +24,7 @@ class Slope:
     high: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
+class Course(Struct, frozen=True):
     """Map bytes in use of one place (function and type), a number a profile, the oldest first."""
 
     function: str
@@ -33,8 +32,7 @@ class Course:
     values: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rise:
+class Rise(Struct, frozen=True):
     """A place whose map bytes in use never fell from one profile to the next, and rose over all."""
 
     function: str

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope._kernels.reference import pprof as wire
 from mapscope.profiles.frames import distinct, first_frame, first_line, functions_beginning, line_begins
@@ -19,8 +19,7 @@ THROUGH = ("reflect.", "maps.", "sync.", "internal/sync.", "internal/runtime/", 
 """Packages that make maps on behalf of their callers: a site is the first frame outside of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Struct, frozen=True):
     """A place in the program that makes maps or fills them."""
 
     function: str

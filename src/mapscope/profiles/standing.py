@@ -7,10 +7,11 @@ where they speak of the same map type, no more.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mapscope.errors import ExecutableError
 from mapscope.profiles.classify import return_addresses
@@ -30,8 +31,7 @@ _MAY_DIFFER = 0.02
 """Share of the frames of a debug=2 text that need not lie on the line that the executable gives them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """Goroutines that stand in one loop over a map, all in one state.
 
     ``site``: where the machine function of the loop stands, or the one that called it where the loop is in a package
@@ -48,8 +48,7 @@ class Standing:
     lasting: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Suspicion:
+class Suspicion(Struct, frozen=True):
     """Goroutines that stand in a loop, and the places that fill maps of its type and only rise."""
 
     standing: Standing

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from mapscope.errors import UsageError
 from mapscope.profiles.parts import CREATION, POSSIBLE, SOME, Part
@@ -27,8 +28,7 @@ _OTHERS = re.compile(r"[({&]|<-|\bfunc\b")
 _SKIPPED = frozenset((".git", "node_modules"))
 
 
-@dataclass(slots=True)
-class Sources:
+class Sources(Struct):
     """The Go files under ``folder``. UsageError where it is no folder or holds too many files."""
 
     folder: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from mapscope.errors import EvidenceError
 from mapscope.profiles.fetch import Request
@@ -16,8 +17,7 @@ _MAX_FAILURES = 3
 """Failures one after the other after which the service counts as gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """One profile that was kept: its file, and the bytes; or why there is none (``failed``)."""
 
     path: Path

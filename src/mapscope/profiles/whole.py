@@ -7,11 +7,11 @@ of them is what the program called. Equal stacks are judged once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from mapscope._kernels.reference import pprof as wire
 from mapscope.profiles.frames import distinct, groups_of, innermost, strings_beginning, strings_equal, text_labels

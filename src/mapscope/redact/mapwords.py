@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from mapscope.goruntime.index import column, gather
 from mapscope.heap.model import Heap
@@ -17,8 +16,7 @@ _SLOTS = 8
 _MAX_ROUNDS = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
+class _Kind(Struct, frozen=True):
     """Maps of one type. ``strings``: their keys are strings, whose lengths stay: sizes are no contents."""
 
     shape: MapShape | None

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope._kernels import load
 from mapscope._kernels.reference.render import HEX, LIST, NUMBER, SIGNED, TEXT, WORD
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One part of each row; see _kernels/reference/render.py for the arrays that go with ``kind``."""
 
     kind: int
@@ -28,8 +27,7 @@ class Part:
     ends: npt.NDArray[np.int64] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(Struct, frozen=True):
     """Texts by number: word i is ``text[ends[i]:ends[i + 1]]``."""
 
     text: npt.NDArray[np.uint8]

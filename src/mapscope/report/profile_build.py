@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from msgspec.structs import asdict
 
 from mapscope.profiles import indicators as ind
 from mapscope.profiles.classify import Classified

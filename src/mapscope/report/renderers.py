@@ -7,10 +7,10 @@ needs beyond it (every map's holders, the graph) it does not have: those views h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from mapscope.report import (
     chain_view,
@@ -37,8 +37,7 @@ from mapscope.report.style import Style
 from mapscope.report.writing import to_json
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """How a document is shown."""
 
     style: Style = field(default_factory=Style)

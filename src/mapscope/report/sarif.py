@@ -12,7 +12,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from mapscope.report.diff_document import DiffDocument
 from mapscope.report.document import Document, FindingRow, StepRow
@@ -35,8 +36,7 @@ _NUMBERS = re.compile(r"\[\d+\]|0x[0-9a-f]+|goroutine \d+|:\d+\b")
 _STATES = {"new": "new", "unchanged": "unchanged", "gone": "absent"}
 
 
-@dataclass(frozen=True, slots=True)
-class Sarif:
+class Sarif(Struct, frozen=True):
     """The log, and how many findings it has and lacks."""
 
     text: bytes
@@ -47,8 +47,7 @@ class Sarif:
     """Findings beyond what GitHub takes of one run."""
 
 
-@dataclass(slots=True)
-class _Result:
+class _Result(Struct):
     rule: str
     level: str
     message: str

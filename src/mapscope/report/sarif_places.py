@@ -7,9 +7,10 @@ never written: only what the executable names, and what lies below the source tr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from mapscope.report.document import StepRow
 from mapscope.report.escape import clean
@@ -22,8 +23,7 @@ _AT = re.compile(r"^(?P<function>.+) \((?P<file>.+):(?P<line>\d{1,9})\)$", re.DO
 _MAX_LINE = (1 << 31) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A line of the source. ``file`` as the executable has it, or relative to the source tree where ``found``.
 
     ``columns``: of the first character of the text that is meant, and behind its last, from 1; where the source

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 LEVELS = {"exact": "error", "inferred": "warning", "possible": "note", "uncertain": "note"}
 """SARIF's level by the confidence of a finding."""
@@ -14,8 +14,7 @@ _LOOP = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RuleText:
+class RuleText(Struct, frozen=True):
     """One rule. ``precision`` is GitHub's word: very-high, high, medium, low."""
 
     id: str

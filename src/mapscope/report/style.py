@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mapscope.report.escape import clean
 
@@ -23,8 +24,7 @@ _WORDS = re.compile(r" +|[^ ]+")
 _ARGUMENTS = re.compile(r"(?:[^\s'\"]|'[^']*'|\"[^\"]*\")+")
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(Struct, frozen=True):
     """Marks up words; without ``colour`` every method gives its text back."""
 
     colour: bool = False

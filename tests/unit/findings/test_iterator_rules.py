@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from mapscope.findings import ITERATOR_RULES, run
 from mapscope.findings.model import Finding

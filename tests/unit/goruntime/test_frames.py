@@ -5,13 +5,13 @@ The program is the one of the ground truth, which says itself where its goroutin
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -59,7 +59,7 @@ class Subject:
                 stream.write((value % (1 << 64)).to_bytes(8, "little"))
         core = Core.open(path)
         if threads is not None:
-            core = dataclasses.replace(core, threads=threads)
+            core = msgspec.structs.replace(core, threads=threads)
         return read_heap(open_process(core, self.executable))
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import struct
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -61,7 +62,7 @@ class World:
         memory = Memory()
         for address, data in ((STACK, bytes(SIZE)), (SIGNAL, bytes(self.signal)), (RECORDS, bytes(records))):
             memory.add(address, len(data), memory.add_buffer(data), 0)
-        names = [one.name for one in dataclasses.fields(GoroutineTable)]
+        names = [one.name for one in msgspec.structs.fields(GoroutineTable)]
         columns = {name: np.zeros(1, dtype=np.bool_ if name == "in_syscall" else np.uint64) for name in names}
         for name, value in (("stack_lo", STACK), ("stack_hi", STACK + SIZE), ("status", G_RUNNING), ("m", RECORDS)):
             columns[name][0] = value

@@ -6,8 +6,9 @@ The oracle of the tests of what ``mapscope.profiles`` does with columns.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from mapscope._kernels.reference import pprof as wire
 from mapscope.profiles.classify import Classified, block_sizes, return_addresses

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from mapscope.maps.contents import Content
 from mapscope.report.map_view import build_map, render

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import html
 import random
 import re
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from mapscope.goruntime.frames import Frame, Goroutine
 from mapscope.heap.holding import Held
@@ -275,7 +276,7 @@ def test_the_policy_names_the_script_and_the_styles():
 
 
 def test_hostile_text_leaves_the_markup_as_it_is():
-    hostile = replace(
+    hostile = dataclasses.replace(
         sample(path=f"/tmp/{HOSTILE}"),
         notes=(HOSTILE,),
         warnings=(HOSTILE,),

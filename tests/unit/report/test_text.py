@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
-from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from mapscope.findings.context import StaleValues, StringKeys
 from mapscope.report import maps_view, text
@@ -147,8 +148,8 @@ def test_hostile_names_cannot_reach_the_terminal():
     assert set(map(ord, report)) <= {0x0A, *range(0x20, 0x7F)}
     snapshot = hostile()
     detail = snapshot.detail(0xC000010000)
-    object.__setattr__(detail, "key_kinds", {EVIL: 3})
-    object.__setattr__(detail, "how_found", EVIL)
+    msgspec.structs.force_setattr(detail, "key_kinds", {EVIL: 3})
+    msgspec.structs.force_setattr(detail, "how_found", EVIL)
     assert set(map(ord, "\n".join(render_map(build_map(snapshot, detail))))) <= {0x0A, *range(0x20, 0x7F)}
     records = list(map_rows(snapshot.maps, rows_of(snapshot.maps)))
     assert set(map(ord, "\n".join(maps_view.render_text(records, 1, 1, [])))) <= {0x0A, *range(0x20, 0x7F)}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from msgspec import Struct
+from msgspec.structs import fields
 
 MOST_BYTES = 5_000_000
 """Bytes of a page, its script and styles included. A page that would have more is made again with smaller caps."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caps:
+class Caps(Struct, frozen=True):
     """Numbers of rows."""
 
     maps: int = 10_000

@@ -6,10 +6,11 @@ The lab gives plain records; this room knows nothing of how they came about.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from mapscope.report.page.pack import Column, Pack, Texts
 
@@ -23,8 +24,7 @@ Record = Mapping[str, object]
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class CurveLine:
+class CurveLine(Struct, frozen=True):
     """One curve. ``old``: the part of ``y`` that is old arrays; empty where it has none."""
 
     who: str
@@ -33,8 +33,7 @@ class CurveLine:
     old: Sequence[float] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Axes:
+class Axes(Struct, frozen=True):
     """What a picture of curves is of. ``unit`` of ``y``: ``bytes`` or ``share``; ``log2``: of ``x``."""
 
     what: str

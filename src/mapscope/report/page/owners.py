@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from mapscope.heap.holding import HeldTable
 from mapscope.report import document as doc
@@ -76,8 +76,7 @@ def _shortened(texts: Sequence[str]) -> tuple[str, ...]:
     return (texts[0], _LEFT_OUT, *texts[-(MOST_LEVELS - 2) :])
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(Struct):
     label: str
     bytes: int = 0
     waste: int = 0

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from mapscope.report.page.shown import record, shown
 from mapscope.report.writing import tool
@@ -30,8 +30,7 @@ Array = npt.NDArray[np.generic]
 _UNSIGNED = (("u1", 1 << 8), ("u2", 1 << 16), ("u4", 1 << 32))
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
+class Texts(Struct, frozen=True):
     """A column of text: ``words[code]`` by row, none for a negative code. Words are escaped and bounded here."""
 
     codes: npt.NDArray[np.int32]
@@ -56,8 +55,7 @@ class Texts:
 Column = Texts | Array
 
 
-@dataclass(slots=True)
-class Pack:
+class Pack(Struct):
     """The data of one page.
 
     ``kind`` names the page that shows it. ``values`` are records and lists, small ones; ``sections`` are columns of

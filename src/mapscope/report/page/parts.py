@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from mapscope.findings.columns import current_waste, old_bytes
 from mapscope.report.source import Source
@@ -13,8 +12,7 @@ STALE_RULES = ("R3", "R16")
 """Rules whose bytes are of objects that lie outside the arrays of maps."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One part of the bar. ``leads``: the hash that a click goes to."""
 
     id: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 
 import msgspec
 import numpy as np
+from msgspec.structs import asdict
 
 from mapscope.report.build import PAGE, build
 from mapscope.report.document import Document
