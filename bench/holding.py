@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from mapscope.snapshot import open_snapshot
+from mapscope.opening import open_snapshot
 
 
 def main(core: str, executable: str) -> int:

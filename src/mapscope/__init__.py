@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     )
     from mapscope.findings.model import Finding
     from mapscope.maps.model import Map
+    from mapscope.opening import open_snapshot as open  # noqa: A004 - the public name, as in PIL or tarfile
     from mapscope.snapshot import Snapshot
-    from mapscope.snapshot import open_snapshot as open  # noqa: A004 - the public name, as in PIL or tarfile
 
 _HOMES = {
-    "open": ("mapscope.snapshot", "open_snapshot"),
+    "open": ("mapscope.opening", "open_snapshot"),
     "Snapshot": ("mapscope.snapshot", "Snapshot"),
     "Map": ("mapscope.maps.model", "Map"),
     "Finding": ("mapscope.findings.model", "Finding"),

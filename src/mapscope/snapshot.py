@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from mapscope import cache
 from mapscope import findings as rules
 from mapscope._kernels import compiled
-from mapscope.binary.executable import Executable
 from mapscope.errors import UsageError
-from mapscope.evidence.capture import Limits
-from mapscope.evidence.check import check_go, check_process
-from mapscope.evidence.check import program as running_program
-from mapscope.evidence.core import Core
-from mapscope.evidence.heapdump import HeapDump, is_heap_dump
-from mapscope.evidence.live import take
 from mapscope.findings.context import Context
 from mapscope.findings.model import Finding
-from mapscope.goruntime.dumped import open_dumped
 from mapscope.goruntime.frames import Goroutine
 from mapscope.goruntime.identity import Identity, identify
-from mapscope.goruntime.process import Process, open_process
+from mapscope.goruntime.process import Process
 from mapscope.heap.chains import AllChains, Chain
 from mapscope.heap.domtree import DominatorTree
-from mapscope.heap.graph import ObjectGraph, object_graph
+from mapscope.heap.graph import ObjectGraph
 from mapscope.heap.holding import Dominator, Held, HeldTable, Holding
 from mapscope.heap.later import Later
 from mapscope.heap.lookup import Spot
-from mapscope.heap.model import Heap, Progress, quiet, read_heap
+from mapscope.heap.model import Heap, Progress
 from mapscope.heap.reconcile import summarise
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo
 from mapscope.maps.cells import CellArray, map_cells
 from mapscope.maps.contents import Content, object_contents
 from mapscope.maps.detail import MapDetail
-from mapscope.maps.find import MapSet, find_maps
+from mapscope.maps.find import MapSet
 from mapscope.maps.inspect import describe_map
 from mapscope.maps.iterators import find_iterators, on_stacks, weigh
 from mapscope.maps.itermodel import MapIterator
@@ -292,100 +281,3 @@ class Snapshot:
             "no typed word leads to, and an empty one, can exist unseen"
         )
         return [words]
-
-
-def open_snapshot(
-    path: str | os.PathLike[str],
-    executable: str | os.PathLike[str] | None = None,
-    *,
-    progress: Progress | None = None,
-    holding: bool = False,
-    keep: bool = False,
-) -> Snapshot:
-    """Opens a core or a heap dump, reads the heap and finds all maps.
-
-    Args:
-        path: the core, or the file of ``runtime/debug.WriteHeapDump``.
-        executable: the program that made it; None takes it from the core. A heap dump does not name it.
-        progress: called on the way.
-        keep: use the cache beside the core, and leave one there for the next opening (see mapscope.cache).
-        holding: begin graph and dominators in another thread, for callers who will ask who holds what.
-
-    Raises:
-        MapscopeError: the evidence cannot be used; the message says why and the hint what to do.
-    """
-    say = progress or quiet
-    say("open", 0, 0)
-    if is_heap_dump(path):
-        process = open_dumped(HeapDump.open(path), executable)
-    else:
-        process = open_process(Core.open(path), executable)
-    return _open(process, say, holding=holding, keep=keep)
-
-
-def open_live(
-    pid: int,
-    executable: str | os.PathLike[str] | None = None,
-    *,
-    limits: Limits | None = None,
-    progress: Progress | None = None,
-    holding: bool = False,
-) -> Snapshot:
-    """Takes a core of a live process into a temporary file that has no name, and opens that as ``open_snapshot`` does.
-
-    Args:
-        pid: the process. It stands still while its memory is copied.
-        executable: its program; None takes the file that runs, wherever its mount namespace has it.
-        limits: when to give up.
-        progress: called on the way.
-        holding: as in ``open_snapshot``.
-
-    Raises:
-        MapscopeError: the process cannot be captured or is no Go process; the message says why and the hint what to do.
-    """
-    say = progress or quiet
-    check_process(pid)
-    check_go(pid)
-    program: str | os.PathLike[str] | Executable
-    if executable is None:
-        program = Executable.open(f"/proc/{pid}/exe")  # opened now: the process may be gone later
-        program.elf.path = Path(running_program(pid))
-    else:
-        program = executable
-    core = take(pid, limits=limits, progress=say)
-    return _open(open_process(core, program), say, holding=holding, keep=False)
-
-
-def _open(process: Process, say: Progress, *, holding: bool, keep: bool) -> Snapshot:
-    saved = cache.load(process) if keep else None
-    heap, maps = _read(process, say, saved)
-    objects = Later(lambda: object_graph(heap.index, heap.state.flags))
-    if holding:
-        objects.start()
-    if maps is None:
-        say("maps", 0, 0)
-        maps = find_maps(heap)
-        if keep:
-            _keep(process, heap, maps)
-    snapshot = Snapshot(process, heap, maps, objects)
-    if holding:
-        snapshot.holding.start()
-    return snapshot
-
-
-def _read(process: Process, say: Progress, saved: cache.Saved | None) -> tuple[Heap, MapSet | None]:
-    """The heap, and the maps where the cache knows them. A cache that does not fit is as good as none."""
-    if saved is not None:
-        with contextlib.suppress(ValueError):
-            heap = read_heap(process, say, saved.heap)
-            maps = cache.restore_maps(heap, saved)
-            if maps is not None:
-                return heap, maps
-    return read_heap(process, say), None
-
-
-def _keep(process: Process, heap: Heap, maps: MapSet) -> None:
-    try:
-        cache.store(process, heap, maps)
-    except OSError as error:
-        heap.notes.append(f"the cache {cache.path_of(process.evidence.path)} could not be written: {error.strerror}")

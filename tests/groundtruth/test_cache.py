@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from mapscope import cache
+from mapscope.opening import open_snapshot
 from mapscope.report.build import json_of
-from mapscope.snapshot import Snapshot, open_snapshot
+from mapscope.snapshot import Snapshot
 from tests.groundtruth import harness
 from tests.groundtruth.variants import Variant
 

@@ -15,7 +15,8 @@ from mapscope.errors import UsageError
 from mapscope.heap.domtree import MOST_GROUPS
 from mapscope.heap.fields import short_name
 from mapscope.maps import cells
-from mapscope.snapshot import Snapshot, open_snapshot
+from mapscope.opening import open_snapshot
+from mapscope.snapshot import Snapshot
 from tests.groundtruth import harness
 from tests.groundtruth.variants import Variant
 

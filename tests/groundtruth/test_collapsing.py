@@ -21,7 +21,7 @@ from mapscope.evidence.capture import Limits, capture
 from mapscope.evidence.corewriter import Segment
 from mapscope.evidence.plan import Plan
 from mapscope.evidence.procfs import Mapping
-from mapscope.snapshot import open_snapshot
+from mapscope.opening import open_snapshot
 from tests.groundtruth.live import Ticker, ticking
 from tests.groundtruth.test_live import failed, mapscope
 from tests.groundtruth.variants import Variant

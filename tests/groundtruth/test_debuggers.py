@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mapscope.evidence.capture import Limits, capture
-from mapscope.snapshot import open_snapshot
+from mapscope.opening import open_snapshot
 from tests.groundtruth import harness
 from tests.groundtruth.live import Ticker, ticking
 from tests.groundtruth.variants import Variant

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from mapscope.cli.main import main
-from mapscope.snapshot import open_snapshot
+from mapscope.opening import open_snapshot
 from tests.groundtruth import harness
 from tests.groundtruth.leaky import Leaky, leaky
 from tests.groundtruth.test_profiles import take

@@ -24,7 +24,8 @@ from mapscope.goruntime.dumped import open_dumped
 from mapscope.goruntime.dumpheap import lay_heap, other_frames
 from mapscope.heap.model import read_heap
 from mapscope.maps.model import COLUMNS
-from mapscope.snapshot import Snapshot, open_snapshot
+from mapscope.opening import open_snapshot
+from mapscope.snapshot import Snapshot
 from tests.groundtruth import harness, unseen
 from tests.groundtruth.variants import SERIES, Variant
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from mapscope.heap.steps import Step
-from mapscope.snapshot import Snapshot, open_snapshot
+from mapscope.opening import open_snapshot
+from mapscope.snapshot import Snapshot
 from tests.groundtruth import harness
 from tests.groundtruth.variants import DUMPED, SERIES, Variant, arm64
 

@@ -17,7 +17,8 @@ import pytest
 from mapscope.findings.model import Finding
 from mapscope.maps.itermodel import MapIterator
 from mapscope.maps.model import Confidence
-from mapscope.snapshot import Snapshot, open_snapshot
+from mapscope.opening import open_snapshot
+from mapscope.snapshot import Snapshot
 from tests.groundtruth import harness
 from tests.groundtruth.variants import DUMPED, SERIES, Variant, arm64
 

@@ -11,7 +11,7 @@ import pytest
 from mapscope.errors import ExecutableError
 from mapscope.evidence.core import Core
 from mapscope.goruntime.process import open_process
-from mapscope.snapshot import open_snapshot
+from mapscope.opening import open_snapshot
 from tests.groundtruth import harness
 from tests.groundtruth.headers import differences
 from tests.groundtruth.variants import Variant

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from mapscope.errors import UsageError
-from mapscope.snapshot import Snapshot, open_snapshot
+from mapscope.opening import open_snapshot
+from mapscope.snapshot import Snapshot
 from tests.groundtruth import harness
 from tests.groundtruth.variants import Variant
 

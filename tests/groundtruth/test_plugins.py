@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from mapscope.snapshot import Snapshot, open_snapshot
+from mapscope.opening import open_snapshot
+from mapscope.snapshot import Snapshot
 from tests.groundtruth import harness
 from tests.groundtruth.headers import differences
 from tests.groundtruth.variants import Variant

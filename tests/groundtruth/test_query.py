@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from mapscope.maps.model import Place
-from mapscope.snapshot import Snapshot, open_snapshot
+from mapscope.opening import open_snapshot
+from mapscope.snapshot import Snapshot
 from mapscope.tables import NAMES
 from tests.groundtruth import harness
 from tests.groundtruth.test_goroutines import MOVES, parse

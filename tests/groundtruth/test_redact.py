@@ -15,7 +15,8 @@ import pytest
 from mapscope.cli.main import main
 from mapscope.errors import UsageError
 from mapscope.evidence.core import Core
-from mapscope.snapshot import Snapshot, open_snapshot
+from mapscope.opening import open_snapshot
+from mapscope.snapshot import Snapshot
 from tests.groundtruth import harness
 from tests.groundtruth.secrets import planted
 from tests.groundtruth.variants import SERIES, Variant

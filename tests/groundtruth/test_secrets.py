@@ -21,7 +21,7 @@ from mapscope import cache
 from mapscope.cli import main as entry
 from mapscope.cli.main import main
 from mapscope.evidence.memory import Memory
-from mapscope.snapshot import open_snapshot
+from mapscope.opening import open_snapshot
 from mapscope.tables import NAMES
 from tests.groundtruth.secrets import Planted, planted
 from tests.groundtruth.variants import Variant

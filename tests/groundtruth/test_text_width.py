@@ -19,7 +19,7 @@ import pytest
 from wcwidth import wcswidth
 
 from mapscope.cli.main import main
-from mapscope.snapshot import open_snapshot
+from mapscope.opening import open_snapshot
 from tests.groundtruth import harness
 from tests.groundtruth.leaky import Leaky, leaky
 from tests.groundtruth.test_profiles import take

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mapscope.snapshot import Snapshot, open_snapshot
+from mapscope.opening import open_snapshot
+from mapscope.snapshot import Snapshot
 from tests.groundtruth import harness
 from tests.groundtruth.variants import SERIES, Variant
 

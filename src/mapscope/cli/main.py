@@ -28,6 +28,9 @@ _MAX_CAUSES = 8
 _GARBAGE = 50_000
 """New objects before Python looks for cycles among them. Its default of 700 (2,000 from 3.12 on) has it look through
 modules that have just been imported again and again: 30 ms of the start."""
+_SWITCH_SECONDS = 0.0001
+"""How long a thread that waits for Python's lock lets the other have it. The one that reads spans has the lock for
+moments between kernels; with Python's default of 5 ms it waits longer for it than it works."""
 
 _COMMANDS = {
     "analyze": "mapscope.cli.analyze",
@@ -111,6 +114,7 @@ def run() -> NoReturn:
     # no command multiplies matrices: without this, importing NumPy waits for a thread of OpenBLAS on each CPU
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.set_threshold(_GARBAGE)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     status = main()
     if status == EXIT_INTERRUPTED:
         sys.stderr.flush()

@@ -21,11 +21,11 @@ def open_evidence(core: str, executable: str | None, progress: Progress | None, 
     Raises the errors of :mod:`mapscope.errors`.
     """
     if core.startswith(LIVE):
-        from mapscope.snapshot import open_live
+        from mapscope.opening import open_live
 
         pid = int(core.removeprefix(LIVE))
         return open_live(pid, executable, limits=limits(), progress=progress, holding=holding)
-    from mapscope.snapshot import open_snapshot
+    from mapscope.opening import open_snapshot
 
     return open_snapshot(core, executable, progress=progress, holding=holding, keep=cached())
 

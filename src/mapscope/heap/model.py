@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
 
-from mapscope._kernels import load
 from mapscope.binary.textscan import TextFacts
-from mapscope.errors import LayoutError
 from mapscope.evidence.heapdump import GOROUTINE, HeapDump
-from mapscope.evidence.memory import PageTable
 from mapscope.goruntime.dumpheap import dumped_figures, dumped_roots, lay_heap, other_frames
 from mapscope.goruntime.dwarftypes import DwarfTypes, Variable
 from mapscope.goruntime.frames import Stacks, read_stacks
 from mapscope.goruntime.goroutines import GoroutineTable, StackRoots, read_goroutines
-from mapscope.goruntime.index import HeapIndex, build_index, missing_bytes
+from mapscope.goruntime.index import HeapIndex
 from mapscope.goruntime.memstats import RuntimeFigures, read_runtime_figures
-from mapscope.goruntime.pointers import TypeWords, fill_pointer_mask, mark_headers
 from mapscope.goruntime.process import Process
 from mapscope.goruntime.roots import Roots, read_roots
-from mapscope.goruntime.spans import Arenas, SpanTable, read_arenas, read_spans
+from mapscope.goruntime.spans import Arenas, SpanTable
 from mapscope.goruntime.typetable import TypeTable
 from mapscope.goruntime.unswept import died_unswept
 from mapscope.heap.globals import typed_globals
 from mapscope.heap.later import Later
 from mapscope.heap.saved import SavedHeap
+from mapscope.heap.slots import Slots, read_slots
 from mapscope.heap.trace import ALLOCATED, COVER_FILL, COVER_HEADER, MARKED, TraceState, run_trace
 
 
@@ -73,28 +69,28 @@ class Heap(Struct):
         return live
 
 
-class _Slots(Struct, frozen=True):
-    """Spans, slots and pointer words: what needs no types of variables."""
-
-    arenas: Arenas
-    pages: PageTable
-    table: SpanTable
-    index: HeapIndex
-    flags: npt.NDArray[np.uint8]
-    words: TypeWords
-    notes: list[str]
-
-
-def read_heap(process: Process, progress: Progress = quiet, saved: SavedHeap | None = None) -> Heap:
+def read_heap(
+    process: Process,
+    progress: Progress = quiet,
+    saved: SavedHeap | None = None,
+    begun: Later[Slots] | None = None,
+) -> Heap:
     """Spans, objects, pointers, roots, then the trace. The steps are named to ``progress``.
 
-    ``saved``: what an earlier reading of the same process left; pointer words and trace are taken from there. Raises
-    ValueError where it does not fit.
+    Args:
+        process: of a core or a heap dump.
+        progress: called on the way.
+        saved: what an earlier reading of the same process left; pointer words and trace are taken from there.
+        begun: the reading of slots, where it has begun already (of a core, and without ``saved``).
+
+    Raises:
+        ValueError: ``saved`` does not fit.
+        MapscopeError: the heap cannot be read.
     """
     dump = process.evidence if isinstance(process.evidence, HeapDump) else None
     progress("spans", 0, 0)
     if dump is None:
-        later = Later(lambda: _read_slots(process, saved)).start()
+        later = begun or Later(lambda: read_slots(process, saved)).start()
     else:
         later = Later(lambda: _dumped_slots(process, dump, saved))
         later.get()  # it adds to the memory, which nobody may read meanwhile
@@ -137,7 +133,7 @@ def _resumed(types: TypeTable, saved: SavedHeap) -> tuple[TraceState, npt.NDArra
 
 
 def _traced(
-    process: Process, slots: _Slots, types: TypeTable, roots: Roots, known: npt.NDArray[np.int64], progress: Progress
+    process: Process, slots: Slots, types: TypeTable, roots: Roots, known: npt.NDArray[np.int64], progress: Progress
 ) -> tuple[TraceState, npt.NDArray[np.int64]]:
     """The state after the trace, and the ids of the objects that only conservative scans reach."""
     index, state = slots.index, TraceState.fresh(slots.flags)
@@ -158,57 +154,22 @@ def _traced(
     return state, uncertain
 
 
-def _roots_and_figures(process: Process, slots: _Slots, frames: Stacks) -> tuple[Roots, RuntimeFigures | None]:
+def _roots_and_figures(process: Process, slots: Slots, frames: Stacks) -> tuple[Roots, RuntimeFigures | None]:
     """From the runtime's own structures."""
     memory, layouts, table = process.memory, process.layouts, slots.table
     roots = read_roots(memory, layouts, slots.index, table, process.modules, frames.roots, process.globals)
     return roots, read_runtime_figures(memory, layouts, table, process.globals, process.mheap)
 
 
-def _dumped_slots(process: Process, dump: HeapDump, saved: SavedHeap | None) -> _Slots:
+def _dumped_slots(process: Process, dump: HeapDump, saved: SavedHeap | None) -> Slots:
     """From the objects that a heap dump lists."""
     laid = lay_heap(process, dump)
     if saved is not None and (laid.index.nobjects != len(saved.flags) or len(laid.index.ptrmask) != len(saved.ptrmask)):
         raise ValueError("another heap")
-    return _Slots(laid.arenas, laid.pages, laid.table, laid.index, laid.flags, laid.words, [])
+    return Slots(laid.arenas, laid.pages, laid.table, laid.index, laid.flags, laid.words, [])
 
 
-def _read_slots(process: Process, saved: SavedHeap | None = None) -> _Slots:
-    memory, layouts, notes = process.memory, process.layouts, []
-    arenas = read_arenas(memory, layouts, process.mheap)
-    have = {extent.start >> 26 for extent in memory.extents}
-    numbers = arenas.number.tolist()
-    pages = memory.page_table(numbers[: 2 * len(have) + 64])
-    table = read_spans(memory, pages, layouts, process.mheap, arenas)
-    mark_headers(layouts, table)
-    index = build_index(pages, table.spans)
-    if index.nobjects >= 1 << 32:
-        raise LayoutError(f"{index.nobjects} slots in the heap are more than mapscope can number", "tell us about it")
-    if table.dropped:
-        notes.append(f"{table.dropped} spans failed the self-check and were left out")
-    absent = missing_bytes(index)
-    if absent:
-        notes.append(f"{absent:,} bytes of heap spans are not in this core: what they hold is missing from every sum")
-    if saved is not None:
-        if index.nobjects != len(saved.flags) or len(index.ptrmask) != len(saved.ptrmask):
-            raise ValueError("another heap")
-        index.ptrmask = saved.ptrmask
-        none = np.zeros(0, dtype=np.int64)
-        words = TypeWords(none, none.astype(np.uint64), 0)
-        return _Slots(arenas, pages, table, index, saved.flags, words, [])
-    flags = np.zeros(index.nobjects, dtype=np.uint8)
-    unreadable = load("spans").alloc_flags(index, table.freeindex, table.allocbits, flags)
-    if unreadable:
-        notes.append(f"{unreadable} spans have no readable allocation bits: their objects may be missed")
-    words = fill_pointer_mask(memory, layouts, index, table, arenas, flags, _mask_of(process))
-    if words.unreadable:
-        notes.append(
-            f"the pointer bits of {words.unreadable} spans or slots are not in this core: what they hold may be missed"
-        )
-    return _Slots(arenas, pages, table, index, flags, words, notes)
-
-
-def _allocated(process: Process, slots: _Slots, values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def _allocated(process: Process, slots: Slots, values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """The values without those into free slots, which a conservative scan passes over (runtime: scanConservative).
 
     The collector scans when all is swept. Here a slot may be free that nobody has swept yet: what it points to can
@@ -226,20 +187,6 @@ def _allocated(process: Process, slots: _Slots, values: npt.NDArray[np.uint64]) 
     keep[there] = allocated
     kept: npt.NDArray[np.uint64] = values[keep]
     return kept
-
-
-def _mask_of(process: Process) -> Callable[[int], npt.NDArray[np.bool_] | None]:
-    """Pointer mask of a type over its whole size."""
-
-    def mask(address: int) -> npt.NDArray[np.bool_] | None:
-        rtype, bits = process.types.at(address), process.types.pointer_mask(address)
-        if rtype is None or bits is None or rtype.size < 8 or rtype.size > 1 << 31:
-            return None
-        out = np.zeros(rtype.size // 8, dtype=np.bool_)
-        out[: len(bits)] = bits[: len(out)]
-        return out
-
-    return mask
 
 
 def _ranges(process: Process, types: TypeTable) -> None:

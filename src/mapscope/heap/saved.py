@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from mapscope.binary.textscan import TextFacts
+if TYPE_CHECKING:
+    from mapscope.binary.textscan import TextFacts
 
 
 class SavedHeap(Struct, frozen=True):

@@ -75,7 +75,7 @@ def _checks(scenario: Scenario, toolchain: Toolchain, folder: Path) -> list[Chec
         output, status = _dies(executable, folder)
         return scenario.check(Run(toolchain, executable, {}, output, status, compiler, None))
     from mapscope.evidence.capture import capture
-    from mapscope.snapshot import open_snapshot
+    from mapscope.opening import open_snapshot
 
     core = folder / "core"
     with _speaking(executable, folder) as (pid, said):

@@ -34,9 +34,9 @@ def opened(monkeypatch):
             raise state.error
         return state.snapshot
 
-    fake = types.ModuleType("mapscope.snapshot")
+    fake = types.ModuleType("mapscope.opening")
     fake.open_snapshot = open_snapshot
-    monkeypatch.setitem(sys.modules, "mapscope.snapshot", fake)
+    monkeypatch.setitem(sys.modules, "mapscope.opening", fake)
     return state
 
 
@@ -366,7 +366,7 @@ def test_a_process_stands_where_the_core_would(monkeypatch, capfd, opened, words
         seen.append((pid, executable, limits.max_pause))
         return opened.snapshot
 
-    sys.modules["mapscope.snapshot"].open_live = open_live
+    sys.modules["mapscope.opening"].open_live = open_live
     for arguments, executable in (((), None), (("./service",), "./service")):
         given = (*arguments, *words) if behind else (*words, *arguments)
         assert run(capfd, "maps", *given, "--max-pause", "0.5")[0] == 0

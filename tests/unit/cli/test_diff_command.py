@@ -25,9 +25,9 @@ def opened(monkeypatch):
         state.calls.append((path, executable))
         return state.by_path[path]
 
-    fake = types.ModuleType("mapscope.snapshot")
+    fake = types.ModuleType("mapscope.opening")
     fake.open_snapshot = open_snapshot
-    monkeypatch.setitem(sys.modules, "mapscope.snapshot", fake)
+    monkeypatch.setitem(sys.modules, "mapscope.opening", fake)
     return state
 
 

@@ -19,7 +19,7 @@ STUB = textwrap.dedent(
     import sys, types
     sys.path.insert(0, {root!r})
     from tests.unit.report import fakes
-    snapshot = types.ModuleType("mapscope.snapshot")
+    snapshot = types.ModuleType("mapscope.opening")
     def open_snapshot(path, executable=None, *, progress=None, holding=False, keep=False):
         if progress is not None:
             for done in range(3):
@@ -27,7 +27,7 @@ STUB = textwrap.dedent(
         {body}
         return fakes.sample(path)
     snapshot.open_snapshot = open_snapshot
-    sys.modules["mapscope.snapshot"] = snapshot
+    sys.modules["mapscope.opening"] = snapshot
     from mapscope.cli.main import run
     run()
     """

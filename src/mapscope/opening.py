@@ -1,0 +1,157 @@
+"""Opens evidence: which kind it is, what runs beside what, and what the cache already knows.
+
+Spans and slots are read in another thread from the moment that the process is known. Everything that is not needed
+until then is imported behind that moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mapscope.binary.executable import Executable
+from mapscope.evidence.core import Core
+from mapscope.evidence.heapdump import HeapDump, is_heap_dump
+from mapscope.goruntime.process import Process, open_process
+from mapscope.heap.later import Later
+from mapscope.heap.slots import Slots, read_slots
+
+if TYPE_CHECKING:
+    from mapscope import cache
+    from mapscope.evidence.capture import Limits
+    from mapscope.heap.graph import ObjectGraph
+    from mapscope.heap.model import Heap, Progress
+    from mapscope.maps.find import MapSet
+    from mapscope.snapshot import Snapshot
+
+
+def open_snapshot(
+    path: str | os.PathLike[str],
+    executable: str | os.PathLike[str] | None = None,
+    *,
+    progress: Progress | None = None,
+    holding: bool = False,
+    keep: bool = False,
+) -> Snapshot:
+    """Opens a core or a heap dump, reads the heap and finds all maps.
+
+    Args:
+        path: the core, or the file of ``runtime/debug.WriteHeapDump``.
+        executable: the program that made it; None takes it from the core. A heap dump does not name it.
+        progress: called on the way.
+        keep: use the cache beside the core, and leave one there for the next opening (see mapscope.cache).
+        holding: begin graph and dominators in another thread, for callers who will ask who holds what.
+
+    Raises:
+        MapscopeError: the evidence cannot be used; the message says why and the hint what to do.
+    """
+    say = progress or _quiet
+    say("open", 0, 0)
+    if is_heap_dump(path):
+        from mapscope.goruntime.dumped import open_dumped
+
+        process = open_dumped(HeapDump.open(path), executable)
+    else:
+        process = open_process(Core.open(path), executable)
+    return _open(process, say, holding=holding, keep=keep)
+
+
+def open_live(
+    pid: int,
+    executable: str | os.PathLike[str] | None = None,
+    *,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+    holding: bool = False,
+) -> Snapshot:
+    """Takes a core of a live process into a temporary file that has no name, and opens that as ``open_snapshot`` does.
+
+    Args:
+        pid: the process. It stands still while its memory is copied.
+        executable: its program; None takes the file that runs, wherever its mount namespace has it.
+        limits: when to give up.
+        progress: called on the way.
+        holding: as in ``open_snapshot``.
+
+    Raises:
+        MapscopeError: the process cannot be captured or is no Go process; the message says why and the hint what to do.
+    """
+    from mapscope.evidence.check import check_go, check_process
+    from mapscope.evidence.check import program as running_program
+    from mapscope.evidence.live import take
+
+    say = progress or _quiet
+    check_process(pid)
+    check_go(pid)
+    program: str | os.PathLike[str] | Executable
+    if executable is None:
+        program = Executable.open(f"/proc/{pid}/exe")  # opened now: the process may be gone later
+        program.elf.path = Path(running_program(pid))
+    else:
+        program = executable
+    core = take(pid, limits=limits, progress=say)
+    return _open(open_process(core, program), say, holding=holding, keep=False)
+
+
+def _open(process: Process, say: Progress, *, holding: bool, keep: bool) -> Snapshot:
+    begun = None
+    if process.core is not None and not keep:
+        say("spans", 0, 0)
+        begun = Later(lambda: read_slots(process)).start()
+    # behind what has begun, since importing them takes as long as reading the spans of a gigabyte
+    from mapscope.heap.graph import object_graph
+    from mapscope.maps.find import find_maps
+    from mapscope.snapshot import Snapshot
+
+    saved = _saved(process) if keep else None
+    heap, maps = _read(process, say, saved, begun)
+    objects: Later[ObjectGraph] = Later(lambda: object_graph(heap.index, heap.state.flags))
+    if holding:
+        objects.start()
+    if maps is None:
+        say("maps", 0, 0)
+        maps = find_maps(heap)
+        if keep:
+            _keep(process, heap, maps)
+    snapshot = Snapshot(process, heap, maps, objects)
+    if holding:
+        snapshot.holding.start()
+    return snapshot
+
+
+def _read(
+    process: Process, say: Progress, saved: cache.Saved | None, begun: Later[Slots] | None
+) -> tuple[Heap, MapSet | None]:
+    """The heap, and the maps where the cache knows them. A cache that does not fit is as good as none."""
+    from mapscope.heap.model import read_heap
+
+    if saved is not None:
+        from mapscope import cache
+
+        with contextlib.suppress(ValueError):
+            heap = read_heap(process, say, saved.heap)
+            maps = cache.restore_maps(heap, saved)
+            if maps is not None:
+                return heap, maps
+    return read_heap(process, say, begun=begun), None
+
+
+def _saved(process: Process) -> cache.Saved | None:
+    from mapscope import cache
+
+    return cache.load(process)
+
+
+def _keep(process: Process, heap: Heap, maps: MapSet) -> None:
+    from mapscope import cache
+
+    try:
+        cache.store(process, heap, maps)
+    except OSError as error:
+        heap.notes.append(f"the cache {cache.path_of(process.evidence.path)} could not be written: {error.strerror}")
+
+
+def _quiet(step: str, done: int, total: int) -> None:
+    """A Progress that says nothing."""
