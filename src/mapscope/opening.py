@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mapscope.evidence.capture import Limits
     from mapscope.heap.graph import ObjectGraph
     from mapscope.heap.model import Heap, Progress
+    from mapscope.heap.summary import HeapSummary
     from mapscope.maps.find import MapSet
     from mapscope.snapshot import Snapshot
 
@@ -102,20 +103,24 @@ def _open(process: Process, say: Progress, *, holding: bool, keep: bool) -> Snap
         begun = Later(lambda: read_slots(process)).start()
     # behind what has begun, since importing them takes as long as reading the spans of a gigabyte
     from mapscope.heap.graph import object_graph
+    from mapscope.heap.reconcile import summarise
     from mapscope.maps.find import find_maps
     from mapscope.snapshot import Snapshot
 
     saved = _saved(process) if keep else None
     heap, maps = _read(process, say, saved, begun)
     objects: Later[ObjectGraph] = Later(lambda: object_graph(heap.index, heap.state.flags))
+    sums: Later[HeapSummary] = Later(lambda: summarise(heap))
     if holding:
         objects.start()
+    else:
+        sums.start()
     if maps is None:
         say("maps", 0, 0)
         maps = find_maps(heap)
         if keep:
             _keep(process, heap, maps)
-    snapshot = Snapshot(process, heap, maps, objects)
+    snapshot = Snapshot(process, heap, maps, objects, sums)
     if holding:
         snapshot.holding.start()
     return snapshot

@@ -54,14 +54,21 @@ class Snapshot:
         maps: the table of all maps.
     """
 
-    def __init__(self, process: Process, heap: Heap, maps: MapSet, objects: Later[ObjectGraph] | None = None) -> None:
-        """Use :func:`open_snapshot`."""
+    def __init__(
+        self,
+        process: Process,
+        heap: Heap,
+        maps: MapSet,
+        objects: Later[ObjectGraph] | None = None,
+        sums: Later[HeapSummary] | None = None,
+    ) -> None:
+        """Use :func:`open_snapshot`. ``objects`` and ``sums``: what may have begun already."""
         self._objects = objects
         self._process = process
         self._heap = heap
         self._maps = maps
         self.maps: MapTable = maps.table
-        self.heap: HeapSummary = summarise(heap)
+        self.heap: HeapSummary = summarise(heap) if sums is None else sums.get()
         exe = process.executable
         self.process = ProcessInfo(
             process.go_version, exe.arch, process.evidence.pid, exe.stripped and not exe.has_dwarf, exe.has_dwarf,

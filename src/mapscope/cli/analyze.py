@@ -125,9 +125,10 @@ def _text(source: Source, output: str | None) -> Iterator[bytes]:
 
 
 def _json(source: Source) -> Iterator[bytes]:
+    from mapscope.heap.later import ahead
     from mapscope.report.build import json_of
 
-    return json_of(source)
+    return ahead(json_of(source))
 
 
 def _sarif(source: Source, tree: SourceTree | None) -> list[bytes]:

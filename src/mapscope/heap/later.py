@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+_NAME = "mapscope"
 _POOL: list[ThreadPoolExecutor] = []
 
 
@@ -24,10 +26,13 @@ class Later(Generic[T]):
         self._future: Future[T] | None = None
 
     def start(self) -> Later[T]:
-        """Begins now; again, or when the value is there, does nothing."""
-        if self._future is None:
+        """Begins now; again, or when the value is there, does nothing.
+
+        In the other thread itself nothing begins: it would wait for itself.
+        """
+        if self._future is None and not threading.current_thread().name.startswith(_NAME):
             if not _POOL:
-                _POOL.append(ThreadPoolExecutor(1, "mapscope"))
+                _POOL.append(ThreadPoolExecutor(1, _NAME))
             self._future = _POOL[0].submit(self._make)
         return self
 
@@ -41,3 +46,15 @@ class Later(Generic[T]):
                 self._future.set_exception(error)
                 raise
         return self._future.result()
+
+
+def ahead(values: Iterable[T]) -> Iterator[T]:
+    """The same values, each made in the other thread while whoever asks still works with the one before."""
+    source = iter(values)
+    following = Later(lambda: next(source, _END)).start()
+    while (value := following.get()) is not _END:
+        following = Later(lambda: next(source, _END)).start()
+        yield value  # type: ignore[misc]  # an object of its own marks the end
+
+
+_END = object()
