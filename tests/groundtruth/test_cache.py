@@ -81,9 +81,8 @@ def test_a_second_opening_says_the_same_and_walks_nothing(kept: Sample, monkeypa
     def walked(*_: object, **__: object) -> None:
         raise AssertionError("read anew")
 
-    for name in ("fill_pointer_mask", "run_trace"):
-        monkeypatch.setattr(f"mapscope.heap.model.{name}", walked)
-    monkeypatch.setattr("mapscope.snapshot.find_maps", walked)
+    for name in ("heap.slots.fill_pointer_mask", "heap.model.run_trace", "maps.find.find_maps"):
+        monkeypatch.setattr(f"mapscope.{name}", walked)
     assert document(kept.open()) == kept.document
 
 

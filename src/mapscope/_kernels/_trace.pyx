@@ -7,12 +7,76 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from mapscope._kernels._index cimport Span, ctz64, fill_index, find_span, host_of, ld64, load64, maskword, prefetch, slot_of
 from mapscope._kernels._walk cimport (
-    ALLOCATED, COVER_ELEM, COVER_FILL, COVER_HEADER, COVER_NONE, MARKED, MAX_UPGRADES, OP_EFACE, OP_FILL, OP_FUNC, OP_IFACE,
-    OP_NONE, OP_PTR, OP_SWISSDIR, OP_TRIENODE, QUEUED, Trace, lookup, note_loose, push, words_of,
+    AHEAD, ALLOCATED, COVER_ELEM, COVER_FILL, COVER_HEADER, COVER_NONE, HALF, MARKED, MAX_UPGRADES, OP_EFACE, OP_FILL, OP_FUNC, OP_IFACE,
+    OP_NONE, OP_PTR, OP_SWISSDIR, OP_TRIENODE, QUEUED, Met, Trace, lookup, note_loose, push, words_of,
 )
 
-cdef inline void visit(Trace *t, uint64_t v, int32_t type_id, uint8_t cover) noexcept nogil:
-    cdef int64_t s = find_span(&t.ix, v)
+cdef inline void line_up(Trace *t, int64_t s) noexcept nogil:
+    # A span that has objects which wait: once, at the end.
+    cdef int64_t at = t.queue_head + t.nqueue
+    if t.in_queue[s]:
+        return
+    t.in_queue[s] = 1
+    t.queue[at if at < t.ix.nspans else at - t.ix.nspans] = <int32_t>s
+    t.nqueue += 1
+
+
+cdef inline void enqueue(Trace *t, int64_t s, int64_t oid) noexcept nogil:
+    # A typed object waits until its span is walked. In the span that is being walked, those ahead are met anyhow.
+    t.flags[oid] |= QUEUED
+    if s != t.here or oid <= t.reached:
+        line_up(t, s)
+
+
+cdef inline void meet(Trace *t, uint64_t v, int32_t type_id, uint8_t cover) noexcept nogil:
+    # A pointer that has been met is visited AHEAD pointers later. Meanwhile what its visit looks at comes into the cache: first
+    # its span, and half way, when that is there, the object.
+    cdef Met *one = &t.met[t.nmet & (AHEAD - 1)]
+    cdef int64_t s
+    if t.nmet - t.nvisited == AHEAD:
+        visit(t, one)
+        t.nvisited += 1
+    s = find_span(&t.ix, v)
+    one.value = v
+    one.place = s
+    one.type_id = type_id
+    one.cover = cover
+    if s >= 0:
+        prefetch(&t.ix.spans[s])
+    t.nmet += 1
+    if t.nmet - t.nvisited > HALF:
+        warm(t, &t.met[(t.nmet - 1 - HALF) & (AHEAD - 1)])
+
+
+cdef inline void warm(const Trace *t, const Met *one) noexcept nogil:
+    cdef const Span *sp
+    cdef int64_t i, oid
+    if one.place < 0:
+        return
+    sp = &t.ix.spans[one.place]
+    i = slot_of(sp, one.value)
+    if i < 0:
+        return
+    oid = sp.first + i
+    prefetch(&t.flags[oid])
+    prefetch(&t.obj_type[oid])
+    prefetch(&t.cover[oid])
+
+
+cdef inline bint visit_next(Trace *t) noexcept nogil:
+    # The pointer that has waited longest; False where none waits.
+    if t.nmet == t.nvisited:
+        return False
+    visit(t, &t.met[t.nvisited & (AHEAD - 1)])
+    t.nvisited += 1
+    return True
+
+
+cdef void visit(Trace *t, const Met *one) noexcept nogil:
+    cdef uint64_t v = one.value
+    cdef int32_t type_id = one.type_id
+    cdef uint8_t cover = one.cover
+    cdef int64_t s = one.place
     cdef int64_t i, oid
     cdef const Span *sp
     cdef uint64_t off, entry
@@ -45,11 +109,8 @@ cdef inline void visit(Trace *t, uint64_t v, int32_t type_id, uint8_t cover) noe
         if not t.flags[oid] & MARKED:
             t.flags[oid] |= MARKED
             if not sp.noscan:
-                if sp.host:
-                    prefetch(<const void *>(sp.host + <uint64_t>i * sp.elemsize))
                 if t.obj_type[oid] >= 0:
-                    t.flags[oid] |= QUEUED
-                    push(t.typed_stack, &t.ntyped, t.stack_cap, entry)
+                    enqueue(t, s, oid)
                 else:
                     push(t.plain_stack, &t.nplain, t.stack_cap, entry)
         return
@@ -75,10 +136,7 @@ cdef inline void visit(Trace *t, uint64_t v, int32_t type_id, uint8_t cover) noe
     t.flags[oid] |= MARKED
     if sp.noscan or t.flags[oid] & QUEUED:
         return
-    t.flags[oid] |= QUEUED
-    if sp.host:
-        prefetch(<const void *>(sp.host + <uint64_t>i * sp.elemsize))
-    push(t.typed_stack, &t.ntyped, t.stack_cap, entry)
+    enqueue(t, s, oid)
 
 
 cdef inline bint follow_iface(Trace *t, uint64_t tw, uint64_t v, bint is_eface) noexcept nogil:
@@ -90,9 +148,9 @@ cdef inline bint follow_iface(Trace *t, uint64_t tw, uint64_t v, bint is_eface) 
         if (d & 255) == OP_FUNC:
             follow_func(t, v)
         elif (d & 255) == OP_NONE:
-            visit(t, v, -1, COVER_NONE)
+            meet(t, v, -1, COVER_NONE)
         else:
-            visit(t, v, <int32_t>(d >> 8), COVER_ELEM if (d & 255) == OP_PTR else COVER_FILL)
+            meet(t, v, <int32_t>(d >> 8), COVER_ELEM if (d & 255) == OP_PTR else COVER_FILL)
         return True
     if found == -1 and is_eface and tw != 0:
         if t.npending < t.pending_cap:
@@ -109,7 +167,7 @@ cdef inline void follow_func(Trace *t, uint64_t v) noexcept nogil:
     cdef int32_t found = -1
     if load64(&t.ix, v, &fn) and fn >= t.text_lo and fn < t.text_hi:
         found = lookup(t, fn)
-    visit(t, v, found if found >= 0 else -1, COVER_ELEM)
+    meet(t, v, found if found >= 0 else -1, COVER_ELEM)
 
 
 cdef inline void follow(Trace *t, uint64_t d, uint64_t v, uint64_t address) noexcept nogil:
@@ -119,28 +177,28 @@ cdef inline void follow(Trace *t, uint64_t d, uint64_t v, uint64_t address) noex
     cdef int op = <int>(d & 255)
     cdef const uint8_t *p
     if op == OP_PTR:
-        visit(t, v, arg, COVER_ELEM)
+        meet(t, v, arg, COVER_ELEM)
     elif op == OP_NONE:
-        visit(t, v, -1, COVER_NONE)
+        meet(t, v, -1, COVER_NONE)
     elif op == OP_FILL:
-        visit(t, v, arg, COVER_FILL)
+        meet(t, v, arg, COVER_FILL)
     elif op == OP_EFACE or op == OP_IFACE:
         if not load64(&t.ix, address - 8, &w) or not follow_iface(t, w, v, op == OP_EFACE):
-            visit(t, v, -1, COVER_NONE)
+            meet(t, v, -1, COVER_NONE)
     elif op == OP_FUNC:
         follow_func(t, v)
     elif op == OP_SWISSDIR:
         # maps.Map.dirPtr: one group when dirLen (the next word) is 0, else an array of *table, whose type is arg + 1.
         if load64(&t.ix, address + 8, &w) and w != 0:
-            visit(t, v, arg + 1, COVER_FILL)
+            meet(t, v, arg + 1, COVER_FILL)
         else:
-            visit(t, v, arg, COVER_ELEM)
+            meet(t, v, arg, COVER_ELEM)
     elif op == OP_TRIENODE:
         # internal/sync.node: its first byte says entry (arg) or indirect (arg + 1).
         p = host_of(&t.ix, v)
-        visit(t, v, arg if p != NULL and p[0] else arg + 1, COVER_ELEM)
+        meet(t, v, arg if p != NULL and p[0] else arg + 1, COVER_ELEM)
     else:
-        visit(t, v, -1, COVER_NONE)
+        meet(t, v, -1, COVER_NONE)
 
 
 cdef inline void plain_word(Trace *t, uint64_t before, bint before_is_scalar, uint64_t v) noexcept nogil:
@@ -148,30 +206,7 @@ cdef inline void plain_word(Trace *t, uint64_t before, bint before_is_scalar, ui
     if before_is_scalar and before >= t.outside_lo and before < t.outside_hi:
         if follow_iface(t, before, v, before >= t.types_lo and before < t.types_hi):
             return
-    visit(t, v, -1, COVER_NONE)
-
-
-cdef inline void warm(const Trace *t, const uint8_t *p, uint64_t m) noexcept nogil:
-    # Fetches ahead what visits of the words in mask m from p on will look at: the misses of one object overlap then.
-    cdef int64_t place[64]
-    cdef uint64_t value[64]
-    cdef int64_t n = 0, k, i, oid
-    cdef const Span *sp
-    while m:
-        value[n] = ld64(p + 8 * <uint64_t>ctz64(m))
-        m &= m - 1
-        place[n] = find_span(&t.ix, value[n])
-        if place[n] >= 0:
-            prefetch(&t.ix.spans[place[n]])
-            n += 1
-    for k in range(n):
-        sp = &t.ix.spans[place[k]]
-        i = slot_of(sp, value[k])
-        if i >= 0:
-            oid = sp.first + i
-            prefetch(&t.flags[oid])
-            prefetch(&t.obj_type[oid])
-            prefetch(&t.cover[oid])
+    meet(t, v, -1, COVER_NONE)
 
 
 cdef void scan_object(Trace *t, uint64_t entry, bint typed) noexcept nogil:
@@ -212,8 +247,6 @@ cdef void scan_object(Trace *t, uint64_t entry, bint typed) noexcept nogil:
         m = maskword(&t.ix, bit0 + k)
         if nwords - k < 64:
             m &= (<uint64_t>1 << (nwords - k)) - 1
-        if p != NULL and m & (m - 1):
-            warm(t, p + 8 * k, m)
         while m:
             w = k + <uint64_t>ctz64(m)
             m &= m - 1
@@ -234,7 +267,7 @@ cdef void scan_object(Trace *t, uint64_t entry, bint typed) noexcept nogil:
                 if d != OP_NONE:
                     follow(t, d, v, base + 8 * w)
                 else:
-                    visit(t, v, -1, COVER_NONE)
+                    meet(t, v, -1, COVER_NONE)
                 continue
             before = 0
             scalar = False
@@ -282,26 +315,51 @@ cdef void scan_region(Trace *t, uint64_t address, int64_t words, const uint8_t *
         if not load64(&t.ix, address + 8 * <uint64_t>w, &v) or v < 4096:
             continue
         if stack or w == 0 or mask == NULL or (mask[(w - 1) >> 3] >> ((w - 1) & 7)) & 1:
-            visit(t, v, -1, COVER_NONE)
+            meet(t, v, -1, COVER_NONE)
             continue
         before = 0
         load64(&t.ix, address + 8 * <uint64_t>w - 8, &before)
         plain_word(t, before, True, v)
 
 
+cdef void scan_span(Trace *t, int64_t s) noexcept nogil:
+    # All objects of a span that wait, by ascending slot, those too that come to wait on the way. Ends early when the caller is
+    # needed.
+    cdef const Span *sp = &t.ix.spans[s]
+    cdef int64_t i = 0, n = sp.nelems
+    cdef uint8_t *flags = &t.flags[sp.first]
+    t.here = s
+    while i < n:
+        if i + 8 <= n and not ld64(flags + i) & <uint64_t>0x0404040404040404:
+            i += 8
+            continue
+        if flags[i] & QUEUED:
+            if t.npending >= t.pending_cap:
+                t.here = -1
+                line_up(t, s)
+                return
+            flags[i] &= ~<uint8_t>QUEUED
+            t.reached = sp.first + i
+            scan_object(t, (<uint64_t>s << 32) | <uint64_t>i, True)
+        i += 1
+    t.here = -1
+
+
 cdef void drain(Trace *t) noexcept nogil:
     # Typed objects first, then loose values; an untyped object only when none of these is left and no type waits for the
     # caller.
     cdef uint64_t entry
-    cdef int64_t oid
+    cdef int64_t oid, s
     cdef int32_t type_id
     while True:
-        while t.ntyped and t.npending < t.pending_cap:
-            t.ntyped -= 1
-            entry = t.typed_stack[t.ntyped]
-            oid = t.ix.spans[entry >> 32].first + <int64_t>(entry & <uint64_t>0xFFFFFFFF)
-            t.flags[oid] &= ~<uint8_t>QUEUED
-            scan_object(t, entry, True)
+        while t.nqueue and t.npending < t.pending_cap:
+            s = t.queue[t.queue_head]
+            t.queue_head = t.queue_head + 1 if t.queue_head + 1 < t.ix.nspans else 0
+            t.nqueue -= 1
+            t.in_queue[s] = 0
+            scan_span(t, s)
+        if visit_next(t):
+            continue
         if t.npending >= t.pending_cap:
             return
         if t.nloose_stack:
@@ -326,7 +384,8 @@ def trace(h, st, types, regions, mask, pairs):
     cdef uint8_t[::1] flags = st.flags
     cdef int32_t[::1] obj_type = st.obj_type
     cdef uint8_t[::1] cover = st.cover
-    cdef uint64_t[::1] typed_stack = st.typed_stack
+    cdef int32_t[::1] queue = st.queue
+    cdef uint8_t[::1] in_queue = st.in_queue
     cdef uint64_t[::1] plain_stack = st.plain_stack
     cdef uint64_t[::1] pending = st.pending
     cdef uint64_t[::1] loose = st.loose
@@ -348,10 +407,13 @@ def trace(h, st, types, regions, mask, pairs):
     t.flags = &flags[0]
     t.obj_type = &obj_type[0]
     t.cover = &cover[0]
-    t.typed_stack = &typed_stack[0]
+    t.queue = &queue[0]
+    t.in_queue = &in_queue[0]
+    t.queue_head = st.queue_head
+    t.nqueue = st.nqueue
+    t.here = t.reached = -1
     t.plain_stack = &plain_stack[0]
-    t.stack_cap = typed_stack.shape[0]
-    t.ntyped = st.ntyped
+    t.stack_cap = plain_stack.shape[0]
     t.nplain = st.nplain
     t.t_off = &t_off[0]
     t.t_words = &t_words[0]
@@ -374,10 +436,11 @@ def trace(h, st, types, regions, mask, pairs):
     t.nloose = st.nloose
     t.nloose_stack = st.nloose_stack
     t.dangling = 0
+    t.nmet = t.nvisited = 0
     with nogil:
         for r in range(seeds.shape[0]):
             if not follow_iface(&t, seeds[r, 0], seeds[r, 1], False):
-                visit(&t, seeds[r, 1], -1, COVER_NONE)
+                meet(&t, seeds[r, 1], -1, COVER_NONE)
         for r in range(reg.shape[0]):
             # columns: address, words, type id or -1, offset of its mask in bytes or -1, 1 for a stack
             if reg[r, 2] >= 0:
@@ -385,7 +448,7 @@ def trace(h, st, types, regions, mask, pairs):
             else:
                 scan_region(&t, <uint64_t>reg[r, 0], reg[r, 1], &root_mask[reg[r, 3]] if reg[r, 3] >= 0 else NULL, reg[r, 4] != 0)
         drain(&t)
-    st.ntyped = t.ntyped
+    st.queue_head, st.nqueue = t.queue_head, t.nqueue
     st.nplain = t.nplain
     st.npending = t.npending
     st.nloose = t.nloose

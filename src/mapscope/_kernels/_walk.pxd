@@ -27,14 +27,29 @@ cdef enum:
 cdef enum:
     MAX_UPGRADES = 6
 
+cdef enum:
+    AHEAD = 32      # a power of two
+    HALF = 12       # of AHEAD
+
+cdef struct Met:
+    # A pointer that waits for its visit; `place`: its span, or -1.
+    uint64_t value
+    int64_t place
+    int32_t type_id
+    uint8_t cover
+
 cdef struct Trace:
     # What one round works on: the fields of TraceState and TypeTable (see reference/trace.py), as pointers.
     Index ix
     uint8_t *flags
     int32_t *obj_type
     uint8_t *cover          # low 4 bits: how the type covers the slot; high 4 bits: how often it changed
-    uint64_t *typed_stack
-    int64_t ntyped
+    int32_t *queue          # spans with typed objects that wait: nqueue from queue_head on, round
+    uint8_t *in_queue       # by span
+    int64_t queue_head
+    int64_t nqueue
+    int64_t here            # the span that is being walked, or -1,
+    int64_t reached         # and how far: an object id
     uint64_t *plain_stack
     int64_t nplain
     int64_t stack_cap
@@ -64,6 +79,9 @@ cdef struct Trace:
     uint64_t *loose_stack   # positions in the set, still to be walked
     int64_t nloose_stack
     int64_t dangling
+    Met met[AHEAD]          # a ring: those from nvisited to nmet wait
+    uint64_t nmet
+    uint64_t nvisited
 
 
 cdef inline int32_t lookup(const Trace *t, uint64_t key) noexcept nogil:

@@ -111,9 +111,10 @@ def read_heap(
         other = other_frames(dump, frames.frames)
         if other:
             slots.notes.append(f"{other} frames are listed in this heap dump otherwise than its stacks show them")
-    state, uncertain = (
-        _traced(process, slots, types, roots, known.regions, progress) if saved is None else _resumed(types, saved)
-    )
+    if saved is None:
+        state, uncertain = _traced(process, slots, types, roots, known.regions, progress)
+    else:
+        state, uncertain = _resumed(slots, types, saved)
     notes = slots.notes + roots.notes + known.notes if saved is None else list(saved.notes)
     return Heap(
         process, index, table, slots.arenas, types, state, roots, goroutines, frames.roots, known.variables,
@@ -121,13 +122,13 @@ def read_heap(
     )  # fmt: skip
 
 
-def _resumed(types: TypeTable, saved: SavedHeap) -> tuple[TraceState, npt.NDArray[np.int64]]:
+def _resumed(slots: Slots, types: TypeTable, saved: SavedHeap) -> tuple[TraceState, npt.NDArray[np.int64]]:
     """The state after the trace, as it was kept."""
     types.replay((step, argument) for step, argument in saved.journal.tolist())
     types.freeze()
     if len(saved.obj_type) and not -1 <= int(saved.obj_type.min()) <= int(saved.obj_type.max()) < len(types):
         raise ValueError("types that do not exist")
-    state = TraceState.fresh(saved.flags)
+    state = TraceState.fresh(saved.flags, len(slots.table.spans))
     state.obj_type, state.cover, state.dangling = saved.obj_type, saved.cover, saved.dangling
     return state, saved.uncertain
 
@@ -136,7 +137,7 @@ def _traced(
     process: Process, slots: Slots, types: TypeTable, roots: Roots, known: npt.NDArray[np.int64], progress: Progress
 ) -> tuple[TraceState, npt.NDArray[np.int64]]:
     """The state after the trace, and the ids of the objects that only conservative scans reach."""
-    index, state = slots.index, TraceState.fresh(slots.flags)
+    index, state = slots.index, TraceState.fresh(slots.flags, len(slots.table.spans))
     _apply_headers(index, types, state, slots.words.objects, slots.words.types)
     progress("mark", 0, 0)
     regions = np.concatenate([known, roots.regions]) if len(known) else roots.regions

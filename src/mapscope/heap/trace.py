@@ -26,15 +26,18 @@ _MAX_ROUNDS = 10_000
 class TraceState(Struct):
     """What the kernel keeps between rounds.
 
-    By object id: ``flags`` uint8, ``obj_type`` int32 (-1: unknown), ``cover`` uint8.
+    By object id: ``flags`` uint8, ``obj_type`` int32 (-1: unknown), ``cover`` uint8. ``queue``, ``in_queue``: the spans
+    in which typed objects wait, and by span whether it is there; ``plain_stack``: untyped objects that wait.
     """
 
     flags: npt.NDArray[np.uint8]
     obj_type: npt.NDArray[np.int32]
     cover: npt.NDArray[np.uint8]
-    typed_stack: npt.NDArray[np.uint64]
+    queue: npt.NDArray[np.int32]
+    in_queue: npt.NDArray[np.uint8]
     plain_stack: npt.NDArray[np.uint64]
-    ntyped: int = 0
+    queue_head: int = 0
+    nqueue: int = 0
     nplain: int = 0
     npending: int = 0
     dangling: int = 0
@@ -48,20 +51,21 @@ class TraceState(Struct):
     nloose_stack: int = 0
 
     @classmethod
-    def fresh(cls, flags: npt.NDArray[np.uint8]) -> TraceState:
-        """State before the first round; ``flags`` has bit 0 for allocated slots."""
+    def fresh(cls, flags: npt.NDArray[np.uint8], nspans: int) -> TraceState:
+        """State before the first round; ``flags`` has bit 0 for allocated slots, of ``nspans`` spans."""
         count = len(flags)
         return cls(
             flags,
             np.full(count, -1, dtype=np.int32),
             np.zeros(count, dtype=np.uint8),
-            np.empty(max(count, 1), dtype=np.uint64),
+            np.zeros(max(nspans, 1), dtype=np.int32),
+            np.zeros(max(nspans, 1), dtype=np.uint8),
             np.empty(max(count, 1), dtype=np.uint64),
         )
 
     def rest(self) -> None:
-        """Gives the memory back that the stacks have touched; the walk can go on later."""
-        self.typed_stack, self.plain_stack = np.empty_like(self.typed_stack), np.empty_like(self.plain_stack)
+        """Gives the memory back that the stack has touched; the walk can go on later."""
+        self.plain_stack = np.empty_like(self.plain_stack)
 
 
 def run_trace(

@@ -91,7 +91,8 @@ def public(state: TraceState) -> dict[str, object]:
         "flags": state.flags.tolist(),
         "types": state.obj_type.tolist(),
         "cover": state.cover.tolist(),
-        "typed": state.typed_stack[: state.ntyped].tolist(),
+        "queue": np.roll(state.queue, -state.queue_head)[: state.nqueue].tolist(),
+        "in queue": state.in_queue.tolist(),
         "plain": state.plain_stack[: state.nplain].tolist(),
         "pending": state.pending[: 2 * state.npending].tolist(),
         "loose": (state.loose.tolist(), state.loose_type.tolist(), state.loose_stack[: state.nloose_stack].tolist()),
@@ -142,7 +143,7 @@ def random_regions(rng: random.Random, world: World, ntypes: int) -> tuple[np.nd
 
 
 def random_state(world: World, rng: random.Random, ntypes: int) -> TraceState:
-    state = TraceState.fresh(allocated_flags(world, rng))
+    state = TraceState.fresh(allocated_flags(world, rng), len(world.index.spans))
     for slot in world.slots:
         if rng.random() < 0.1:
             state.obj_type[slot.oid] = rng.randrange(-1, ntypes)
@@ -227,7 +228,7 @@ def test_compiled_and_reference_agree_in_every_round(plans, start, seed):
     else:
         pytest.fail("the walk does not end")
     marked = set(np.flatnonzero(ours.flags & MARKED).tolist())
-    assert (ours.ntyped, ours.nplain, ours.nloose_stack) == (0, 0, 0)
+    assert (ours.nqueue, ours.nplain, ours.nloose_stack) == (0, 0, 0)
     statics = [(int(ours.loose[at]), int(ours.loose_type[at])) for at in np.flatnonzero(ours.loose)]
     rows = [(address, int(types.words[kind]), kind, -1, 0) for address, kind in statics if address < ARENA]
     roots += root_values(world, types, np.array(rows, dtype=np.int64).reshape(-1, 5), mask)
@@ -261,7 +262,7 @@ def tiny(
     scalars = {address for address, value in contents.items() if value >> 63}
     plain = {address: value & ~(1 << 63) for address, value in contents.items()}
     world = make_world(plans, plain, static=bytes(data), pointers=set(contents) - scalars)
-    state = TraceState.fresh(np.full(world.index.nobjects, ALLOCATED, dtype=np.uint8))
+    state = TraceState.fresh(np.full(world.index.nobjects, ALLOCATED, dtype=np.uint8), len(world.index.spans))
     for address, (kind, cover) in (start or {}).items():
         slot = world.slot_at(address)
         assert slot is not None
@@ -452,14 +453,14 @@ class TestRules:
 
     def test_free_slots_are_counted_not_marked(self, side):
         world = make_world([WORDS6], {})
-        state = TraceState.fresh(np.zeros(world.index.nobjects, dtype=np.uint8))
+        state = TraceState.fresh(np.zeros(world.index.nobjects, dtype=np.uint8), len(world.index.spans))
         pairs = np.array([(0, A), (0, B + 3)], dtype=np.uint64)
         run(side, world, state, make_types([[0]]), no_regions(), np.zeros(0, dtype=np.uint8), pairs)
         assert (state.dangling, int(state.flags.sum())) == (2, 0)
 
     def test_a_heap_without_spans_is_no_heap(self, side):
         world = make_world([], {})
-        state = TraceState.fresh(np.zeros(0, dtype=np.uint8))
+        state = TraceState.fresh(np.zeros(0, dtype=np.uint8), 0)
         pairs = np.array([(0, A)], dtype=np.uint64)
         run(side, world, state, make_types([[0]]), no_regions(), np.zeros(0, dtype=np.uint8), pairs)
         assert state.dangling == 0

@@ -6,11 +6,21 @@ collector's; where the object's type is known, the *descriptor* of a word says w
 Order matters, because a type once given is only replaced by a better one, and because the walk stops when the caller
 has to compile a type. So it is part of the contract: first ``pairs``, then ``regions`` row by row, word by word;
 then typed objects; a loose typed value only when no typed object is left; an untyped object only when none of these is
-left and no type waits for the caller; each of the three last in first out. Words are taken in ascending order.
+left and no type waits for the caller; loose values and untyped objects last in first out. Words are taken in ascending
+order.
+
+Typed objects wait in their spans, and the spans in a queue, first in first out, each once. A span is walked by
+ascending slot, with what comes to wait ahead in it meanwhile. By then it often has many objects that wait, so memory is
+read in runs and not here and there: on a heap whose pointers lead anywhere that is four times faster than a stack of
+objects. (The idea is that of the Go collector's own: runtime/mgcmark_greenteagc.go.)
+
+A pointer that is met is visited when ``AHEAD`` more have been met, or when no span is left to walk; the compiled kernel
+fetches meanwhile what the visit looks at.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Final
 
 import numpy as np
@@ -37,6 +47,9 @@ COVER_HEADER: Final = 3
 MAX_UPGRADES: Final = 6
 """So often at most does the type of one object change: hostile pointers cannot keep the walk busy."""
 
+AHEAD: Final = 32
+"""So many pointers wait for their visit at most."""
+
 _HASH: Final = 0x9E3779B97F4A7C15
 _LOWEST: Final = 4096
 """No pointer lies below (``minLegalPointer`` in runtime/malloc.go)."""
@@ -54,10 +67,12 @@ def trace(
 
     ``h`` is a HeapIndex. ``st``, a TraceState:
 
-    * by object id: ``flags`` uint8 (1 allocated, 2 marked, 4 on the typed stack), ``obj_type`` int32 (-1: not known),
-      ``cover`` uint8 (low four bits: COVER_…; high four: how often the type changed);
-    * ``typed_stack``, ``plain_stack`` uint64, one place an object: objects still to be walked, as span << 32 | slot,
-      the last on top; ``ntyped`` and ``nplain`` say how many;
+    * by object id: ``flags`` uint8 (1 allocated, 2 marked, 4 waits to be walked with its type), ``obj_type`` int32 (-1:
+      not known), ``cover`` uint8 (low four bits: COVER_…; high four: how often the type changed);
+    * by span: ``queue`` int32, the spans in which typed objects wait: ``nqueue`` of them from ``queue_head`` on, round;
+      ``in_queue`` uint8, 1 for those;
+    * ``plain_stack`` uint64, one place an object: untyped objects still to be walked, as span << 32 | slot, the last on
+      top; ``nplain`` says how many;
     * ``pending`` uint64, pairs (address that may be a type, data word) for the caller to compile and to hand back in
       ``pairs``; ``npending`` says how many were met in this round;
     * ``loose`` uint64 (zeros at first), ``loose_type`` int32: hash set of addresses of typed values that are no slot of
@@ -83,7 +98,7 @@ def trace(
     walk = _Walk(h, st, types, mask)
     for first, data in pairs.tolist():
         if not walk.follow_interface(first, data, False):
-            walk.visit(data, -1, COVER_NONE)
+            walk.meet(data, -1, COVER_NONE)
     for address, words, type_id, bits, stack in regions.tolist():
         if type_id >= 0:
             walk.typed_value(address, words, type_id)
@@ -102,7 +117,11 @@ class _Walk:
         self.flags = memoryview(st.flags)
         self.obj_type = memoryview(st.obj_type)
         self.cover = memoryview(st.cover)
-        self.typed: list[int] = st.typed_stack[: st.ntyped].tolist()
+        around = np.roll(st.queue, -st.queue_head)
+        self.queue: deque[int] = deque(around[: st.nqueue].tolist())
+        self.in_queue = memoryview(st.in_queue)
+        self.here = self.reached = -1  # the span that is walked, and how far: an object id
+        self.met: deque[tuple[int, int, int]] = deque()
         self.plain: list[int] = st.plain_stack[: st.nplain].tolist()
         self.pending: list[tuple[int, int]] = []
         self.pending_cap = len(st.pending) // 2
@@ -124,9 +143,10 @@ class _Walk:
     def save(self) -> None:
         """Puts back into ``st`` what lists hold here."""
         st = self.st
-        st.typed_stack[: len(self.typed)] = self.typed
+        st.queue[: len(self.queue)] = self.queue
+        st.queue_head, st.nqueue = 0, len(self.queue)
         st.plain_stack[: len(self.plain)] = self.plain
-        st.ntyped, st.nplain = len(self.typed), len(self.plain)
+        st.nplain = len(self.plain)
         st.pending[: 2 * len(self.pending)] = np.array(self.pending, dtype=np.uint64).reshape(-1)
         st.npending = len(self.pending)
         st.loose_stack[: len(self.loose_stack)] = self.loose_stack
@@ -175,10 +195,16 @@ class _Walk:
 
     # -- one pointer
 
+    def meet(self, value: int, type_id: int, cover: int) -> None:
+        """A pointer that waits for its visit."""
+        if len(self.met) == AHEAD:
+            self.visit(*self.met.popleft())
+        self.met.append((value, type_id, cover))
+
     def visit(self, value: int, type_id: int, cover: int) -> None:
         """Marks the object that ``value`` points into and gives it ``type_id`` (-1: none) where that is news.
 
-        An object goes on a stack when it is marked for the first time, and again when its type got better.
+        An object comes to wait when it is marked for the first time, and again when its type got better.
         """
         memory, flags = self.memory, self.flags
         place = memory.place(value)
@@ -196,7 +222,6 @@ class _Walk:
             if type_id >= 0 and cover == COVER_ELEM and self.obj_type[oid] < 0:
                 self.note_loose(value, type_id)
             type_id = -1
-        entry = s << 32 | slot
         if type_id < 0:
             if flags[oid] & MARKED:
                 return
@@ -204,10 +229,9 @@ class _Walk:
             if memory.noscan[s]:
                 return
             if self.obj_type[oid] >= 0:
-                flags[oid] |= QUEUED
-                self.typed.append(entry)
+                self.wait(s, oid)
             else:
-                self.plain.append(entry)
+                self.plain.append(s << 32 | slot)
             return
         changes = self.cover[oid] >> 4
         if changes < MAX_UPGRADES and self.better(oid, type_id, cover):
@@ -217,8 +241,19 @@ class _Walk:
             return
         flags[oid] |= MARKED
         if not memory.noscan[s] and not flags[oid] & QUEUED:
-            flags[oid] |= QUEUED
-            self.typed.append(entry)
+            self.wait(s, oid)
+
+    def wait(self, s: int, oid: int) -> None:
+        """A typed object waits until its span is walked; in the span that is being walked, one ahead is met anyhow."""
+        self.flags[oid] |= QUEUED
+        if s != self.here or oid <= self.reached:
+            self.line_up(s)
+
+    def line_up(self, s: int) -> None:
+        """A span in which objects wait, once, at the end of the queue."""
+        if not self.in_queue[s]:
+            self.in_queue[s] = 1
+            self.queue.append(s)
 
     def fits(self, value: int, s: int, slot: int, type_id: int, cover: int) -> bool:
         """Whether ``type_id`` says what the whole slot is.
@@ -255,24 +290,24 @@ class _Walk:
         """The pointer ``value`` of the word at ``address``, whose descriptor is ``desc``."""
         op, arg = desc & 255, desc >> 8
         if op == OP_PTR:
-            self.visit(value, arg, COVER_ELEM)
+            self.meet(value, arg, COVER_ELEM)
         elif op == OP_FILL:
-            self.visit(value, arg, COVER_FILL)
+            self.meet(value, arg, COVER_FILL)
         elif op in (OP_EFACE, OP_IFACE):
             first = self.memory.word(address - 8)
             if first is None or not self.follow_interface(first, value, op == OP_EFACE):
-                self.visit(value, -1, COVER_NONE)
+                self.meet(value, -1, COVER_NONE)
         elif op == OP_FUNC:
             self.follow_closure(value)
         elif op == OP_SWISSDIR:
             if self.memory.word(address + 8):  # dirLen: 0 for a map of one group
-                self.visit(value, arg + 1, COVER_FILL)
+                self.meet(value, arg + 1, COVER_FILL)
             else:
-                self.visit(value, arg, COVER_ELEM)
+                self.meet(value, arg, COVER_ELEM)
         elif op == OP_TRIENODE:
-            self.visit(value, arg if self.memory.byte(value) else arg + 1, COVER_ELEM)  # isEntry
+            self.meet(value, arg if self.memory.byte(value) else arg + 1, COVER_ELEM)  # isEntry
         else:
-            self.visit(value, -1, COVER_NONE)
+            self.meet(value, -1, COVER_NONE)
 
     def follow_interface(self, first: int, value: int, eface: bool) -> bool:
         """The data word of an interface whose first word is ``first``; False when that word says nothing.
@@ -285,9 +320,9 @@ class _Walk:
             if desc & 255 == OP_FUNC:
                 self.follow_closure(value)
             elif desc & 255 == OP_NONE:
-                self.visit(value, -1, COVER_NONE)
+                self.meet(value, -1, COVER_NONE)
             else:
-                self.visit(value, desc >> 8, COVER_ELEM if desc & 255 == OP_PTR else COVER_FILL)
+                self.meet(value, desc >> 8, COVER_ELEM if desc & 255 == OP_PTR else COVER_FILL)
             return True
         if found == -1 and eface and first and len(self.pending) < self.pending_cap:
             self.pending.append((first, value))
@@ -298,7 +333,7 @@ class _Walk:
         """A pointer to a closure object, which starts with the function's entry (``funcval``, runtime/runtime2.go)."""
         entry = self.memory.word(value)
         found = self.lookup(entry) if entry is not None and self.in_text(entry) else -1
-        self.visit(value, max(found, -1), COVER_ELEM)
+        self.meet(value, max(found, -1), COVER_ELEM)
 
     def in_text(self, address: int) -> bool:
         """Whether ``address`` is code."""
@@ -313,7 +348,7 @@ class _Walk:
             eface = self.types_range[0] <= before < self.types_range[1]
             if self.follow_interface(before, value, eface):
                 return
-        self.visit(value, -1, COVER_NONE)
+        self.meet(value, -1, COVER_NONE)
 
     # -- many words
 
@@ -389,17 +424,20 @@ class _Walk:
             if value is None or value < _LOWEST:
                 continue
             if stack or w == 0 or pointer(w - 1):
-                self.visit(value, -1, COVER_NONE)
+                self.meet(value, -1, COVER_NONE)
             else:
                 self.plain_word(self.memory.word(address + 8 * w - 8) or 0, value)
 
     def drain(self) -> None:
         """Walks until nothing is left or the caller is needed."""
         while True:
-            while self.typed and len(self.pending) < self.pending_cap:
-                entry = self.typed.pop()
-                self.flags[self.id_of(entry)] &= ~QUEUED
-                self.object(entry, True)
+            while self.queue and len(self.pending) < self.pending_cap:
+                s = self.queue.popleft()
+                self.in_queue[s] = 0
+                self.span(s)
+            if self.met:
+                self.visit(*self.met.popleft())
+                continue
             if len(self.pending) >= self.pending_cap:
                 return
             if self.loose_stack:
@@ -412,6 +450,21 @@ class _Walk:
             entry = self.plain.pop()
             if self.obj_type[self.id_of(entry)] < 0:
                 self.object(entry, False)
+
+    def span(self, s: int) -> None:
+        """All objects of a span that wait, by ascending slot; ends early when the caller is needed."""
+        first = self.memory.first[s]
+        self.here = s
+        for slot in range(self.memory.nelems[s]):
+            if not self.flags[first + slot] & QUEUED:
+                continue
+            if len(self.pending) >= self.pending_cap:
+                self.line_up(s)
+                break
+            self.flags[first + slot] &= ~QUEUED
+            self.reached = first + slot
+            self.object(s << 32 | slot, True)
+        self.here = -1
 
     def id_of(self, entry: int) -> int:
         """Object id of a stack's entry."""
