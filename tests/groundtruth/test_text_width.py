@@ -85,7 +85,7 @@ def widest(text: str) -> int:
 def shown(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Runs a command in this process on evidence that is opened once, and gives its text."""
     opened = functools.lru_cache(maxsize=2)(open_snapshot)
-    monkeypatch.setattr("mapscope.snapshot.open_snapshot", lambda core, executable, **_: opened(core, executable))
+    monkeypatch.setattr("mapscope.opening.open_snapshot", lambda core, executable, **_: opened(core, executable))
     for name in ALONE:
         monkeypatch.delenv(name, raising=False)
 

@@ -7,26 +7,10 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from mapscope._kernels._index cimport Span, ctz64, fill_index, find_span, host_of, ld64, load64, maskword, prefetch, slot_of
 from mapscope._kernels._walk cimport (
-    AHEAD, ALLOCATED, COVER_ELEM, COVER_FILL, COVER_HEADER, COVER_NONE, HALF, MARKED, MAX_UPGRADES, OP_EFACE, OP_FILL, OP_FUNC, OP_IFACE,
-    OP_NONE, OP_PTR, OP_SWISSDIR, OP_TRIENODE, QUEUED, Met, Trace, lookup, note_loose, push, words_of,
+    AHEAD, ALLOCATED, COVER_ELEM, COVER_FILL, COVER_HEADER, COVER_NONE, HALF, MARKED, MAX_UPGRADES, OP_EFACE,
+    OP_FILL, OP_FUNC, OP_IFACE, OP_NONE, OP_PTR, OP_SWISSDIR, OP_TRIENODE, QUEUED, Met, Trace, enqueue, line_up,
+    lookup, note_loose, push, words_of,
 )
-
-cdef inline void line_up(Trace *t, int64_t s) noexcept nogil:
-    # A span that has objects which wait: once, at the end.
-    cdef int64_t at = t.queue_head + t.nqueue
-    if t.in_queue[s]:
-        return
-    t.in_queue[s] = 1
-    t.queue[at if at < t.ix.nspans else at - t.ix.nspans] = <int32_t>s
-    t.nqueue += 1
-
-
-cdef inline void enqueue(Trace *t, int64_t s, int64_t oid) noexcept nogil:
-    # A typed object waits until its span is walked. In the span that is being walked, those ahead are met anyhow.
-    t.flags[oid] |= QUEUED
-    if s != t.here or oid <= t.reached:
-        line_up(t, s)
-
 
 cdef inline void meet(Trace *t, uint64_t v, int32_t type_id, uint8_t cover) noexcept nogil:
     # A pointer that has been met is visited AHEAD pointers later. Meanwhile what its visit looks at comes into the cache: first

@@ -127,3 +127,20 @@ cdef inline void push(uint64_t *stack, int64_t *n, int64_t cap, uint64_t entry) 
 cdef inline uint64_t words_of(const Trace *t, int32_t type_id) noexcept nogil:
     # How many descriptors a type has; words is -1 for one without any.
     return <uint64_t>t.t_words[type_id] if t.t_words[type_id] > 0 else 0
+
+
+cdef inline void line_up(Trace *t, int64_t s) noexcept nogil:
+    # A span that has objects which wait: once, at the end.
+    cdef int64_t at = t.queue_head + t.nqueue
+    if t.in_queue[s]:
+        return
+    t.in_queue[s] = 1
+    t.queue[at if at < t.ix.nspans else at - t.ix.nspans] = <int32_t>s
+    t.nqueue += 1
+
+
+cdef inline void enqueue(Trace *t, int64_t s, int64_t oid) noexcept nogil:
+    # A typed object waits until its span is walked. In the span that is being walked, those ahead are met anyhow.
+    t.flags[oid] |= QUEUED
+    if s != t.here or oid <= t.reached:
+        line_up(t, s)

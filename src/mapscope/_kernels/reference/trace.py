@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapscope._kernels.reference.memory import ALLOCATED, MARKED, QUEUED, U64, Slots, set_bits
+from mapscope._kernels.reference.typeview import TypeView, hashed
 
 OP_NONE: Final = 0
 OP_PTR: Final = 1
@@ -50,7 +51,6 @@ MAX_UPGRADES: Final = 6
 AHEAD: Final = 32
 """So many pointers wait for their visit at most."""
 
-_HASH: Final = 0x9E3779B97F4A7C15
 _LOWEST: Final = 4096
 """No pointer lies below (``minLegalPointer`` in runtime/malloc.go)."""
 
@@ -108,10 +108,11 @@ def trace(
     walk.save()
 
 
-class _Walk:
+class _Walk(TypeView):
     """The state of one round, unpacked from ``st`` and ``types`` into what plain Python reads fast."""
 
     def __init__(self, h: Any, st: Any, types: Any, mask: npt.NDArray[np.uint8]) -> None:
+        super().__init__(types)
         self.memory = Slots(h)
         self.st = st
         self.flags = memoryview(st.flags)
@@ -129,16 +130,6 @@ class _Walk:
         self.nloose: int = st.nloose
         self.dangling = 0
         self.mask = mask.data
-        self.offsets = memoryview(types.offsets)
-        self.words = memoryview(types.words)
-        self.iface = memoryview(types.iface)
-        self.pseudo = memoryview(types.pseudo)
-        self.descriptors = memoryview(types.descriptors)
-        self.hash_keys = memoryview(types.hash_keys)
-        self.hash_values = memoryview(types.hash_values)
-        self.types_range: tuple[int, int] = types.types_range
-        self.text_range: tuple[int, int] = types.text_range
-        self.module_range: tuple[int, int] = types.module_range
 
     def save(self) -> None:
         """Puts back into ``st`` what lists hold here."""
@@ -153,23 +144,7 @@ class _Walk:
         st.nloose, st.nloose_stack = self.nloose, len(self.loose_stack)
         st.dangling += self.dangling
 
-    # -- types
-
-    def lookup(self, key: int) -> int:
-        """Type id of a descriptor's, itab's or closure entry's address; -1 unknown, -2 known to be no type."""
-        mask = len(self.hash_keys) - 1
-        at = (key * _HASH & U64) >> 20
-        for step in range(mask + 1):
-            here = at + step & mask
-            if self.hash_keys[here] == key:
-                return int(self.hash_values[here])
-            if self.hash_keys[here] == 0:
-                break
-        return -1
-
-    def descriptors_of(self, type_id: int) -> tuple[int, int]:
-        """Where the descriptors of a type start, and how many there are."""
-        return (self.offsets[type_id], max(0, self.words[type_id])) if type_id >= 0 else (0, 0)
+    # -- one pointer
 
     def better(self, oid: int, type_id: int, cover: int) -> bool:
         """Whether a type just met says more about an object than the one it has.
@@ -192,8 +167,6 @@ class _Walk:
         if self.pseudo[type_id]:
             return True
         return bool(was == COVER_ELEM and (cover == COVER_FILL or self.words[type_id] > self.words[old]))
-
-    # -- one pointer
 
     def meet(self, value: int, type_id: int, cover: int) -> None:
         """A pointer that waits for its visit."""
@@ -276,7 +249,7 @@ class _Walk:
         loose, mask = self.st.loose, len(self.st.loose) - 1
         if self.words[type_id] <= 0 or address & 7 or 2 * self.nloose > mask:
             return
-        at = (address * _HASH & U64) >> 20 & mask
+        at = hashed(address) & mask
         while int(loose[at]) not in (0, address):
             at = at + 1 & mask
         if int(loose[at]) != address:
@@ -334,10 +307,6 @@ class _Walk:
         entry = self.memory.word(value)
         found = self.lookup(entry) if entry is not None and self.in_text(entry) else -1
         self.meet(value, max(found, -1), COVER_ELEM)
-
-    def in_text(self, address: int) -> bool:
-        """Whether ``address`` is code."""
-        return self.text_range[0] <= address < self.text_range[1]
 
     def plain_word(self, before: int | None, value: int) -> None:
         """A pointer word of no known meaning; ``before`` is the word before it where that one is no pointer.
