@@ -22,7 +22,7 @@ class HeapQueries(Protocol):
         """R3 for one growing classic map; None when its old array cannot be read."""
 
     def string_keys(self, maps: MapTable, rows: npt.NDArray[np.int64]) -> Sequence[StringKeys | None]:
-        """R16 for maps whose key kind is string; None for one that cannot be read."""
+        """R16 for maps whose key kind is string; None for one that cannot be read, or has nothing to tell."""
 
     @property
     def sync_maps(self) -> tuple[SyncMap, ...]:

@@ -70,6 +70,20 @@ class HeapIndex(Struct):
         out: npt.NDArray[np.uint64] = self.spans["elemsize"][self.span_of_object(objects)]
         return out
 
+    def small_masks(self, which: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+        """Pointer bits of every slot of the spans ``which``, one span behind the other: at most 64 words each."""
+        masks = np.zeros(int(self.spans["nelems"][which].sum(dtype=np.int64)), dtype=np.uint64)
+        load("spans").small_masks(self, which, masks)
+        return masks
+
+    def ids_in(self, which: npt.NDArray[np.int64], at: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Object ids of the slots numbered ``at`` of the spans ``which``, as ``small_masks`` counts them."""
+        spans = self.spans[which]
+        ends = np.cumsum(spans["nelems"], dtype=np.int64)
+        span = np.searchsorted(ends, at, side="right")
+        out: npt.NDArray[np.int64] = at + (spans["first"] + spans["nelems"] - ends)[span]
+        return out
+
     def find(self, addresses: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
         """Object id (-1: none) and slot address (0: none) for each address, interior ones too."""
         flat = np.ascontiguousarray(addresses, dtype=np.uint64).reshape(-1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from mapscope._kernels import load
 from mapscope.goruntime.index import column, gather
 from mapscope.heap.model import Heap
 from mapscope.heap.trace import COVER_ELEM, MARKED
@@ -27,14 +26,10 @@ def type_channels(heap: Heap) -> npt.NDArray[np.int64]:
     if not len(fitting):
         return none
     which = np.flatnonzero((spans["elemsize"] == fitting[0]) & (spans["noscan"] == 0))
-    counts = spans["nelems"][which].astype(np.int64)
-    masks = np.zeros(int(counts.sum()), dtype=np.uint64)
-    load("spans").small_masks(heap.index, which, masks)
     want = sum(1 << (layout.offset(name) // 8) for name in _POINTERS if name in layout)
-    slot = np.arange(len(masks), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
-    ids = np.repeat(spans["first"][which].astype(np.int64), counts) + slot
+    ids = heap.index.ids_in(which, np.flatnonzero(heap.index.small_masks(which) == want))
     state = heap.state
-    ids = ids[(masks == want) & (state.flags[ids] & MARKED != 0) & (state.obj_type[ids] < 0)]
+    ids = ids[(state.flags[ids] & MARKED != 0) & (state.obj_type[ids] < 0)]
     rows, ok = gather(heap.index, heap.index.address_of(ids), layout.size)
 
     def field(name: str) -> npt.NDArray[np.uint64]:

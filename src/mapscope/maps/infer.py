@@ -66,13 +66,9 @@ def header_slots(decoder: Decoder, swiss: bool) -> tuple[npt.NDArray[np.int64], 
     size = decoder.allocator.slot(layout.size, False)
     spans = decoder.index.spans
     which = np.flatnonzero((spans["elemsize"] == size) & (spans["noscan"] == 0))
-    counts = spans["nelems"][which].astype(np.int64)
-    masks = np.zeros(int(counts.sum()), dtype=np.uint64)
-    load("spans").small_masks(decoder.index, which, masks)
-    first = np.repeat(spans["first"][which].astype(np.int64), counts)
-    slot = np.arange(len(masks), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
-    ids = first + slot
-    return ids[masks == header_mask(decoder, swiss)], ids[masks == 0]
+    masks = decoder.index.small_masks(which)
+    fits, none = np.flatnonzero(masks == header_mask(decoder, swiss)), np.flatnonzero(masks == 0)
+    return decoder.index.ids_in(which, fits), decoder.index.ids_in(which, none)
 
 
 def heap_candidates(

@@ -15,7 +15,6 @@ import numpy.typing as npt
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mapscope._kernels import load
 from mapscope.goruntime.frames import Frame, Goroutine
 from mapscope.goruntime.index import column, gather
 from mapscope.goruntime.stackscan import LIVE, MAYBE
@@ -200,15 +199,11 @@ class _Finder:
         fits = (spans["noscan"] == 0) & (spans["elemsize"] >= size) & (spans["elemsize"] <= _MAX_SLOT)
         for slot in np.unique(spans["elemsize"][fits]).tolist():
             which = np.flatnonzero(fits & (spans["elemsize"] == slot))
-            counts = spans["nelems"][which].astype(np.int64)
-            masks = np.zeros(int(counts.sum()), dtype=np.uint64)
-            load("spans").small_masks(self.index, which, masks)
-            first = spans["first"][which].astype(np.int64) - (np.cumsum(counts) - counts)
-            ids = np.repeat(first, counts) + np.arange(len(masks))
-            marked = self.heap.state.flags[ids] & MARKED != 0
-            ids, masks = ids[marked], masks[marked]
+            masks = self.index.small_masks(which)
             for shift in range((slot - size) // 8 + 1):
-                hit = ids[(masks >> np.uint64(shift)) & np.uint64(every) == np.uint64(want)]
+                at = np.flatnonzero((masks >> np.uint64(shift)) & np.uint64(every) == np.uint64(want))
+                hit = self.index.ids_in(which, at)
+                hit = hit[self.heap.state.flags[hit] & MARKED != 0]
                 if len(hit):
                     parts.append(self.index.address_of(hit) + np.uint64(8 * shift))
         windows = np.concatenate(parts)

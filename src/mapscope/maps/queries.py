@@ -32,7 +32,10 @@ class Queries:
         self._lay = maps.decoder.table_layout() if maps.swiss else np.zeros(7, dtype=np.uint64)
 
     def string_keys(self, maps: MapTable, rows: npt.NDArray[np.int64]) -> list[StringKeys | None]:
-        """R16: what the keys of maps with string keys lie in. None for one whose keys are no strings in the slot."""
+        """R16: what the keys of maps with string keys lie in.
+
+        None for one whose keys are no strings in the slot, and where copies of the keys would take no less.
+        """
         which = self._maps.shape_of[rows].astype(np.int64)
         shapes = self._maps.shapes
         asked = np.flatnonzero(np.array([*(shape.key_is_string for shape in shapes), False])[which])
@@ -49,8 +52,9 @@ class Queries:
             self._heap.index, made, self._maps.swiss, self._lay, self._seen, touched, self._rounded, out
         )
         found: list[StringKeys | None] = [None] * len(rows)
-        for at, (keys, length, size, objects, copies) in zip(asked.tolist(), out.tolist(), strict=True):
-            found[at] = StringKeys(keys, length, size, objects, max(0, size - copies))
+        more = np.flatnonzero(out[:, 2] > out[:, 4])
+        for at, (keys, length, size, objects, copies) in zip(asked[more].tolist(), out[more].tolist(), strict=True):
+            found[at] = StringKeys(keys, length, size, objects, size - copies)
         return found
 
     def stale_values(self, found: Map) -> StaleValues | None:
