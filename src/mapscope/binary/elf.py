@@ -124,6 +124,11 @@ class ElfFile:
         except BufferError:
             return  # a live view keeps the pages; they go with it
 
+    def forget(self) -> None:
+        """Gives the pages that were read back to the system. Nothing is lost: they come again when they are read."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self.mapping.madvise(mmap.MADV_DONTNEED)
+
     def __enter__(self) -> Self:
         return self
 

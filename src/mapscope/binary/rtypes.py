@@ -40,6 +40,8 @@ _MAX_NAME = 1 << 16
 _MAX_FIELDS = 1 << 14
 _MAX_SIZE = 1 << 47
 _MAX_TYPES_BYTES = 1 << 29
+_FEW_READS = 2_000
+"""Whoever reads more often than this is given the types of each module as one block: some parse all, some a few."""
 _SIZES = {
     Kind.BOOL: 1, Kind.INT: 8, Kind.INT8: 1, Kind.INT16: 2, Kind.INT32: 4, Kind.INT64: 8, Kind.UINT: 8, Kind.UINT8: 1,
     Kind.UINT16: 2, Kind.UINT32: 4, Kind.UINT64: 8, Kind.UINTPTR: 8, Kind.FLOAT32: 4, Kind.FLOAT64: 8, Kind.COMPLEX64:
@@ -65,6 +67,7 @@ class TypeReader:
         self._known: dict[int, RType | None] = {}
         self._masks: dict[int, npt.NDArray[np.bool_] | None] = {}
         self._blocks: list[tuple[int, bytes]] | None = None
+        self._reads = 0
 
     def at(self, address: int) -> RType | None:
         """The type descriptor at ``address``; None when there is none (unreadable, or not plausible as one)."""
@@ -115,7 +118,10 @@ class TypeReader:
             self._known |= {at: of for at, of in other._known.items() if start <= at < end and of is not None}
 
     def read(self, address: int, size: int) -> bytes | None:
-        """Bytes through the reader; those between a module's ``types`` and ``etypes`` are read once and kept."""
+        """Bytes through the reader; after the first few, those between a module's ``types`` and ``etypes`` are kept."""
+        if self._blocks is None and self._reads < _FEW_READS:
+            self._reads += 1
+            return self.reader.read(address, size)
         for start, block in self._whole():
             if start <= address and address + size <= start + len(block):
                 return block[address - start : address - start + size]

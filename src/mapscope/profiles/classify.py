@@ -69,7 +69,10 @@ def classify(profile: Profile, symbols: Symbols | None, sources: Sources | None 
         work.whole_stacks(np.arange(len(profile)))
     else:
         work.leaves(sources)
-    return work.done()
+    done = work.done()
+    if symbols is not None:
+        symbols.executable.elf.forget()  # the report asks for few of them again
+    return done
 
 
 def block_sizes(profile: Profile) -> Column:

@@ -41,6 +41,7 @@ def open_symbols(executable: Executable, profile: Profile) -> Symbols:
             best = max(found, key=lambda bias: sum(any(a <= bias <= b for a, b in one) for one in spans))
             symbols = symbols_at(executable, best)
             wrong = _wrong(symbols, addresses, names, profile.form)
+    executable.elf.forget()  # every function was looked up: few of these pages are read again
     build_id = profile.string(int(profile.tables[wire.MAPPINGS][0, 5])) if len(profile.tables[wire.MAPPINGS]) else ""
     own = executable.elf.build_id
     if wrong > _MAY_DIFFER * len(names) or (own and len(build_id) == len(own) and build_id != own):

@@ -114,6 +114,7 @@ class Symbols:
         index = np.minimum(index, len(self.table) - 1)
         entry = self.table.entry[index] == target
         found[rows[entry]] = index[entry]
+        self.executable.elf.forget()  # the calls lie all over the text
         return found
 
     def callee(self, pc: int, target: int) -> str:
