@@ -119,16 +119,16 @@ def inline_marks(
     if "pageUseSpanInlineMarkBits" not in struct:
         return out
     entry = struct.field("pageUseSpanInlineMarkBits")
-    for number, address in zip(arenas.number.tolist(), arenas.struct.tolist(), strict=True):
-        here = (bases >> np.uint64(CHUNK_SHIFT)) == number
-        if not address or not here.any():
-            continue
-        bits = memory.read(address + entry.offset, entry.size)
-        if bits is None:
-            continue
-        page = ((bases[here] & np.uint64((1 << CHUNK_SHIFT) - 1)) >> np.uint64(13)).astype(np.int64)
-        table = np.unpackbits(np.frombuffer(bits, dtype=np.uint8), bitorder="little")
-        out[here] = table[np.minimum(page, len(table) - 1)] != 0
+    arena, here = np.unique((bases >> np.uint64(CHUNK_SHIFT)).astype(np.int64), return_inverse=True)
+    page = ((bases & np.uint64((1 << CHUNK_SHIFT) - 1)) >> np.uint64(13)).astype(np.int64)
+    bits = np.zeros((len(arena), entry.size), dtype=np.uint8)
+    address = dict(zip(arenas.number.tolist(), arenas.struct.tolist(), strict=True))
+    for row, number in enumerate(arena.tolist()):
+        read = memory.read(address[number] + entry.offset, entry.size) if address.get(number) else None
+        if read is not None:
+            bits[row] = np.frombuffer(read, dtype=np.uint8)
+    page = np.minimum(page, 8 * entry.size - 1)
+    out[:] = bits[here.reshape(-1), page >> 3] >> (page & 7).astype(np.uint8) & 1
     return out
 
 
