@@ -62,10 +62,10 @@ class Row:
         return done.seconds / self.mark_seconds, done.seconds / self.cat_seconds, done.anonymous_bytes / self.heap_bytes
 
 
-def bench_one(release: str, size: int, program: Path, folder: Path, runs: int) -> Row:
-    """Fills, captures, reads and analyses one heap."""
+def bench_one(release: str, size: int, program: Path, folder: Path, runs: int, *, scattered: bool = False) -> Row:
+    """Fills, captures, reads and analyses one heap. ``scattered``: what leads to its records is in no order."""
     core = folder / f"heap-{release}-{size}.core"
-    command: list[str | Path] = [program, f"-mb={size}"]
+    command: list[str | Path] = [program, f"-mb={size}", *(["-scattered"] if scattered else [])]
     environment = {**os.environ, "GODEBUG": "gctrace=1"}
     lines: list[str] = []
     with subprocess.Popen(
@@ -244,6 +244,9 @@ def main() -> int:
     parser.add_argument("--go", default=RELEASES, help=f"Go releases, by comma (default {RELEASES})")
     parser.add_argument("--sizes", help=f"live heap in MB, by comma (default {','.join(map(str, SIZES))})")
     parser.add_argument("--large", action="store_true", help=f"{LARGE} MB too")
+    parser.add_argument(
+        "--scattered", action="store_true", help="heaps in which only maps lead to records; those alone"
+    )
     parser.add_argument("--runs", type=int, default=3, help="runs of analyze for each figure; the fastest counts")
     parser.add_argument("--folder", type=Path, help="where cores are written (default: the system's temporary folder)")
     parser.add_argument("--markdown", type=Path, help="write the result there as a Markdown fragment too")
@@ -269,24 +272,25 @@ def main() -> int:
                         print(f"Go {release}, {size} MB: left out, too little memory is free", file=sys.stderr)
                         continue
                     print(f"Go {release}, {size} MB …", file=sys.stderr, flush=True)
-                    rows.append(bench_one(release, size, program, Path(name), options.runs))
+                    rows.append(
+                        bench_one(release, size, program, Path(name), options.runs, scattered=options.scattered)
+                    )
+                    if options.heaps:
+                        continue
                     pauses += [pause.bench(release, size, program, Path(name))] if size in pause.SIZES else []
+                if options.heaps:
+                    continue
                 print(f"Go {release}, profiles …", file=sys.stderr, flush=True)
                 read += profiles.bench(release, toolchain, Path(name), options.runs)
-            print("moves of shards …", file=sys.stderr, flush=True)
-            moved = growth.bench(Path(name))
+            if not options.heaps:
+                print("moves of shards …", file=sys.stderr, flush=True)
+                moved = growth.bench(Path(name))
     except MapscopeError as error:
         print(f"{error}\n{error.hint}", file=sys.stderr)
         return error.exit_status
-    found = (
-        machine(),
-        table(rows),
-        parts(rows),
-        verdict(rows),
-        pause.report(pauses),
-        profiles.report(read),
-        growth.report(moved),
-    )
+    found = [machine(), table(rows), parts(rows), verdict(rows)]
+    if moved is not None:
+        found += [pause.report(pauses), profiles.report(read), growth.report(moved)]
     text = "\n\n".join(found) + "\n"
     print(text)
     if options.markdown:

@@ -66,7 +66,9 @@ func record(id uint64) *Record {
 	return made
 }
 
-func fill(bytes uint64) {
+// fill makes records until they take so much. Chained, one leads to the one that was allocated before it; scattered,
+// only the maps lead to them, in no order.
+func fill(bytes uint64, scattered bool) {
 	for shard := range store.shards {
 		store.shards[shard] = map[uint64]*Record{}
 	}
@@ -75,9 +77,13 @@ func fill(bytes uint64) {
 	var stats runtime.MemStats
 	for id := uint64(0); ; id++ {
 		made := record(id)
-		made.Next, store.chain = store.chain, made
+		before := store.chain
+		store.chain = made
+		if !scattered {
+			made.Next = before
+		}
 		if id%7 == 0 {
-			made.Parent = store.chain.Next
+			made.Parent = before
 		}
 		store.shards[id%64][id] = made
 		if id%4 == 0 {
@@ -100,8 +106,9 @@ func fill(bytes uint64) {
 
 func main() {
 	megabytes := flag.Uint64("mb", 1024, "live heap to reach, in MB")
+	scattered := flag.Bool("scattered", false, "no chain through all records")
 	flag.Parse()
-	fill(*megabytes << 20)
+	fill(*megabytes<<20, *scattered)
 	for i := 0; i < 3; i++ {
 		runtime.GC()
 	}
