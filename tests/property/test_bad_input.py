@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from mapscope.evidence.capture import capture
+from mapscope.goruntime.layout import load
+from mapscope.goruntime.spans import SPAN_IN_USE
 from mapscope.lab import toolchains
 from tests.property.harness import HERE, Answer, Runner, Sample, copy_sparse, judge, make_sample
 
@@ -178,6 +180,43 @@ def test_a_release_without_a_table(runner: Runner, sample: Sample, tmp_path: Pat
         refused(answer, "go")
     else:
         assert any("layout" in warning or "release" in warning for warning in document["evidence"]["warnings"])
+
+
+@pytest.mark.parametrize(("slots", "dropped"), [(1024, False), (1025, True)])
+def test_a_span_of_more_slots_than_go_makes(runner: Runner, sample: Sample, tmp_path: Path, slots: int, dropped: bool):
+    """It would make the walk slow: it is left out, which is said."""
+    layouts = load(f"go{NEW}", "amd64")
+    heap, span = layouts.struct("mheap"), layouts.struct("mspan")
+    mheap = sample.symbols["runtime.mheap_"][0]
+    array, count = (sample.words(mheap + heap.offset(f"allspans.{part}"), 1)[0] for part in ("array", "len"))
+    core = copy_sparse(sample.core, tmp_path / "core")
+
+    def field(at: int, name: str) -> tuple[int, int]:
+        where = sample.offset(at + span.offset(name))
+        assert where is not None
+        return where, min(span.field(name).size, 8)
+
+    with core.open("r+b") as stream:
+
+        def value(at: int, name: str) -> int:
+            where, size = field(at, name)
+            stream.seek(where)
+            return int.from_bytes(stream.read(size), "little")
+
+        spans = [
+            at
+            for at in sample.words(array, count)
+            if value(at, "state") & 0xFF == SPAN_IN_USE and value(at, "npages") > 1 and value(at, "spanclass") > 1
+        ]
+        assert spans, "no span of the sample has several pages"
+        for name, wanted in (("elemsize", 8), ("nelems", slots)):
+            where, size = field(spans[0], name)
+            stream.seek(where)
+            stream.write(wanted.to_bytes(size, "little"))
+    document = judge(runner.run("analyze", core, sample.program, "-f", "json"))
+    assert document is not None
+    said = [note for note in document["notes"] if "spans failed the self-check" in note]
+    assert said == (["1 spans failed the self-check and were left out"] if dropped else [])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")

@@ -24,6 +24,9 @@ _MAX_SPANS = 1 << 28
 _MAX_ARENAS = 1 << 22
 _AMD64_ARENA_BASE = 0x800000000000 >> CHUNK_SHIFT
 """``arenaBaseOffset`` of runtime/malloc.go: on amd64 the lowest arena index stands for the lowest negative address."""
+_MAX_OBJECTS = 1024
+"""``MaxObjsPerSpan`` of internal/runtime/gc/sizeclasses.go, the same in every release: 8 kB of 8 bytes. The walk of the
+heap looks at all slots of a span whenever one of them waits, so its time depends on this."""
 _SMALL_CLASSES = 68 * 2
 """``numSpanClasses``; span class 0 and 1 are large objects."""
 
@@ -111,6 +114,7 @@ def read_spans(memory: Memory, pages: PageTable, layouts: Layouts, mheap: int, a
         & (elemsize >= 8)
         & (elemsize <= size)
         & (nelems > 0)
+        & (nelems <= _MAX_OBJECTS)
         & (nelems <= size // np.maximum(elemsize, np.uint64(1)))
         & (spanclass < _SMALL_CLASSES)
     )
