@@ -67,6 +67,9 @@ class Cursor:
 
     def uleb(self) -> int:
         """An unsigned LEB128."""
+        if self.at < self.end and self.data[self.at] < 0x80:  # most are one byte
+            self.at += 1
+            return self.data[self.at - 1]
         return self.leb()[0]
 
     def sleb(self) -> int:
@@ -86,10 +89,13 @@ class Cursor:
 
 def terminator(data: bytes | memoryview, start: int, end: int) -> int:
     """Position of the NUL that ends the string at ``start``, or -1."""
+    size = 64  # names are short: look at a little first
     while start < end:
-        if data[start] == 0:
-            return start
-        start += 1
+        stop = min(start + size, end)
+        found = bytes(data[start:stop]).find(0)
+        if found >= 0:
+            return start + found
+        start, size = stop, size * 8
     return -1
 
 
@@ -104,17 +110,18 @@ def read_value(c: Cursor, form: int, implicit: int, unit: list[int]) -> tuple[st
 
     ``unit`` is as in ``index_unit``. The value of a block is its length, of a signed number its two's complement.
     """
-    _, _, base, version, address_size, offset_size, _, _ = unit
-    if form == 0x16:
-        form = c.uleb()
-        if form in (0x16, 0x21):
-            raise UnknownFormError
     if form == 0x08:
         return "here", 0, c.string()
     if form in _FIXED:
         return "integer", c.fixed(_FIXED[form]), 0
     if form == 0x0F:
         return "integer", c.uleb(), 0
+    _, _, base, version, address_size, offset_size, _, _ = unit
+    if form == 0x16:
+        form = c.uleb()
+        if form in (0x16, 0x21):
+            raise UnknownFormError
+        return read_value(c, form, implicit, unit)
     if form == 0x0D:
         return "signed", c.sleb(), 0
     if form == 0x10:
