@@ -52,7 +52,7 @@ def judged(document: Any, name: str, many: bool = False) -> Any:
 def said(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """Runs a command with ``-f json`` in this process, on evidence that is opened once."""
     opened = functools.lru_cache(maxsize=2)(open_snapshot)
-    monkeypatch.setattr("mapscope.snapshot.open_snapshot", lambda core, executable, **_: opened(core, executable))
+    monkeypatch.setattr("mapscope.opening.open_snapshot", lambda core, executable, **_: opened(core, executable))
 
     def run(*arguments: str) -> Any:
         assert main([*arguments, "-f", "json"]) in (0, 1), capfd.readouterr().err
