@@ -244,9 +244,8 @@ def main() -> int:
     parser.add_argument("--go", default=RELEASES, help=f"Go releases, by comma (default {RELEASES})")
     parser.add_argument("--sizes", help=f"live heap in MB, by comma (default {','.join(map(str, SIZES))})")
     parser.add_argument("--large", action="store_true", help=f"{LARGE} MB too")
-    parser.add_argument(
-        "--scattered", action="store_true", help="heaps in which only maps lead to records; those alone"
-    )
+    parser.add_argument("--scattered", action="store_true", help="heaps in which only maps lead to records")
+    parser.add_argument("--heaps", action="store_true", help="heaps alone: no pauses, profiles and moves of shards")
     parser.add_argument("--runs", type=int, default=3, help="runs of analyze for each figure; the fastest counts")
     parser.add_argument("--folder", type=Path, help="where cores are written (default: the system's temporary folder)")
     parser.add_argument("--markdown", type=Path, help="write the result there as a Markdown fragment too")
