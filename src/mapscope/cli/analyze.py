@@ -125,10 +125,9 @@ def _text(source: Source, output: str | None) -> Iterator[bytes]:
 
 
 def _json(source: Source) -> Iterator[bytes]:
-    from mapscope.heap.later import ahead
     from mapscope.report.build import json_of
 
-    return ahead(json_of(source))
+    return json_of(source)
 
 
 def _sarif(source: Source, tree: SourceTree | None) -> list[bytes]:

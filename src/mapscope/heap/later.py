@@ -24,37 +24,54 @@ class Later(Generic[T]):
         """``make`` must not ask for a value that is started after this one."""
         self._make = make
         self._future: Future[T] | None = None
+        self._lock = threading.Lock()
 
     def start(self) -> Later[T]:
         """Begins now; again, or when the value is there, does nothing.
 
         In the other thread itself nothing begins: it would wait for itself.
         """
-        if self._future is None and not threading.current_thread().name.startswith(_NAME):
-            if not _POOL:
-                _POOL.append(ThreadPoolExecutor(1, _NAME))
-            self._future = _POOL[0].submit(self._make)
+        if threading.current_thread().name.startswith(_NAME):
+            return self
+        with self._lock:
+            if self._future is None:
+                if not _POOL:
+                    _POOL.append(ThreadPoolExecutor(1, _NAME))
+                self._future = _POOL[0].submit(self._make)
         return self
 
     def get(self) -> T:
         """The value; waits where it is being made."""
-        if self._future is None:
-            self._future = Future()
+        with self._lock:
+            mine = self._future is None
+            future = self._future = self._future or Future()
+        if mine:
             try:
-                self._future.set_result(self._make())
+                future.set_result(self._make())
             except BaseException as error:
-                self._future.set_exception(error)
+                future.set_exception(error)
                 raise
-        return self._future.result()
+        return future.result()
 
 
-def ahead(values: Iterable[T]) -> Iterator[T]:
-    """The same values, each made in the other thread while whoever asks still works with the one before."""
-    source = iter(values)
-    following = Later(lambda: next(source, _END)).start()
-    while (value := following.get()) is not _END:
-        following = Later(lambda: next(source, _END)).start()
-        yield value  # type: ignore[misc]  # an object of its own marks the end
+def shared(makers: Iterable[Callable[[], T]]) -> Iterator[T]:
+    """What each of ``makers`` makes, in their order: every other one is made in the other thread, beside this one.
+
+    ``makers`` must not mind that two of them run at once.
+    """
+    following = iter(makers)
+    here = next(following, None)
+    there = _begun(following)
+    while here is not None:
+        yield here()
+        if there is None:
+            return
+        made = there.get()
+        here = next(following, None)
+        there = _begun(following)
+        yield made
 
 
-_END = object()
+def _begun(makers: Iterator[Callable[[], T]]) -> Later[T] | None:
+    make = next(makers, None)
+    return None if make is None else Later(make).start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -16,6 +17,7 @@ from mapscope.findings.model import Finding
 from mapscope.findings.thresholds import DEFAULT
 from mapscope.goruntime.frames import Frame, Goroutine
 from mapscope.heap.holding import Held
+from mapscope.heap.later import shared
 from mapscope.maps.itermodel import MapIterator
 from mapscope.maps.model import Confidence, MapTable
 from mapscope.report import document as doc
@@ -90,11 +92,12 @@ def _stream(head: doc.Document | doc.MapsDocument, source: Source, rows: Rows) -
     if not text.endswith(end):
         raise AssertionError("maps is the last field of the document")
     yield ascii_json(text[: -len(end)]) + b'"maps": ['
-    before = b"\n    "
-    for start in range(0, len(rows), CHUNK):
-        part = rows[start : start + CHUNK]
-        yield map_lines(source.maps, part, source.holders, (before, b",\n    ")).text.tobytes()
-        before = b",\n    "
+
+    def lines(start: int) -> bytes:
+        before = b",\n    " if start else b"\n    "
+        return map_lines(source.maps, rows[start : start + CHUNK], source.holders, (before, b",\n    ")).text.tobytes()
+
+    yield from shared(partial(lines, start) for start in range(0, len(rows), CHUNK))
     yield b"\n  ]\n}\n" if len(rows) else b"]\n}\n"
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
-from mapscope.heap.later import Later, ahead
+from mapscope.heap.later import Later, shared
 
 
 def test_a_value_is_made_once_by_whoever_comes_first():
@@ -21,6 +23,19 @@ def test_a_value_is_made_once_by_whoever_comes_first():
     assert begun.get() == begun.start().get() == 1
     assert asked.get() == asked.get() == 2
     assert made[0] != threading.current_thread().name == made[1]
+
+
+def test_threads_that_ask_at_once_get_what_one_of_them_makes():
+    all_ask, made = threading.Barrier(8, timeout=30), []
+    later = Later(lambda: made.append(threading.current_thread()) or len(made))
+
+    def ask() -> int:
+        all_ask.wait()
+        return later.get()
+
+    with ThreadPoolExecutor(8, "asking") as pool:
+        assert list(pool.map(lambda _: ask(), range(8))) == [1] * 8
+    assert len(made) == 1
 
 
 def test_an_error_is_raised_where_the_value_is_asked_for():
@@ -42,35 +57,39 @@ def test_what_the_other_thread_starts_is_made_when_it_is_asked_for():
     assert first == second != threading.current_thread().name
 
 
-def test_values_come_in_order_and_one_ahead():
-    made: list[int] = []
-    first_taken, second_made = threading.Event(), threading.Event()
+@pytest.mark.parametrize("count", range(6))
+def test_what_both_threads_make_comes_in_order(count: int):
+    made: dict[int, str] = {}
 
-    def source() -> Iterator[int]:
-        for n in range(5):
-            made.append(n)
-            if n == 1:
-                second_made.set()
-            if n == 2:
-                assert first_taken.wait(30), "the third was made before the first was taken"
-            yield n
+    def make(n: int) -> int:
+        made[n] = threading.current_thread().name
+        return n
 
-    values = ahead(source())
+    values = shared(partial(make, n) for n in range(count))
     assert not made, "nothing begins before someone asks"
-    assert next(values) == 0
-    assert second_made.wait(30), "the second was not begun"
-    assert made == [0, 1]
-    first_taken.set()
-    assert list(values) == [1, 2, 3, 4]
-    assert list(ahead([])) == []
+    assert list(values) == list(range(count))
+    mine = threading.current_thread().name
+    assert [made[n] == mine for n in range(count)] == [n % 2 == 0 for n in range(count)]
 
 
-def test_an_error_of_the_source_comes_behind_the_values_before_it():
-    def source() -> Iterator[int]:
-        yield 1
+def test_both_threads_work_at_once():
+    """Each of the first two waits until the other has begun."""
+    begun = threading.Barrier(2, timeout=30)
+    assert len(list(shared([begun.wait, begun.wait]))) == 2
+
+
+def test_an_error_comes_behind_the_values_before_it():
+    def fail() -> int:
         raise OSError("broken")
 
-    values = ahead(source())
-    assert next(values) == 1
-    with pytest.raises(OSError, match="broken"):
-        next(values)
+    for at in range(3):
+        makers: list[Callable[[], int]] = [lambda: 1] * 3
+        makers[at] = fail
+        values = shared(makers)
+        assert [next(values) for _ in range(at)] == [1] * at
+        with pytest.raises(OSError, match="broken"):
+            next(values)
+
+
+def test_shared_in_the_other_thread_makes_all_there():
+    assert Later(lambda: list(shared(lambda n=n: n for n in range(5)))).start().get() == [0, 1, 2, 3, 4]
