@@ -16,13 +16,14 @@ from mapscope.evidence.core import Core
 from mapscope.evidence.heapdump import HeapDump, is_heap_dump
 from mapscope.goruntime.process import Process, open_process
 from mapscope.heap.later import Later
+from mapscope.heap.progress import Progress, quiet
 from mapscope.heap.slots import Slots, read_slots
 
 if TYPE_CHECKING:
     from mapscope import cache
     from mapscope.evidence.capture import Limits
     from mapscope.heap.graph import ObjectGraph
-    from mapscope.heap.model import Heap, Progress
+    from mapscope.heap.model import Heap
     from mapscope.heap.summary import HeapSummary
     from mapscope.maps.find import MapSet
     from mapscope.snapshot import Snapshot
@@ -48,7 +49,7 @@ def open_snapshot(
     Raises:
         MapscopeError: the evidence cannot be used; the message says why and the hint what to do.
     """
-    say = progress or _quiet
+    say = progress or quiet
     say("open", 0, 0)
     if is_heap_dump(path):
         from mapscope.goruntime.dumped import open_dumped
@@ -83,7 +84,7 @@ def open_live(
     from mapscope.evidence.check import program as running_program
     from mapscope.evidence.live import take
 
-    say = progress or _quiet
+    say = progress or quiet
     check_process(pid)
     check_go(pid)
     program: str | os.PathLike[str] | Executable
@@ -156,7 +157,3 @@ def _keep(process: Process, heap: Heap, maps: MapSet) -> None:
         cache.store(process, heap, maps)
     except OSError as error:
         heap.notes.append(f"the cache {cache.path_of(process.evidence.path)} could not be written: {error.strerror}")
-
-
-def _quiet(step: str, done: int, total: int) -> None:
-    """A Progress that says nothing."""

@@ -23,7 +23,8 @@ from mapscope.heap.graph import ObjectGraph
 from mapscope.heap.holding import Dominator, Held, HeldTable, Holding
 from mapscope.heap.later import Later
 from mapscope.heap.lookup import Spot
-from mapscope.heap.model import Heap, Progress
+from mapscope.heap.model import Heap
+from mapscope.heap.progress import Progress
 from mapscope.heap.reconcile import summarise
 from mapscope.heap.summary import EvidenceInfo, HeapSummary, ProcessInfo
 from mapscope.maps.cells import CellArray, map_cells

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mapscope.cli.options import LIVE, cached, limits
 
 if TYPE_CHECKING:
-    from mapscope.heap.model import Progress
+    from mapscope.heap.progress import Progress
     from mapscope.snapshot import Snapshot
 
 

@@ -13,7 +13,7 @@ from mapscope.errors import UsageError
 
 if TYPE_CHECKING:
     from mapscope.binary.executable import Executable
-    from mapscope.heap.model import Progress
+    from mapscope.heap.progress import Progress
     from mapscope.profiles.classify import Classified
     from mapscope.profiles.fetch import Request
     from mapscope.profiles.model import Profile

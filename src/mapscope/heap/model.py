@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
@@ -23,20 +21,10 @@ from mapscope.goruntime.typetable import TypeTable
 from mapscope.goruntime.unswept import died_unswept
 from mapscope.heap.globals import typed_globals
 from mapscope.heap.later import Later
+from mapscope.heap.progress import Progress, quiet
 from mapscope.heap.saved import SavedHeap
 from mapscope.heap.slots import Slots, read_slots
 from mapscope.heap.trace import ALLOCATED, COVER_FILL, COVER_HEADER, MARKED, TraceState, run_trace
-
-
-class Progress(Protocol):
-    """Called on the way: ``step`` in words, ``done`` of ``total`` (0: not known)."""
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        """``done`` of ``total`` (0: not known) of ``step`` are done."""
-
-
-def quiet(step: str, done: int, total: int) -> None:
-    """A Progress that says nothing."""
 
 
 class Heap(Struct):
@@ -215,4 +203,4 @@ def _apply_headers(
         state.cover[objects] = COVER_HEADER
 
 
-__all__ = ["ALLOCATED", "COVER_FILL", "DwarfTypes", "Heap", "Progress", "quiet", "read_heap"]
+__all__ = ["ALLOCATED", "COVER_FILL", "DwarfTypes", "Heap", "read_heap"]

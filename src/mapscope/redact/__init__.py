@@ -16,7 +16,8 @@ import numpy as np
 from mapscope import __version__
 from mapscope.evidence.core import Core
 from mapscope.evidence.redaction import Redaction
-from mapscope.heap.model import Heap, Progress, quiet
+from mapscope.heap.model import Heap
+from mapscope.heap.progress import Progress, quiet
 from mapscope.heap.reconcile import arena_ranges, resident_of
 from mapscope.maps.find import MapSet
 from mapscope.maps.itermodel import MapIterator
