@@ -28,5 +28,15 @@ def mask_from_arena_words(
 def mask_from_nibbles(
     h: Any, which: NDArray[np.int64], arena_bitmap: NDArray[np.uint64], ptrmask: NDArray[np.uint64]
 ) -> int: ...
-def small_masks(h: Any, which: NDArray[np.int64], out: NDArray[np.uint64]) -> None: ...
+def slots_like(
+    h: Any,
+    which: NDArray[np.int64],
+    flags: NDArray[np.uint8],
+    need: int,
+    want: int,
+    every: int,
+    shifts: int,
+    ids: NDArray[np.int64],
+    at: NDArray[np.uint8],
+) -> int: ...
 def sum_marked(h: Any, flags: NDArray[np.uint8], out: NDArray[np.int64]) -> None: ...

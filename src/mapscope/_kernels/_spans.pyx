@@ -2,7 +2,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from mapscope._kernels._index cimport Index, Span, fill_index, find_span, host_of, ld64, load64, slot_of
+from mapscope._kernels._index cimport Index, Span, fill_index, find_span, host_of, ld64, load64, maskword, slot_of
 
 cdef enum:
     ALLOCATED = 1
@@ -237,28 +237,36 @@ def mask_from_nibbles(h, const int64_t[::1] which, const uint64_t[::1] arena_bit
     return unreadable
 
 
-def small_masks(h, const int64_t[::1] which, uint64_t[::1] out):
-    """The pointer bits of slots of at most 64 words: ``out`` is filled in order of object id, span by span of ``which``."""
+def slots_like(
+    h, const int64_t[::1] which, const uint8_t[::1] flags, uint8_t need, uint64_t want, uint64_t every, int64_t shifts,
+    int64_t[::1] ids, uint8_t[::1] at,
+):
+    """Slots whose pointer bits are those that are asked for; see reference/spans.py."""
     cdef Index ix
-    cdef int64_t k, n = 0
+    cdef int64_t k, n = 0, room = ids.shape[0], shift
     cdef uint32_t i
-    cdef uint64_t bit, s, v, words
+    cdef uint64_t v, words
     cdef const Span *sp
+    cdef const uint8_t *own
     fill_index(&ix, h)
     with nogil:
         for k in range(which.shape[0]):
             sp = &ix.spans[which[k]]
             words = sp.elemsize >> 3
+            own = &flags[0] + sp.first
             for i in range(sp.nelems):
-                bit = sp.maskbit + (<uint64_t>i * sp.elemsize >> 3)
-                s = bit & 63
-                v = ix.ptrmask[bit >> 6] >> s
-                if s:
-                    v |= ix.ptrmask[(bit >> 6) + 1] << (64 - s)
+                if own[i] & need != need:
+                    continue
+                v = maskword(&ix, sp.maskbit + (<uint64_t>i * sp.elemsize >> 3))
                 if words < 64:
                     v &= (<uint64_t>1 << words) - 1
-                out[n] = v
-                n += 1
+                for shift in range(shifts):
+                    if v >> <uint64_t>shift & every == want:
+                        if n < room:
+                            ids[n] = sp.first + <int64_t>i
+                            at[n] = <uint8_t>shift
+                        n += 1
+    return n
 
 
 def sum_marked(h, const uint8_t[::1] flags, int64_t[::1] out):

@@ -8,6 +8,7 @@ what no rule can know alone: which of several rules on one map counts its bytes,
 
 from __future__ import annotations
 
+from functools import partial
 from types import ModuleType
 
 from msgspec.structs import replace
@@ -35,6 +36,7 @@ from mapscope.findings.context import Context
 from mapscope.findings.model import Finding
 from mapscope.findings.overlap import resolve
 from mapscope.findings.selection import emit
+from mapscope.heap.later import Later
 
 MAP_RULES: tuple[ModuleType, ...] = (
     r01_stalled_growth,
@@ -67,7 +69,8 @@ WHOLE_MAP = frozenset({"R6", "R7", "R8", "R15"})
 
 def run(context: Context) -> tuple[Finding, ...]:
     """All findings, the largest first. Those with ``part_of`` repeat bytes of another finding on the same map."""
-    selections = {rule.RULE: rule.select(context) for rule in MAP_RULES}
+    keys = Later(partial(r16_substring_keys.select, context)).start()  # it alone reads as much as all others
+    selections = {rule.RULE: keys.get() if rule is r16_substring_keys else rule.select(context) for rule in MAP_RULES}
     sharing = {
         "R2": r02_same_size.emptied_part(context, selections["R2"]),
         **{rule: selections[rule] for rule in ("R11", "R9", "R12", "R10", "R13")},

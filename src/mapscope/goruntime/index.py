@@ -70,19 +70,28 @@ class HeapIndex(Struct):
         out: npt.NDArray[np.uint64] = self.spans["elemsize"][self.span_of_object(objects)]
         return out
 
-    def small_masks(self, which: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
-        """Pointer bits of every slot of the spans ``which``, one span behind the other: at most 64 words each."""
-        masks = np.zeros(int(self.spans["nelems"][which].sum(dtype=np.int64)), dtype=np.uint64)
-        load("spans").small_masks(self, which, masks)
-        return masks
+    def slots_like(
+        self,
+        which: npt.NDArray[np.int64],
+        want: int,
+        *,
+        flags: npt.NDArray[np.uint8],
+        need: int,
+        every: int = (1 << 64) - 1,
+        shifts: int = 1,
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+        """Slots of the spans ``which`` with the pointer bits ``want``: their object ids, and from which word on.
 
-    def ids_in(self, which: npt.NDArray[np.int64], at: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Object ids of the slots numbered ``at`` of the spans ``which``, as ``small_masks`` counts them."""
-        spans = self.spans[which]
-        ends = np.cumsum(spans["nelems"], dtype=np.int64)
-        span = np.searchsorted(ends, at, side="right")
-        out: npt.NDArray[np.int64] = at + (spans["first"] + spans["nelems"] - ends)[span]
-        return out
+        Only slots with all bits ``need`` of ``flags`` (uint8 by object id) are looked at, and of each the first 64
+        words. ``every``: the bits that must be as in ``want``; ``shifts``: how many words are tried as the first.
+        """
+        room = 1 << 16
+        while True:
+            ids, at = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.uint8)
+            count = load("spans").slots_like(self, which, flags, need, want, every, shifts, ids, at)
+            if count <= room:
+                return ids[:count].copy(), at[:count].copy()
+            room = count
 
     def find(self, addresses: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
         """Object id (-1: none) and slot address (0: none) for each address, interior ones too."""

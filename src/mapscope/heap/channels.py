@@ -27,9 +27,9 @@ def type_channels(heap: Heap) -> npt.NDArray[np.int64]:
         return none
     which = np.flatnonzero((spans["elemsize"] == fitting[0]) & (spans["noscan"] == 0))
     want = sum(1 << (layout.offset(name) // 8) for name in _POINTERS if name in layout)
-    ids = heap.index.ids_in(which, np.flatnonzero(heap.index.small_masks(which) == want))
     state = heap.state
-    ids = ids[(state.flags[ids] & MARKED != 0) & (state.obj_type[ids] < 0)]
+    ids, _ = heap.index.slots_like(which, want, flags=state.flags, need=MARKED)
+    ids = ids[state.obj_type[ids] < 0]
     rows, ok = gather(heap.index, heap.index.address_of(ids), layout.size)
 
     def field(name: str) -> npt.NDArray[np.uint64]:

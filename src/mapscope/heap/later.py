@@ -17,13 +17,14 @@ class Later(Generic[T]):
     """A value that is made once: by ``start`` in the other thread, else when it is first asked for.
 
     An error of the making is raised where the value is asked for. There is one other thread, so what starts first is
-    made first.
+    made first; but whoever asks for a value that still stands in the queue makes it at once.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
         """``make`` must not ask for a value that is started after this one."""
         self._make = make
         self._future: Future[T] | None = None
+        self._queued = False
         self._lock = threading.Lock()
 
     def start(self) -> Later[T]:
@@ -37,14 +38,17 @@ class Later(Generic[T]):
             if self._future is None:
                 if not _POOL:
                     _POOL.append(ThreadPoolExecutor(1, _NAME))
-                self._future = _POOL[0].submit(self._make)
+                self._future, self._queued = _POOL[0].submit(self._make), True
         return self
 
     def get(self) -> T:
         """The value; waits where it is being made."""
         with self._lock:
-            mine = self._future is None
-            future = self._future = self._future or Future()
+            mine = self._future is None or (self._queued and self._future.cancel())
+            if mine:
+                self._future, self._queued = Future(), False
+            future = self._future
+        assert future is not None
         if mine:
             try:
                 future.set_result(self._make())
@@ -55,7 +59,7 @@ class Later(Generic[T]):
 
 
 def shared(makers: Iterable[Callable[[], T]]) -> Iterator[T]:
-    """What each of ``makers`` makes, in their order: every other one is made in the other thread, beside this one.
+    """What each of ``makers`` makes, in their order: every other one in the other thread, where that has time.
 
     ``makers`` must not mind that two of them run at once.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from msgspec import Struct
 from mapscope._kernels import load
 from mapscope.goruntime.index import HeapIndex
 from mapscope.goruntime.layout import Layouts
+from mapscope.heap.later import shared
 from mapscope.maps.headers import read_headers
 from mapscope.maps.model import COLUMNS, FLAG_SAME_SIZE_GROW, Generation, Map, MapTable, Place
 from mapscope.maps.sizes import Allocator, classic_needed, swiss_needed
@@ -22,6 +24,8 @@ SWISS_OUT = ("used", "tables", "groups", "capacity", "growth_left", "tombstones"
              "indirect", "unreadable", "corrupt")  # fmt: skip
 """Columns of the kernels' results (R_… and T_… in _kernels/_maps.pyx)."""
 _MAX_B = 44
+_CHUNK = 1 << 13
+"""Maps that are decoded at a time: columns of them stay in the cache, and both threads have something to do."""
 
 
 class Decoder(Struct, frozen=True):
@@ -100,7 +104,27 @@ def decode(
 
     Answers also which headers could be read; rows of the others are zeros.
     """
-    table = MapTable.empty(len(addresses), [shape.type for shape in shapes])
+    table, ok = MapTable.empty(len(addresses), [shape.type for shape in shapes]), np.zeros(len(addresses), np.bool_)
+
+    def part(start: int) -> None:
+        rows = slice(start, start + _CHUNK)
+        columns, ok[rows] = _columns(decoder, addresses[rows], which[rows], shapes, swiss)
+        for name, values in columns.items():
+            table.columns[name][rows] = values.astype(COLUMNS[name], copy=False)
+
+    for _ in shared(partial(part, start) for start in range(0, len(addresses), _CHUNK)):
+        pass
+    return table, ok
+
+
+def _columns(
+    decoder: Decoder,
+    addresses: npt.NDArray[np.uint64],
+    which: npt.NDArray[np.int64],
+    shapes: Sequence[MapShape],
+    swiss: bool,
+) -> tuple[dict[str, npt.NDArray[np.generic]], npt.NDArray[np.bool_]]:
+    """The columns of some of the maps, and which of their headers could be read."""
     out: dict[str, npt.NDArray[np.uint64]] = {name: np.zeros(len(addresses), dtype=np.uint64) for name in COLUMNS}
     header, ok = read_headers(decoder.index, decoder.layouts, addresses, swiss)
     for name, values in header.items():
@@ -121,13 +145,8 @@ def decode(
     out["waste_bytes"] = np.where(out["total_bytes"] > out["needed_bytes"], out["total_bytes"] - out["needed_bytes"], 0)
     out["waste_bytes"][~typed] = 0
     out["generation"][:] = Generation.SWISS if swiss else Generation.CLASSIC
-    out["place"] = np.where(ids >= 0, int(Place.HEAP), int(Place.STACK)).astype(np.uint64)
-    for name, values in out.items():
-        table.columns[name][:] = values.astype(COLUMNS[name])
-    table.columns["address"][:] = addresses
-    table.columns["object_id"][:] = ids
-    table.columns["type_index"][:] = which
-    return table, ok
+    out["place"] = np.where(on_stack, int(Place.STACK), int(Place.HEAP)).astype(np.uint64)
+    return {**out, "address": addresses, "object_id": ids, "type_index": which}, ok
 
 
 def _decode_classic(

@@ -66,9 +66,9 @@ def header_slots(decoder: Decoder, swiss: bool) -> tuple[npt.NDArray[np.int64], 
     size = decoder.allocator.slot(layout.size, False)
     spans = decoder.index.spans
     which = np.flatnonzero((spans["elemsize"] == size) & (spans["noscan"] == 0))
-    masks = decoder.index.small_masks(which)
-    fits, none = np.flatnonzero(masks == header_mask(decoder, swiss)), np.flatnonzero(masks == 0)
-    return decoder.index.ids_in(which, fits), decoder.index.ids_in(which, none)
+    fits, _ = decoder.index.slots_like(which, header_mask(decoder, swiss), flags=decoder.flags, need=0)
+    none, _ = decoder.index.slots_like(which, 0, flags=decoder.flags, need=0)
+    return fits, none
 
 
 def heap_candidates(

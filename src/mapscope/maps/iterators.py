@@ -199,13 +199,10 @@ class _Finder:
         fits = (spans["noscan"] == 0) & (spans["elemsize"] >= size) & (spans["elemsize"] <= _MAX_SLOT)
         for slot in np.unique(spans["elemsize"][fits]).tolist():
             which = np.flatnonzero(fits & (spans["elemsize"] == slot))
-            masks = self.index.small_masks(which)
-            for shift in range((slot - size) // 8 + 1):
-                at = np.flatnonzero((masks >> np.uint64(shift)) & np.uint64(every) == np.uint64(want))
-                hit = self.index.ids_in(which, at)
-                hit = hit[self.heap.state.flags[hit] & MARKED != 0]
-                if len(hit):
-                    parts.append(self.index.address_of(hit) + np.uint64(8 * shift))
+            ids, at = self.index.slots_like(
+                which, want, flags=self.heap.state.flags, need=MARKED, every=every, shifts=(slot - size) // 8 + 1
+            )
+            parts.append(self.index.address_of(ids) + at.astype(np.uint64) * np.uint64(8))
         windows = np.concatenate(parts)
         rows, ok = gather(self.index, windows + np.uint64(self.type_at), 8)
         return windows[ok & self._is_map_type(column(rows, 0, 8))]

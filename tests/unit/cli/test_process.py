@@ -33,6 +33,8 @@ STUB = textwrap.dedent(
     """
 )
 
+BUFFERED = {**os.environ, "PYTHONUNBUFFERED": ""}
+
 
 def command(*arguments: str, body: str = "pass") -> list[str]:
     return [sys.executable, "-c", STUB.format(root=str(ROOT), body=body), *arguments]
@@ -78,6 +80,28 @@ def test_plain_text_on_a_pipe_has_no_colour_no_progress_and_no_rich():
     assert done.returncode == 1
     assert b"\x1b" not in done.stdout
     assert done.stderr == b"False\n"
+
+
+def test_other_handlers_of_the_end_run_and_what_is_buffered_comes_out():
+    body = "import atexit; atexit.register(lambda: sys.stdout.write('buffered'))"
+    done = start("analyze", "core", "-f", "json", body=body, env=BUFFERED)
+    assert done.returncode == 1
+    assert done.stdout.endswith(b"}\nbuffered")
+    assert done.stderr == b""
+
+
+def test_a_last_flush_that_fails_is_said():
+    body = "import atexit, os; atexit.register(lambda: (os.close(1), sys.stdout.write('buffered')))"
+    done = start("analyze", "core", "-f", "json", body=body, env=BUFFERED)
+    assert done.returncode == 120, "Python's own status for it (Py_FinalizeEx)"
+    assert b"Bad file descriptor" in done.stderr
+
+
+def test_a_closed_stdout_is_no_crash(tmp_path):
+    out = tmp_path / "report.json"
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *command("analyze", "core", "-o", str(out))]
+    assert subprocess.run(closed, timeout=60, check=False).returncode == 1
+    assert json.loads(out.read_bytes())["schema"] == 1
 
 
 def test_data_of_json_on_a_pipe_is_only_the_document():

@@ -19,10 +19,37 @@ def test_a_value_is_made_once_by_whoever_comes_first():
         made.append(threading.current_thread().name)
         return len(made)
 
-    begun, asked = Later(make).start(), Later(make)
+    begins = threading.Event()
+    begun, asked = Later(lambda: (begins.set(), make())[1]).start(), Later(make)
+    assert begins.wait(30)
     assert begun.get() == begun.start().get() == 1
     assert asked.get() == asked.get() == 2
     assert made[0] != threading.current_thread().name == made[1]
+
+
+def test_what_stands_in_the_queue_is_made_by_whoever_asks():
+    goes_on, begins = threading.Event(), threading.Event()
+    first = Later(lambda: (begins.set(), goes_on.wait(30))).start()
+    second = Later(threading.current_thread).start()
+    assert begins.wait(30)
+    try:
+        assert second.get() is second.get() is threading.current_thread()
+    finally:
+        goes_on.set()
+    assert first.get() == (None, True)
+
+
+def test_an_error_of_what_stood_in_the_queue_is_kept():
+    goes_on = threading.Event()
+    first = Later(lambda: goes_on.wait(30)).start()
+    second = Later(lambda: {}["no"]).start()
+    try:
+        for _ in range(2):
+            with pytest.raises(KeyError):
+                second.get()
+    finally:
+        goes_on.set()
+    assert first.get()
 
 
 def test_threads_that_ask_at_once_get_what_one_of_them_makes():
@@ -51,25 +78,35 @@ def test_an_error_is_raised_where_the_value_is_asked_for():
 
 def test_what_the_other_thread_starts_is_made_when_it_is_asked_for():
     """Else it would stand in the queue behind the one that waits for it."""
-    inner = Later(lambda: threading.current_thread().name)
-    outer = Later(lambda: (inner.start().get(), threading.current_thread().name)).start()
+    inner, begins = Later(lambda: threading.current_thread().name), threading.Event()
+    outer = Later(lambda: (begins.set(), inner.start().get(), threading.current_thread().name)[1:]).start()
+    assert begins.wait(30)
     first, second = outer.get()
     assert first == second != threading.current_thread().name
 
 
 @pytest.mark.parametrize("count", range(6))
 def test_what_both_threads_make_comes_in_order(count: int):
-    made: dict[int, str] = {}
+    made: list[int] = []
 
     def make(n: int) -> int:
-        made[n] = threading.current_thread().name
+        made.append(n)
         return n
 
     values = shared(partial(make, n) for n in range(count))
     assert not made, "nothing begins before someone asks"
-    assert list(values) == list(range(count))
-    mine = threading.current_thread().name
-    assert [made[n] == mine for n in range(count)] == [n % 2 == 0 for n in range(count)]
+    assert list(values) == sorted(made) == list(range(count))
+
+
+def test_where_the_other_thread_has_no_time_this_one_makes_all():
+    goes_on, begins = threading.Event(), threading.Event()
+    busy = Later(lambda: (begins.set(), goes_on.wait(30))).start()
+    assert begins.wait(30)
+    try:
+        assert set(shared([threading.current_thread] * 5)) == {threading.current_thread()}
+    finally:
+        goes_on.set()
+    busy.get()
 
 
 def test_both_threads_work_at_once():

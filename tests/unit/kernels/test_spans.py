@@ -267,16 +267,29 @@ def test_mask_from_nibbles(side, plans, start, seed):
 @pytest.mark.parametrize("side", SIDES)
 @PROPERTY
 @given(plans=span_plans(), start=STARTS, seed=SEEDS)
-def test_small_masks_are_the_bits_of_slots(side, plans, start, seed):
+def test_slots_like_are_those_with_the_bits(side, plans, start, seed):
     world = random_world(plans, start, seed)
     rng = random.Random(seed)
+    flags = np.array([rng.choice((0, 1, 3)) for _ in world.slots], dtype=np.uint8)
     which = rng.sample(range(len(plans)), rng.randint(1, len(plans)))
-    slots = [slot for k in which for slot in world.slots if slot.span == k]
-    out = np.zeros(len(slots), dtype=np.uint64)
-    kernel(side, "spans").small_masks(world.index, np.array(which, dtype=np.int64), out)
-    for slot, got in zip(slots, out.tolist(), strict=True):
-        bits = [slot.base + 8 * w in world.pointers for w in range(min(slot.size // 8, 64))]
-        assert [bool(got >> w & 1) for w in range(64)] == bits + [False] * (64 - len(bits))
+    need, shifts = rng.choice((0, 1, 2)), rng.randint(1, 5)
+    every = rng.choice(((1 << 64) - 1, 0b1111, 0b1))
+    pointing = [[slot.base + 8 * w in world.pointers for w in range(min(slot.size // 8, 64))] for slot in world.slots]
+    masks = [sum(bit << w for w, bit in enumerate(bits)) for bits in pointing]
+    want = rng.choice([0, *masks]) & every
+    truth = [
+        (slot.oid, shift)
+        for k in which
+        for slot in world.slots
+        if slot.span == k and flags[slot.oid] & need == need
+        for shift in range(shifts)
+        if masks[slot.oid] >> shift & every == want
+    ]
+    for room in (len(truth), len(truth) // 2):
+        ids, at = np.full(room, -7, dtype=np.int64), np.full(room, 77, dtype=np.uint8)
+        asked = (np.array(which, dtype=np.int64), flags, need, want, every, shifts, ids, at)
+        assert kernel(side, "spans").slots_like(world.index, *asked) == len(truth)
+        assert list(zip(ids.tolist(), at.tolist(), strict=True)) == truth[:room]
 
 
 @pytest.mark.parametrize("side", SIDES)

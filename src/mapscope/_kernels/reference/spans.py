@@ -188,19 +188,45 @@ def mask_from_nibbles(
     return unreadable
 
 
-def small_masks(h: Any, which: npt.NDArray[np.int64], out: npt.NDArray[np.uint64]) -> None:
-    """The pointer bits of slots, 64 words at most: ``out`` is filled span by span of ``which``, in order of slots."""
+def slots_like(
+    h: Any,
+    which: npt.NDArray[np.int64],
+    flags: npt.NDArray[np.uint8],
+    need: int,
+    want: int,
+    every: int,
+    shifts: int,
+    ids: npt.NDArray[np.int64],
+    at: npt.NDArray[np.uint8],
+) -> int:
+    """Slots whose pointer bits, from some word on, are those that are asked for.
+
+    Of the slots of the spans ``which`` that have all bits ``need`` of ``flags`` (uint8 by object id): where the bits of
+    the first 64 words, shifted down by a number below ``shifts`` (at most 64), are ``want`` under the mask ``every``,
+    the object id goes into ``ids`` and the number into ``at``, span by span, in order of slots and numbers.
+
+    Answers how many there are. Those for which the arrays have no room are only counted.
+    """
     memory = Slots(h)
-    done = 0
+    parts = []
     for s in which.tolist():
         words = min(memory.elemsize[s] >> 3, 64)
         keep = np.uint64((1 << words) - 1)
         slot = np.arange(memory.nelems[s], dtype=np.uint64)
         bit = np.uint64(memory.maskbit[s]) + (slot * np.uint64(memory.elemsize[s]) >> np.uint64(3))
-        at, shift = (bit >> np.uint64(6)).astype(np.int64), bit & np.uint64(63)
-        high = h.ptrmask[at + (shift != 0)] << (np.uint64(64) - shift) % np.uint64(64)
-        out[done : done + len(slot)] = (h.ptrmask[at] >> shift | np.where(shift != 0, high, np.uint64(0))) & keep
-        done += len(slot)
+        word, low = (bit >> np.uint64(6)).astype(np.int64), bit & np.uint64(63)
+        high = h.ptrmask[word + (low != 0)] << (np.uint64(64) - low) % np.uint64(64)
+        masks = (h.ptrmask[word] >> low | np.where(low != 0, high, np.uint64(0))) & keep
+        first = int(memory.first[s])
+        asked = flags[first : first + len(slot)] & need == need
+        shifted = masks[:, None] >> np.arange(shifts, dtype=np.uint64) & np.uint64(every) == np.uint64(want)
+        slots, numbers = np.nonzero(shifted & asked[:, None])
+        parts.append((slots + first, numbers))
+    found = np.concatenate([np.zeros(0, np.int64), *(slots for slots, _ in parts)])
+    shift = np.concatenate([np.zeros(0, np.int64), *(numbers for _, numbers in parts)])
+    ids[: len(found)] = found[: len(ids)]
+    at[: len(found)] = shift[: len(at)]
+    return len(found)
 
 
 def sum_marked(h: Any, flags: npt.NDArray[np.uint8], out: npt.NDArray[np.int64]) -> None:
