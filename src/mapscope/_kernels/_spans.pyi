@@ -6,6 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 def gather(pages: Any, addresses: NDArray[np.uint64], out: NDArray[np.uint8], ok: NDArray[np.uint8]) -> None: ...
+def gather_fields(
+    pages: Any,
+    addresses: NDArray[np.uint64],
+    size: int,
+    fields: NDArray[np.int64],
+    out: NDArray[np.uint64],
+    ok: NDArray[np.uint8],
+) -> None: ...
 def find_objects(h: Any, addresses: NDArray[np.uint64], out: NDArray[np.int64], base: NDArray[np.uint64]) -> None: ...
 def alloc_flags(
     h: Any, freeindex: NDArray[np.uint64], allocbits: NDArray[np.uint64], flags: NDArray[np.uint8]

@@ -6,6 +6,7 @@ from mapscope._kernels._index cimport Index, Span, fill_index, find_span, host_o
 
 cdef enum:
     ALLOCATED = 1
+    MAX_STRUCT = 4096
 
 
 cdef bint copy_bytes(const Index *ix, uint64_t address, uint64_t n, uint8_t *out) noexcept nogil:
@@ -46,6 +47,32 @@ def gather(pages, const uint64_t[::1] addresses, uint8_t[:, ::1] out, uint8_t[::
     with nogil:
         for i in range(addresses.shape[0]):
             ok[i] = copy_bytes(&ix, addresses[i], size, &out[i, 0])
+
+
+def gather_fields(
+    pages, const uint64_t[::1] addresses, int64_t size, const int64_t[:, ::1] fields, uint64_t[:, ::1] out, uint8_t[::1] ok,
+):
+    """Fields of the structs at each address, as columns; see reference/spans.py."""
+    cdef Index ix
+    cdef int64_t i, k, b
+    cdef uint64_t v
+    cdef const uint8_t *p
+    cdef uint8_t[MAX_STRUCT] whole
+    pages_only(&ix, pages)
+    if size > MAX_STRUCT:
+        raise ValueError(f"structs of {size} bytes")
+    with nogil:
+        for i in range(addresses.shape[0]):
+            p = host_of(&ix, addresses[i])
+            if p == NULL or <int64_t>(addresses[i] & 4095) + size > 4096:
+                p = &whole[0] if copy_bytes(&ix, addresses[i], <uint64_t>size, &whole[0]) else NULL
+            ok[i] = p != NULL
+            for k in range(fields.shape[0]):
+                v = 0
+                if p != NULL:
+                    for b in range(fields[k, 1]):
+                        v |= <uint64_t>p[fields[k, 0] + b] << <uint64_t>(8 * b)
+                out[k, i] = v
 
 
 def find_objects(h, const uint64_t[::1] addresses, int64_t[::1] out, uint64_t[::1] base):

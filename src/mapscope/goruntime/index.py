@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
 from mapscope._kernels import load
+from mapscope.binary.structs import StructLayout
 from mapscope.evidence.memory import CHUNK_SHIFT, PageTable
 
 SPAN_DTYPE = np.dtype(
@@ -114,6 +117,27 @@ def gather(
     ok = np.zeros(len(flat), dtype=np.uint8)
     load("spans").gather(pages, flat, rows, ok)
     return rows, ok.view(np.bool_)
+
+
+def gather_fields(
+    pages: PageTable | HeapIndex,
+    addresses: npt.NDArray[np.uint64],
+    struct: StructLayout,
+    names: Sequence[str],
+    sizes: Mapping[str, int] | None = None,
+) -> tuple[dict[str, npt.NDArray[np.uint64]], npt.NDArray[np.bool_]]:
+    """Unsigned fields of the structs at each address, by name, and which structs were wholly in the evidence.
+
+    Fields of the others are 0. A field counts with its first 8 bytes, or as many as ``sizes`` says.
+    """
+    flat = np.ascontiguousarray(addresses, dtype=np.uint64).reshape(-1)
+    entries = [struct.field(name) for name in names]
+    widths = [(sizes or {}).get(name, min(entry.size, 8)) for name, entry in zip(names, entries, strict=True)]
+    fields = np.array([(entry.offset, width) for entry, width in zip(entries, widths, strict=True)], dtype=np.int64)
+    out = np.empty((len(names), len(flat)), dtype=np.uint64)
+    ok = np.zeros(len(flat), dtype=np.uint8)
+    load("spans").gather_fields(pages, flat, struct.size, fields.reshape(-1, 2), out, ok)
+    return dict(zip(names, out, strict=True)), ok.view(np.bool_)
 
 
 def column(rows: npt.NDArray[np.uint8], offset: int, size: int) -> npt.NDArray[np.uint64]:

@@ -13,13 +13,17 @@ from msgspec import Struct
 
 from mapscope.errors import EvidenceError, LayoutError
 from mapscope.evidence.memory import CHUNK_SHIFT, Memory, PageTable
-from mapscope.goruntime.index import GO_PAGE, SPAN_DTYPE, column, gather
+from mapscope.goruntime.index import GO_PAGE, SPAN_DTYPE, gather_fields
 from mapscope.goruntime.layout import Layouts
 
 SPAN_IN_USE = 1
 SPAN_MANUAL = 2
 """``mSpanInUse``, ``mSpanManual`` of runtime/mheap.go."""
 
+_FIELDS = ("state", "spanclass", "startAddr", "npages", "elemsize", "nelems", "freeindex", "allocBits", "gcmarkBits",
+           "allocCount", "sweepgen", "specials")  # fmt: skip
+_LATER_FIELDS = ("allocCountBeforeCache", "largeType", "isUserArenaChunk")
+"""Fields of ``mspan`` that are read; the second not every release has. ``state`` is a struct of one byte."""
 _MAX_SPANS = 1 << 28
 _MAX_ARENAS = 1 << 22
 _AMD64_ARENA_BASE = 0x800000000000 >> CHUNK_SHIFT
@@ -93,15 +97,10 @@ def read_spans(memory: Memory, pages: PageTable, layouts: Layouts, mheap: int, a
     pointers = memory.words(array, count)
     assert pointers is not None
     struct = layouts.struct("mspan")
-    rows, ok = gather(pages, pointers, struct.size)
-
-    def col(name: str) -> npt.NDArray[np.uint64]:
-        entry = struct.field(name)
-        return column(rows, entry.offset, min(entry.size, 8))
-
-    state = column(rows, struct.offset("state"), 1)
-    base, npages, elemsize, nelems = col("startAddr"), col("npages"), col("elemsize"), col("nelems")
-    spanclass = col("spanclass")
+    names = [*_FIELDS, *(name for name in _LATER_FIELDS if name in struct)]
+    col, ok = gather_fields(pages, pointers, struct, names, sizes={"state": 1})
+    state, spanclass = col["state"], col["spanclass"]
+    base, npages, elemsize, nelems = col["startAddr"], col["npages"], col["elemsize"], col["nelems"]
     in_use = ok & (state == SPAN_IN_USE)
     manual = ok & (state == SPAN_MANUAL)
     arena = np.isin((base >> np.uint64(CHUNK_SHIFT)).astype(np.int64), arenas.number)
@@ -148,18 +147,18 @@ def read_spans(memory: Memory, pages: PageTable, layouts: Layouts, mheap: int, a
     spans["noscan"] = (spanclass[order] & np.uint64(1)).astype(np.uint8)
 
     def optional(name: str) -> npt.NDArray[np.uint64]:
-        return col(name)[order] if name in struct else np.zeros(len(order), dtype=np.uint64)
+        return col[name][order] if name in col else np.zeros(len(order), dtype=np.uint64)
 
     return SpanTable(
         spans=spans,
         spanclass=spanclass[order].astype(np.uint8),
-        freeindex=col("freeindex")[order],
-        allocbits=col("allocBits")[order],
-        gcmarkbits=col("gcmarkBits")[order],
-        alloc_count=col("allocCount")[order],
+        freeindex=col["freeindex"][order],
+        allocbits=col["allocBits"][order],
+        gcmarkbits=col["gcmarkBits"][order],
+        alloc_count=col["allocCount"][order],
         alloc_count_before_cache=optional("allocCountBeforeCache"),
-        sweepgen=col("sweepgen")[order],
-        specials=col("specials")[order],
+        sweepgen=col["sweepgen"][order],
+        specials=col["specials"][order],
         large_type=optional("largeType"),
         user_arena=optional("isUserArenaChunk") != 0,
         struct=pointers[order],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from mapscope.goruntime.index import HeapIndex, column, gather
+from mapscope.goruntime.index import HeapIndex, gather_fields
 from mapscope.goruntime.layout import Layouts
 
 CLASSIC_FIELDS = {
@@ -25,10 +25,6 @@ def read_headers(
 ) -> tuple[dict[str, npt.NDArray[np.uint64]], npt.NDArray[np.bool_]]:
     """Columns (named as in maps.model.COLUMNS) of the headers at ``addresses``, and which of them could be read."""
     layout = layouts.struct("swissmap" if swiss else "hmap")
-    rows, ok = gather(index, addresses, layout.size)
-    columns = {}
-    for name, target in (SWISS_FIELDS if swiss else CLASSIC_FIELDS).items():
-        if name in layout:
-            entry = layout.field(name)
-            columns[target] = column(rows, entry.offset, min(entry.size, 8))
-    return columns, ok
+    fields = SWISS_FIELDS if swiss else CLASSIC_FIELDS
+    columns, ok = gather_fields(index, addresses, layout, [name for name in fields if name in layout])
+    return {fields[name]: values for name, values in columns.items()}, ok

@@ -75,6 +75,31 @@ def test_gather_copies_what_is_there(side, plans, start, seed, size):
 
 @pytest.mark.parametrize("side", SIDES)
 @PROPERTY
+@given(plans=span_plans(), start=STARTS, seed=SEEDS, size=st.sampled_from([1, 8, 24, 160, 4096]))
+def test_gather_fields_are_columns_of_structs(side, plans, start, seed, size):
+    world, rng = random_world(plans, start, seed), random.Random(seed)
+    wanted = addresses(world, rng, 40)
+    fields = [(rng.randrange(size), rng.randint(1, 8)) for _ in range(6)]
+    fields = [(offset, min(count, size - offset)) for offset, count in fields]
+    out, ok = np.full((6, 40), 77, dtype=np.uint64), np.full(40, 77, dtype=np.uint8)
+    kernel(side, "spans").gather_fields(world.index, wanted, size, np.array(fields, dtype=np.int64), out, ok)
+    for address, column, fine in zip(wanted.tolist(), out.T.tolist(), ok.tolist(), strict=True):
+        truth = world.read(address, size)
+        assert fine == (truth is not None)
+        parts = [int.from_bytes((truth or bytes(size))[at : at + count], "little") for at, count in fields]
+        assert column == parts
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_gather_fields_refuses_structs_beyond_a_page(side):
+    world, none = make_world([SpanPlan(8, 1)]), np.zeros(0, dtype=np.uint64)
+    fields, out = np.array([(0, 8)], dtype=np.int64), np.zeros((1, 0), dtype=np.uint64)
+    with pytest.raises(ValueError, match="structs of 4097 bytes"):
+        kernel(side, "spans").gather_fields(world.index, none, 4097, fields, out, np.zeros(0, dtype=np.uint8))
+
+
+@pytest.mark.parametrize("side", SIDES)
+@PROPERTY
 @given(plans=span_plans(), start=STARTS, seed=SEEDS)
 def test_find_objects_finds_the_slot(side, plans, start, seed):
     world = random_world(plans, start, seed)

@@ -16,6 +16,7 @@ from mapscope._kernels.reference.memory import ALLOCATED, Pages, Slots, places
 _ARENA_OFFSET: Final = (1 << 26) - 1
 _GO_PAGE: Final = 8192
 _PAGE_MASK_BYTES: Final = 128
+_MAX_STRUCT: Final = 4096
 
 
 def gather(
@@ -34,6 +35,30 @@ def gather(
         data = memory.prefix(address, size)
         rows[row * size : row * size + len(data)] = data
         ok[row] = len(data) == size
+
+
+def gather_fields(
+    pages: Any,
+    addresses: npt.NDArray[np.uint64],
+    size: int,
+    fields: npt.NDArray[np.int64],
+    out: npt.NDArray[np.uint64],
+    ok: npt.NDArray[np.uint8],
+) -> None:
+    """Fields of the structs of ``size`` bytes at each address, as columns.
+
+    ``fields``: int64, n × 2, offset and bytes (1 to 8) of each within the struct; ``out``: uint64, a row a field, a
+    column an address. ``ok`` is 1 where the whole struct was there; elsewhere its fields are 0. ValueError for structs
+    of more than 4096 bytes.
+    """
+    if size > _MAX_STRUCT:
+        raise ValueError(f"structs of {size} bytes")
+    memory = Pages(pages)
+    for i, address in enumerate(addresses.tolist()):
+        data = memory.prefix(address, size)
+        ok[i] = len(data) == size
+        for k, (offset, count) in enumerate(fields.tolist()):
+            out[k, i] = int.from_bytes(data[offset : offset + count], "little") if ok[i] else 0
 
 
 def find_objects(
