@@ -6,45 +6,71 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from mapscope._kernels._index cimport Span, ctz64, fill_index, find_span, host_of, ld64, load64, maskword, prefetch, slot_of
+from mapscope._kernels._setup cimport load_leaves, load_walk, save_walk
 from mapscope._kernels._walk cimport (
-    AHEAD, ALLOCATED, COVER_ELEM, COVER_FILL, COVER_HEADER, COVER_NONE, HALF, MARKED, MAX_UPGRADES, OP_EFACE,
-    OP_FILL, OP_FUNC, OP_IFACE, OP_NONE, OP_PTR, OP_SWISSDIR, OP_TRIENODE, QUEUED, Met, Trace, enqueue, line_up,
-    lookup, note_loose, push, words_of,
+    AHEAD, ALLOCATED, BATCH, COVER_ELEM, COVER_FILL, COVER_HEADER, COVER_NONE, HALF, MARKED, MAX_UPGRADES, OP_EFACE, OP_FILL,
+    OP_FUNC, OP_IFACE, OP_NONE, OP_PTR, OP_SWISSDIR, OP_TRIENODE, QUEUED, SHARED_DONE, SHARED_IN, SHARED_LOCK, SHARED_OUT, Met,
+    Trace, enqueue, line_up, load_word, lookup, note_loose, push, store_word, swap_word, wait_a_little, warm,
+    words_of,
 )
+
+cdef inline void hand_over(Trace *t, uint64_t v, int64_t s, int32_t kind) noexcept nogil:
+    # A pointer to a leaf: nothing is walked from there, so whoever has time may visit it. One at a time does, in the order in
+    # which they were met: what comes out does not depend on who it was.
+    cdef Met *one
+    while t.nqueued - load_word(&t.shared[SHARED_OUT]) == t.places:
+        store_word(&t.shared[SHARED_IN], t.nqueued)
+        if not take_leaves(t, t.places >> 1):
+            wait_a_little()
+    one = &t.queued[t.nqueued & (t.places - 1)]
+    one.value = v
+    one.place = <int32_t>s
+    one.kind = kind
+    t.nqueued += 1
+    if t.nqueued & (BATCH - 1) == 0:
+        store_word(&t.shared[SHARED_IN], t.nqueued)
+
+
+cdef bint take_leaves(Trace *t, uint64_t most) noexcept nogil:
+    # Visits leaves that were handed over, the oldest first; False where another thread is at it, or there are none.
+    cdef uint64_t at, end
+    cdef int64_t i
+    cdef const Met *one
+    if swap_word(&t.shared[SHARED_LOCK], 1):
+        return False
+    at, end = t.shared[SHARED_OUT], load_word(&t.shared[SHARED_IN])
+    if end - at > most:
+        end = at + most
+    for i in range(<int64_t>(end - at)):
+        if at + i + AHEAD < end:
+            prefetch(&t.ix.spans[t.queued[(at + i + AHEAD) & (t.places - 1)].place])
+        if at + i + HALF < end:
+            warm(t, &t.queued[(at + i + HALF) & (t.places - 1)])
+        visit(t, &t.queued[(at + i) & (t.places - 1)])
+    store_word(&t.shared[SHARED_OUT], end)
+    store_word(&t.shared[SHARED_LOCK], 0)
+    return end != at
+
 
 cdef inline void meet(Trace *t, uint64_t v, int32_t type_id, uint8_t cover) noexcept nogil:
     # A pointer that has been met is visited AHEAD pointers later. Meanwhile what its visit looks at comes into the cache: first
     # its span, and half way, when that is there, the object.
+    cdef int64_t s = find_span(&t.ix, v)
     cdef Met *one = &t.met[t.nmet & (AHEAD - 1)]
-    cdef int64_t s
+    if s >= 0 and t.leaf[s] and t.queued != NULL:
+        hand_over(t, v, s, type_id * 4 + cover)
+        return
     if t.nmet - t.nvisited == AHEAD:
         visit(t, one)
         t.nvisited += 1
-    s = find_span(&t.ix, v)
     one.value = v
-    one.place = s
-    one.type_id = type_id
-    one.cover = cover
+    one.place = <int32_t>s
+    one.kind = type_id * 4 + cover
     if s >= 0:
         prefetch(&t.ix.spans[s])
     t.nmet += 1
     if t.nmet - t.nvisited > HALF:
         warm(t, &t.met[(t.nmet - 1 - HALF) & (AHEAD - 1)])
-
-
-cdef inline void warm(const Trace *t, const Met *one) noexcept nogil:
-    cdef const Span *sp
-    cdef int64_t i, oid
-    if one.place < 0:
-        return
-    sp = &t.ix.spans[one.place]
-    i = slot_of(sp, one.value)
-    if i < 0:
-        return
-    oid = sp.first + i
-    prefetch(&t.flags[oid])
-    prefetch(&t.obj_type[oid])
-    prefetch(&t.cover[oid])
 
 
 cdef inline bint visit_next(Trace *t) noexcept nogil:
@@ -58,8 +84,8 @@ cdef inline bint visit_next(Trace *t) noexcept nogil:
 
 cdef void visit(Trace *t, const Met *one) noexcept nogil:
     cdef uint64_t v = one.value
-    cdef int32_t type_id = one.type_id
-    cdef uint8_t cover = one.cover
+    cdef int32_t type_id = one.kind >> 2
+    cdef uint8_t cover = one.kind & 3
     cdef int64_t s = one.place
     cdef int64_t i, oid
     cdef const Span *sp
@@ -86,7 +112,7 @@ cdef void visit(Trace *t, const Met *one) noexcept nogil:
         if off != 0:
             # Interior: only a slice of a known element tells what the whole slot is, and only from an element's border.
             if cover != COVER_FILL or t.t_words[type_id] <= 0 or off % (<uint64_t>t.t_words[type_id] * 8) != 0:
-                if cover == COVER_ELEM and t.obj_type[oid] < 0:
+                if cover == COVER_ELEM and t.obj_type[oid] < 0 and not sp.noscan:
                     note_loose(t, v, type_id)
                 type_id = -1
     if type_id < 0:
@@ -361,66 +387,46 @@ cdef void drain(Trace *t) noexcept nogil:
             scan_object(t, entry, False)
 
 
-def trace(h, st, types, regions, mask, pairs):
-    """One round of the walk; see reference/trace.py for the parameters. Returns nothing: the state is in ``st``."""
+cdef void finish(Trace *t) noexcept nogil:
+    # The round has met its last pointer: the leaves that are left are visited.
+    store_word(&t.shared[SHARED_IN], t.nqueued)
+    while load_word(&t.shared[SHARED_OUT]) != t.nqueued:
+        if not take_leaves(t, t.places):
+            wait_a_little()
+    store_word(&t.shared[SHARED_DONE], 1)
+
+
+def visit_leaves(h, st, types):
+    """Visits leaves while ``trace`` hands them over; see reference/trace.py."""
     cdef Trace t
-    fill_index(&t.ix, h)
     cdef uint8_t[::1] flags = st.flags
     cdef int32_t[::1] obj_type = st.obj_type
     cdef uint8_t[::1] cover = st.cover
-    cdef int32_t[::1] queue = st.queue
-    cdef uint8_t[::1] in_queue = st.in_queue
-    cdef uint64_t[::1] plain_stack = st.plain_stack
-    cdef uint64_t[::1] pending = st.pending
-    cdef uint64_t[::1] loose = st.loose
-    cdef int32_t[::1] loose_type = st.loose_type
-    cdef uint64_t[::1] loose_stack = st.loose_stack
-    cdef const int64_t[::1] t_off = types.offsets
     cdef const int32_t[::1] t_words = types.words
-    cdef const uint64_t[::1] t_iface = types.iface
     cdef const uint8_t[::1] t_pseudo = types.pseudo
-    cdef const uint64_t[::1] desc = types.descriptors
-    cdef const uint64_t[::1] h_keys = types.hash_keys
-    cdef const int32_t[::1] h_vals = types.hash_values
+    fill_index(&t.ix, h)
+    load_leaves(&t, st)
+    t.flags, t.obj_type, t.cover, t.t_words, t.t_pseudo = &flags[0], &obj_type[0], &cover[0], &t_words[0], &t_pseudo[0]
+    t.dangling = 0
+    with nogil:
+        while not load_word(&t.shared[SHARED_DONE]):
+            if not take_leaves(&t, t.places):
+                wait_a_little()
+    return t.dangling
+
+
+def trace(h, st, types, regions, mask, pairs):
+    """One round of the walk; see reference/trace.py for the parameters. Returns nothing: the state is in ``st``."""
+    cdef Trace t
     cdef const int64_t[:, ::1] reg = regions
     cdef const uint8_t[::1] root_mask = mask
     cdef const uint64_t[:, ::1] seeds = pairs
     cdef int64_t r
-    if t.ix.nobjects == 0:
+    if h.nobjects == 0:
+        st.shared[SHARED_DONE] = 1
         return
-    t.flags = &flags[0]
-    t.obj_type = &obj_type[0]
-    t.cover = &cover[0]
-    t.queue = &queue[0]
-    t.in_queue = &in_queue[0]
-    t.queue_head = st.queue_head
-    t.nqueue = st.nqueue
-    t.here = t.reached = -1
-    t.plain_stack = &plain_stack[0]
-    t.stack_cap = plain_stack.shape[0]
-    t.nplain = st.nplain
-    t.t_off = &t_off[0]
-    t.t_words = &t_words[0]
-    t.t_iface = &t_iface[0]
-    t.t_pseudo = &t_pseudo[0]
-    t.desc = &desc[0]
-    t.h_keys = &h_keys[0]
-    t.h_vals = &h_vals[0]
-    t.h_mask = h_keys.shape[0] - 1
-    t.types_lo, t.types_hi = types.types_range
-    t.text_lo, t.text_hi = types.text_range
-    t.outside_lo, t.outside_hi = types.module_range
-    t.pending = &pending[0]
-    t.pending_cap = pending.shape[0] // 2
-    t.npending = 0
-    t.loose = &loose[0]
-    t.loose_type = &loose_type[0]
-    t.loose_stack = &loose_stack[0]
-    t.loose_mask = loose.shape[0] - 1
-    t.nloose = st.nloose
-    t.nloose_stack = st.nloose_stack
-    t.dangling = 0
-    t.nmet = t.nvisited = 0
+    load_walk(&t, h, st, types)
+    load_leaves(&t, st)
     with nogil:
         for r in range(seeds.shape[0]):
             if not follow_iface(&t, seeds[r, 0], seeds[r, 1], False):
@@ -432,9 +438,5 @@ def trace(h, st, types, regions, mask, pairs):
             else:
                 scan_region(&t, <uint64_t>reg[r, 0], reg[r, 1], &root_mask[reg[r, 3]] if reg[r, 3] >= 0 else NULL, reg[r, 4] != 0)
         drain(&t)
-    st.queue_head, st.nqueue = t.queue_head, t.nqueue
-    st.nplain = t.nplain
-    st.npending = t.npending
-    st.nloose = t.nloose
-    st.nloose_stack = t.nloose_stack
-    st.dangling = st.dangling + t.dangling
+        finish(&t)
+    save_walk(&t, st)

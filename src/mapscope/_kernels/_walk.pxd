@@ -1,7 +1,21 @@
 # What the trace kernel works on: its state, the types that it knows, and the sets that it fills.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
-from mapscope._kernels._index cimport Index
+from mapscope._kernels._index cimport Index, Span, prefetch, slot_of
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <time.h>
+    static inline uint64_t ms_load_word(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
+    static inline void ms_store_word(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+    static inline uint64_t ms_swap_word(uint64_t *p, uint64_t v) { return __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL); }
+    static inline void ms_wait_a_little(void) { struct timespec t = {0, 20000}; nanosleep(&t, 0); }
+    """
+    uint64_t load_word "ms_load_word"(const uint64_t *p) noexcept nogil
+    void store_word "ms_store_word"(uint64_t *p, uint64_t v) noexcept nogil
+    uint64_t swap_word "ms_swap_word"(uint64_t *p, uint64_t v) noexcept nogil
+    void wait_a_little "ms_wait_a_little"() noexcept nogil
 
 cdef enum:
     OP_NONE = 0
@@ -31,12 +45,20 @@ cdef enum:
     AHEAD = 32      # a power of two
     HALF = 12       # of AHEAD
 
+cdef enum:
+    # Words of `shared`, each with a cache line to itself: how many leaves are in the ring and how many have been taken out,
+    # who takes them out (1: someone), whether no more will come.
+    SHARED_IN = 0
+    SHARED_OUT = 8
+    SHARED_LOCK = 16
+    SHARED_DONE = 24
+    BATCH = 512             # so many leaves at a time become visible to the other thread
+
 cdef struct Met:
-    # A pointer that waits for its visit; `place`: its span, or -1.
+    # A pointer that waits for its visit; `place`: its span, or -1; `kind`: type << 2 | cover. LEAF in heap/trace.py.
     uint64_t value
-    int64_t place
-    int32_t type_id
-    uint8_t cover
+    int32_t place
+    int32_t kind
 
 cdef struct Trace:
     # What one round works on: the fields of TraceState and TypeTable (see reference/trace.py), as pointers.
@@ -79,6 +101,11 @@ cdef struct Trace:
     uint64_t *loose_stack   # positions in the set, still to be walked
     int64_t nloose_stack
     int64_t dangling
+    const uint8_t *leaf     # by span: its objects hold no pointers
+    Met *queued             # pointers to leaves, for whoever helps: a ring of places (a power of two), or NULL
+    uint64_t places
+    uint64_t *shared        # SHARED_…
+    uint64_t nqueued
     Met met[AHEAD]          # a ring: those from nvisited to nmet wait
     uint64_t nmet
     uint64_t nvisited
@@ -144,3 +171,18 @@ cdef inline void enqueue(Trace *t, int64_t s, int64_t oid) noexcept nogil:
     t.flags[oid] |= QUEUED
     if s != t.here or oid <= t.reached:
         line_up(t, s)
+
+
+cdef inline void warm(const Trace *t, const Met *one) noexcept nogil:
+    cdef const Span *sp
+    cdef int64_t i, oid
+    if one.place < 0:
+        return
+    sp = &t.ix.spans[one.place]
+    i = slot_of(sp, one.value)
+    if i < 0:
+        return
+    oid = sp.first + i
+    prefetch(&t.flags[oid])
+    prefetch(&t.obj_type[oid])
+    prefetch(&t.cover[oid])

@@ -116,7 +116,7 @@ def _resumed(slots: Slots, types: TypeTable, saved: SavedHeap) -> tuple[TraceSta
     types.freeze()
     if len(saved.obj_type) and not -1 <= int(saved.obj_type.min()) <= int(saved.obj_type.max()) < len(types):
         raise ValueError("types that do not exist")
-    state = TraceState.fresh(saved.flags, len(slots.table.spans))
+    state = TraceState.fresh(saved.flags, slots.table.spans)
     state.obj_type, state.cover, state.dangling = saved.obj_type, saved.cover, saved.dangling
     return state, saved.uncertain
 
@@ -125,7 +125,7 @@ def _traced(
     process: Process, slots: Slots, types: TypeTable, roots: Roots, known: npt.NDArray[np.int64], progress: Progress
 ) -> tuple[TraceState, npt.NDArray[np.int64]]:
     """The state after the trace, and the ids of the objects that only conservative scans reach."""
-    index, state = slots.index, TraceState.fresh(slots.flags, len(slots.table.spans))
+    index, state = slots.index, TraceState.fresh(slots.flags, slots.table.spans)
     _apply_headers(index, types, state, slots.words.objects, slots.words.types)
     progress("mark", 0, 0)
     regions = np.concatenate([known, roots.regions]) if len(known) else roots.regions

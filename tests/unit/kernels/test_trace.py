@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from mapscope.goruntime.typehash import fill_hash
 from mapscope.goruntime.typerecord import Op, descriptor
-from mapscope.heap.trace import COVER_ELEM, COVER_FILL, COVER_HEADER, TraceState
+from mapscope.heap import trace as walking
+from mapscope.heap.later import Later
+from mapscope.heap.trace import COVER_ELEM, COVER_FILL, COVER_HEADER, LEAF, TraceState
 from tests.unit.kernels.heaps import (
     ALLOCATED,
     ARENA,
@@ -82,6 +85,7 @@ def run(
     mask: np.ndarray,
     pairs: np.ndarray,
 ) -> None:
+    state.shared[:] = 0
     kernel(side, "trace").trace(world.index, state, types, regions, mask, pairs)
 
 
@@ -143,7 +147,7 @@ def random_regions(rng: random.Random, world: World, ntypes: int) -> tuple[np.nd
 
 
 def random_state(world: World, rng: random.Random, ntypes: int) -> TraceState:
-    state = TraceState.fresh(allocated_flags(world, rng), len(world.index.spans))
+    state = TraceState.fresh(allocated_flags(world, rng), world.index.spans)
     for slot in world.slots:
         if rng.random() < 0.1:
             state.obj_type[slot.oid] = rng.randrange(-1, ntypes)
@@ -153,6 +157,7 @@ def random_state(world: World, rng: random.Random, ntypes: int) -> TraceState:
     state.loose = np.zeros(places, dtype=np.uint64)
     state.loose_type = np.zeros(places, dtype=np.int32)
     state.loose_stack = np.zeros(places, dtype=np.uint64)
+    state.leaves = np.zeros(rng.choice((0, 2, 8, 1024)), dtype=LEAF)
     return state
 
 
@@ -235,6 +240,57 @@ def test_compiled_and_reference_agree_in_every_round(plans, start, seed):
     assert marked == reached(world, ours, roots)
 
 
+@PROPERTY
+@given(plans=span_plans(), start=STARTS, seed=st.integers(0, 1 << 32))
+def test_a_second_thread_changes_nothing(plans, start, seed):
+    """Rings of two to eight places: each of the threads waits for the other, or does its work, many times."""
+    rng = random.Random(seed)
+    world = random_world(plans, start, seed, extra=KEYS)
+    types, keys = random_types(rng)
+    regions, mask = random_regions(rng, world, len(types.words))
+    loose = [rng.choice(world.slots).base for _ in range(rng.randint(0, 3))]
+    pairs = np.array([(0, value) for value in loose], dtype=np.uint64).reshape(-1, 2)
+    ours = random_state(world, rng, len(types.words))
+    theirs = copy.deepcopy(ours)
+    both = kernel("compiled", "trace")
+    for _ in range(200):
+        ours.leaves, ours.shared[:] = np.zeros(rng.choice((2, 8)), dtype=LEAF), 0
+        with ThreadPoolExecutor(1) as pool:
+            helper = pool.submit(both.visit_leaves, world.index, ours, types)
+            both.trace(world.index, ours, types, regions, mask, pairs)
+            ours.dangling += helper.result(60)
+        run("reference", world, theirs, types, regions, mask, pairs)
+        assert public(ours) == public(theirs)
+        if not ours.npending:
+            return
+        regions, pairs = no_regions(), next_round(rng, ours, types, keys)
+    pytest.fail("the walk does not end")
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_who_helps_comes_home_when_the_round_is_over(side):
+    types = make_types([[descriptor(Op.PTR, 0)]])
+    world, state = tiny(side, [WORDS6], {}, types, roots=[A])
+    assert state.shared[24] == 1
+    assert kernel(side, "trace").visit_leaves(world.index, state, types) == 0
+
+
+def test_who_helps_comes_home_when_the_round_fails(monkeypatch):
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    types = make_types([[descriptor(Op.PTR, 0)]])
+    world, state = tiny("compiled", [WORDS6], {}, types, roots=[A])
+    broken = SimpleNamespace(trace=fail, visit_leaves=kernel("compiled", "trace").visit_leaves)
+    monkeypatch.setattr(walking, "load", lambda _: broken)
+    monkeypatch.setattr(walking, "_WORTH", 0)
+    types.freeze = lambda: None
+    none = np.zeros(0, dtype=np.uint64)
+    with pytest.raises(MemoryError):
+        walking.run_trace(world.index, state, types, no_regions(), none.view(np.uint8), none)
+    assert Later(lambda: 1).start().get() == 1, "the other thread has time again"
+
+
 # -- rule by rule, on heaps of a few objects
 
 WORDS2, WORDS4, WORDS6 = SpanPlan(16, 1), SpanPlan(32, 1), SpanPlan(48, 1)
@@ -262,7 +318,7 @@ def tiny(
     scalars = {address for address, value in contents.items() if value >> 63}
     plain = {address: value & ~(1 << 63) for address, value in contents.items()}
     world = make_world(plans, plain, static=bytes(data), pointers=set(contents) - scalars)
-    state = TraceState.fresh(np.full(world.index.nobjects, ALLOCATED, dtype=np.uint8), len(world.index.spans))
+    state = TraceState.fresh(np.full(world.index.nobjects, ALLOCATED, dtype=np.uint8), world.index.spans)
     for address, (kind, cover) in (start or {}).items():
         slot = world.slot_at(address)
         assert slot is not None
@@ -453,14 +509,14 @@ class TestRules:
 
     def test_free_slots_are_counted_not_marked(self, side):
         world = make_world([WORDS6], {})
-        state = TraceState.fresh(np.zeros(world.index.nobjects, dtype=np.uint8), len(world.index.spans))
+        state = TraceState.fresh(np.zeros(world.index.nobjects, dtype=np.uint8), world.index.spans)
         pairs = np.array([(0, A), (0, B + 3)], dtype=np.uint64)
         run(side, world, state, make_types([[0]]), no_regions(), np.zeros(0, dtype=np.uint8), pairs)
         assert (state.dangling, int(state.flags.sum())) == (2, 0)
 
     def test_a_heap_without_spans_is_no_heap(self, side):
         world = make_world([], {})
-        state = TraceState.fresh(np.zeros(0, dtype=np.uint8), 0)
+        state = TraceState.fresh(np.zeros(0, dtype=np.uint8), world.index.spans)
         pairs = np.array([(0, A)], dtype=np.uint64)
         run(side, world, state, make_types([[0]]), no_regions(), np.zeros(0, dtype=np.uint8), pairs)
         assert state.dangling == 0

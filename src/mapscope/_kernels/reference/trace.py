@@ -16,6 +16,10 @@ objects. (The idea is that of the Go collector's own: runtime/mgcmark_greenteagc
 
 A pointer that is met is visited when ``AHEAD`` more have been met, or when no span is left to walk; the compiled kernel
 fetches meanwhile what the visit looks at.
+
+Nothing is walked from an object without pointers (a *leaf*: half of the objects of most heaps), so when it is visited
+does not matter, as long as that is in the order in which its pointers were met. The compiled kernel hands pointers to
+leaves over to another thread, which runs ``visit_leaves``, and visits them itself where that has no time.
 """
 
 from __future__ import annotations
@@ -27,23 +31,22 @@ import numpy as np
 import numpy.typing as npt
 
 from mapscope._kernels.reference.memory import ALLOCATED, MARKED, QUEUED, U64, Slots, set_bits
-from mapscope._kernels.reference.typeview import TypeView, hashed
-
-OP_NONE: Final = 0
-OP_PTR: Final = 1
-OP_FILL: Final = 2
-OP_EFACE: Final = 3
-OP_IFACE: Final = 4
-OP_FUNC: Final = 5
-OP_SWISSDIR: Final = 6
-OP_TRIENODE: Final = 7
-"""Low byte of a descriptor; the rest is a type id. ``Op`` in goruntime/typetable.py says what each means."""
-
-COVER_NONE: Final = 0
-COVER_ELEM: Final = 1
-COVER_FILL: Final = 2
-COVER_HEADER: Final = 3
-"""How a type covers its slot: not at all, one value at the start, an array over the slot, the runtime's type word."""
+from mapscope._kernels.reference.typeview import (
+    COVER_ELEM,
+    COVER_FILL,
+    COVER_HEADER,
+    COVER_NONE,
+    OP_EFACE,
+    OP_FILL,
+    OP_FUNC,
+    OP_IFACE,
+    OP_NONE,
+    OP_PTR,
+    OP_SWISSDIR,
+    OP_TRIENODE,
+    TypeView,
+    hashed,
+)  # fmt: skip
 
 MAX_UPGRADES: Final = 6
 """So often at most does the type of one object change: hostile pointers cannot keep the walk busy."""
@@ -69,8 +72,8 @@ def trace(
 
     * by object id: ``flags`` uint8 (1 allocated, 2 marked, 4 waits to be walked with its type), ``obj_type`` int32 (-1:
       not known), ``cover`` uint8 (low four bits: COVER_…; high four: how often the type changed);
-    * by span: ``queue`` int32, the spans in which typed objects wait: ``nqueue`` of them from ``queue_head`` on, round;
-      ``in_queue`` uint8, 1 for those;
+    * by span: ``leaf`` uint8, 1 where its objects hold no pointers; ``queue`` int32, the spans in which typed objects
+      wait: ``nqueue`` of them from ``queue_head`` on, round; ``in_queue`` uint8, 1 for those;
     * ``plain_stack`` uint64, one place an object: untyped objects still to be walked, as span << 32 | slot, the last on
       top; ``nplain`` says how many;
     * ``pending`` uint64, pairs (address that may be a type, data word) for the caller to compile and to hand back in
@@ -79,7 +82,10 @@ def trace(
       their own (static data, the inside of an untyped slot), a power of two of places, at most half full, the first
       type of an address kept; ``nloose`` says how many; ``loose_stack`` uint64 holds the places in the set that are
       still to be walked, the last on top, ``nloose_stack`` of them;
-    * ``dangling`` counts pointers to slots that are not allocated.
+    * ``dangling`` counts pointers to slots that are not allocated;
+    * ``leaves``, a ring of rows of LEAF (heap/trace.py), a power of two of them, at least two, or none where nobody
+      helps; ``shared`` uint64, 32 words, 0 before the round: how many leaves have gone in (word 0) and have been taken
+      out (8), whether someone is taking some (16), whether no more will come (24).
 
     ``types``, a TypeTable after ``freeze``: by type id ``offsets`` int64 and ``words`` int32 (where its descriptors
     lie in ``descriptors`` uint64, and how many; -1 for a type without any, which gives its object a name but no
@@ -93,6 +99,7 @@ def trace(
     is a pointer) or every word. ``pairs``: uint64, n × 2: the two words of an interface, 0 as the first for a mere
     pointer.
     """
+    st.shared[24] = 1
     if not h.nobjects:
         return
     walk = _Walk(h, st, types, mask)
@@ -106,6 +113,14 @@ def trace(
             walk.region(address, words, bits, stack != 0)
     walk.drain()
     walk.save()
+
+
+def visit_leaves(h: Any, st: Any, types: Any) -> int:
+    """Visits leaves while ``trace``, in another thread, hands them over, until the round is over.
+
+    Answers what is to be added to ``dangling``. This walk visits all by itself, so there is nothing to do.
+    """
+    return 0
 
 
 class _Walk(TypeView):
@@ -192,7 +207,7 @@ class _Walk(TypeView):
             self.dangling += 1
             return
         if not self.fits(value, s, slot, type_id, cover):
-            if type_id >= 0 and cover == COVER_ELEM and self.obj_type[oid] < 0:
+            if type_id >= 0 and cover == COVER_ELEM and self.obj_type[oid] < 0 and not memory.noscan[s]:
                 self.note_loose(value, type_id)
             type_id = -1
         if type_id < 0:

@@ -8,6 +8,22 @@ from mapscope._kernels.reference.memory import U64
 
 _HASH: Final = 0x9E3779B97F4A7C15
 
+OP_NONE: Final = 0
+OP_PTR: Final = 1
+OP_FILL: Final = 2
+OP_EFACE: Final = 3
+OP_IFACE: Final = 4
+OP_FUNC: Final = 5
+OP_SWISSDIR: Final = 6
+OP_TRIENODE: Final = 7
+"""Low byte of a descriptor; the rest is a type id. ``Op`` in goruntime/typetable.py says what each means."""
+
+COVER_NONE: Final = 0
+COVER_ELEM: Final = 1
+COVER_FILL: Final = 2
+COVER_HEADER: Final = 3
+"""How a type covers its slot: not at all, one value at the start, an array over the slot, the runtime's type word."""
+
 
 def hashed(key: int) -> int:
     """Where the search for ``key`` starts in a hash table of the walk, before its size is applied."""
