@@ -72,13 +72,13 @@ cdef inline int save_walk(const Trace *t, object st) except -1:
 
 
 cdef inline int load_leaves(Trace *t, object st) except -1:
-    # What the visit of leaves needs, beside flags, types and covers. An empty ring: nobody helps.
+    # What the visit of leaves needs, beside flags, types and covers.
     cdef const uint8_t[::1] leaf = st.leaf
     cdef const uint8_t[::1] ring = st.leaves.view("u1")
     cdef uint64_t[::1] shared = st.shared
     t.leaf = &leaf[0]
     t.places = ring.shape[0] // sizeof(Met)
-    t.queued = <Met *>&ring[0] if t.places else NULL
+    t.queued = <Met *>&ring[0]
     t.shared = &shared[0]
     t.nqueued = shared[SHARED_IN]
     return 0

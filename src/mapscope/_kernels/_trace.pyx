@@ -57,7 +57,7 @@ cdef inline void meet(Trace *t, uint64_t v, int32_t type_id, uint8_t cover) noex
     # its span, and half way, when that is there, the object.
     cdef int64_t s = find_span(&t.ix, v)
     cdef Met *one = &t.met[t.nmet & (AHEAD - 1)]
-    if s >= 0 and t.leaf[s] and t.queued != NULL:
+    if s >= 0 and t.leaf[s]:
         hand_over(t, v, s, type_id * 4 + cover)
         return
     if t.nmet - t.nvisited == AHEAD:

@@ -102,7 +102,7 @@ cdef struct Trace:
     int64_t nloose_stack
     int64_t dangling
     const uint8_t *leaf     # by span: its objects hold no pointers
-    Met *queued             # pointers to leaves, for whoever helps: a ring of places (a power of two), or NULL
+    Met *queued             # pointers to leaves, for whoever has time: a ring of places (a power of two)
     uint64_t places
     uint64_t *shared        # SHARED_…
     uint64_t nqueued

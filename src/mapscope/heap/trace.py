@@ -61,8 +61,8 @@ class TraceState(Struct):
     loose_stack: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(_LOOSE, dtype=np.uint64))
     nloose: int = 0
     nloose_stack: int = 0
-    leaves: npt.NDArray[np.void] = field(default_factory=lambda: np.zeros(0, dtype=LEAF))
-    """Ring of the pointers to leaves that the other thread may visit; empty where none helps. ``shared``: its ends."""
+    leaves: npt.NDArray[np.void] = field(default_factory=lambda: np.zeros(_LEAVES, dtype=LEAF))
+    """Ring of the pointers to leaves that wait for their visit, by whichever thread has time. ``shared``: its ends."""
     shared: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(32, dtype=np.uint64))
 
     @classmethod
@@ -128,14 +128,13 @@ def _round(
     pairs: npt.NDArray[np.uint64],
 ) -> None:
     """One round. In a large heap the other thread visits the objects without pointers, which are half of the work."""
+    state.shared[:] = 0
     if index.nobjects < _WORTH:
         kernel.trace(index, state, types, regions, mask, pairs)
         return
-    state.leaves, state.shared[:] = np.zeros(_LEAVES, dtype=LEAF), 0
     helper = Later(partial(kernel.visit_leaves, index, state, types)).start()
     try:
         kernel.trace(index, state, types, regions, mask, pairs)
     finally:
         state.shared[_DONE] = 1
         state.dangling += helper.get()
-        state.leaves = np.zeros(0, dtype=LEAF)

@@ -157,7 +157,7 @@ def random_state(world: World, rng: random.Random, ntypes: int) -> TraceState:
     state.loose = np.zeros(places, dtype=np.uint64)
     state.loose_type = np.zeros(places, dtype=np.int32)
     state.loose_stack = np.zeros(places, dtype=np.uint64)
-    state.leaves = np.zeros(rng.choice((0, 2, 8, 1024)), dtype=LEAF)
+    state.leaves = np.zeros(rng.choice((2, 8, 1024)), dtype=LEAF)
     return state
 
 

@@ -132,6 +132,18 @@ class Slots(Pages):
         begin = self.maskbit[s] + (slot * self.elemsize[s] >> 3)
         return self.mask_bits(begin, self.elemsize[s] >> 3)
 
+    def bits_from(self, address: int) -> int:
+        """Pointer bits of the words from ``address`` to the end of its slot."""
+        place = self.place(address)
+        if place is None:
+            return 0
+        inside = address - self.base[place[0]] - place[1] * self.elemsize[place[0]]
+        return self.pointer_bits(*place) >> (inside >> 3)
+
+    def id_of(self, entry: int) -> int:
+        """Object id of a slot that is written as span << 32 | slot."""
+        return self.first[entry >> 32] + (entry & 0xFFFFFFFF)
+
     def mask_bits(self, begin: int, count: int) -> int:
         """``count`` bits of the pointer mask from bit ``begin`` on."""
         low, high = begin >> 6, (begin + count + 63) >> 6

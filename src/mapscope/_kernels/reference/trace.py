@@ -15,11 +15,10 @@ read in runs and not here and there: on a heap whose pointers lead anywhere that
 objects. (The idea is that of the Go collector's own: runtime/mgcmark_greenteagc.go.)
 
 A pointer that is met is visited when ``AHEAD`` more have been met, or when no span is left to walk; the compiled kernel
-fetches meanwhile what the visit looks at.
-
-Nothing is walked from an object without pointers (a *leaf*: half of the objects of most heaps), so when it is visited
-does not matter, as long as that is in the order in which its pointers were met. The compiled kernel hands pointers to
-leaves over to another thread, which runs ``visit_leaves``, and visits them itself where that has no time.
+fetches meanwhile what the visit looks at. Pointers to *leaves*, objects without pointers, do not count among these:
+nothing is walked from there, so when they are visited does not matter, as long as that is in the order in which they
+were met. The compiled kernel hands them over to another thread, which runs ``visit_leaves``, and visits them itself
+where that has no time. Half of the objects of most heaps are leaves.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ from mapscope._kernels.reference.typeview import (
     OP_TRIENODE,
     TypeView,
     hashed,
-)  # fmt: skip
+)
 
 MAX_UPGRADES: Final = 6
 """So often at most does the type of one object change: hostile pointers cannot keep the walk busy."""
@@ -83,9 +82,9 @@ def trace(
       type of an address kept; ``nloose`` says how many; ``loose_stack`` uint64 holds the places in the set that are
       still to be walked, the last on top, ``nloose_stack`` of them;
     * ``dangling`` counts pointers to slots that are not allocated;
-    * ``leaves``, a ring of rows of LEAF (heap/trace.py), a power of two of them, at least two, or none where nobody
-      helps; ``shared`` uint64, 32 words, 0 before the round: how many leaves have gone in (word 0) and have been taken
-      out (8), whether someone is taking some (16), whether no more will come (24).
+    * ``leaves``, a ring of rows of LEAF (heap/trace.py), a power of two of them, at least two; ``shared`` uint64, 32
+      words, 0 before the round: how many leaves have gone in (word 0) and have been taken out (8), whether someone is
+      taking some (16), whether no more will come (24).
 
     ``types``, a TypeTable after ``freeze``: by type id ``offsets`` int64 and ``words`` int32 (where its descriptors
     lie in ``descriptors`` uint64, and how many; -1 for a type without any, which gives its object a name but no
@@ -184,7 +183,11 @@ class _Walk(TypeView):
         return bool(was == COVER_ELEM and (cover == COVER_FILL or self.words[type_id] > self.words[old]))
 
     def meet(self, value: int, type_id: int, cover: int) -> None:
-        """A pointer that waits for its visit."""
+        """A pointer that waits for its visit, unless it leads to a leaf."""
+        s = self.memory.span(value)
+        if s >= 0 and self.memory.noscan[s]:
+            self.visit(value, type_id, cover)
+            return
         if len(self.met) == AHEAD:
             self.visit(*self.met.popleft())
         self.met.append((value, type_id, cover))
@@ -382,20 +385,12 @@ class _Walk(TypeView):
         begin, count = self.descriptors_of(type_id)
         bits = (1 << max(words, 0)) - 1
         if memory.span(address) >= 0:
-            bits &= self.bits_from(address)
+            bits &= memory.bits_from(address)
         for w in set_bits(bits) if count else ():
             desc = self.descriptors[begin + w % count]
             value = memory.word(address + 8 * w) if desc != OP_NONE else None
             if value is not None and value >= _LOWEST:
                 self.follow(desc, value, address + 8 * w)
-
-    def bits_from(self, address: int) -> int:
-        """Pointer bits of the words from ``address`` to the end of its slot."""
-        place = self.memory.place(address)
-        if place is None:
-            return 0
-        inside = address - self.memory.base[place[0]] - place[1] * self.memory.elemsize[place[0]]
-        return self.memory.pointer_bits(*place) >> (inside >> 3)
 
     def region(self, address: int, words: int, bits: int, stack: bool) -> None:
         """A root without a type: a masked run of words (data, bss), or a stack (every word, no meaning)."""
@@ -432,7 +427,7 @@ class _Walk(TypeView):
             if self.pending or not self.plain:
                 return
             entry = self.plain.pop()
-            if self.obj_type[self.id_of(entry)] < 0:
+            if self.obj_type[self.memory.id_of(entry)] < 0:
                 self.object(entry, False)
 
     def span(self, s: int) -> None:
@@ -449,7 +444,3 @@ class _Walk(TypeView):
             self.reached = first + slot
             self.object(s << 32 | slot, True)
         self.here = -1
-
-    def id_of(self, entry: int) -> int:
-        """Object id of a stack's entry."""
-        return self.memory.first[entry >> 32] + (entry & 0xFFFFFFFF)
