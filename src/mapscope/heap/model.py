@@ -130,9 +130,10 @@ def _traced(
     progress("mark", 0, 0)
     regions = np.concatenate([known, roots.regions]) if len(known) else roots.regions
 
-    def marked(done: int, total: int) -> None:
+    def tell(done: int, total: int) -> None:
         progress("mark", done, total)
 
+    marked = None if progress is quiet else tell  # counting what is marked takes as long as some rounds
     run_trace(index, state, types, regions, roots.mask, roots.loose[: roots.certain], progress=marked)
     uncertain = np.zeros(0, dtype=np.int64)
     maybe = _allocated(process, slots, roots.loose[roots.certain :])
