@@ -267,6 +267,29 @@ def test_a_second_thread_changes_nothing(plans, start, seed):
     pytest.fail("the walk does not end")
 
 
+def test_two_threads_take_each_leaf_once():
+    """Pointers to free slots are counted, so a leaf that both take, or none, shows."""
+    holders, words = 64, 1024
+    plans = [SpanPlan(8 * words, 1)] * holders + [SpanPlan(16, 1, noscan=True)]
+    leaves = [slot.base for slot in make_world(plans).slots[holders:]]
+    places = [ARENA + 8192 * k + 8 * w for k in range(holders) for w in range(words)]
+    contents = {at: leaves[k % len(leaves)] for k, at in enumerate(places)}
+    world = make_world(plans, contents, pointers=set(contents))
+    free = {slot.base for slot in world.slots[holders::2]}
+    flags = np.array([0 if slot.base in free else ALLOCATED for slot in world.slots], dtype=np.uint8)
+    types, both = make_types([[0]]), kernel("compiled", "trace")
+    pairs = np.array([(0, world.slots[k].base) for k in range(holders)], dtype=np.uint64)
+    for places_in_ring in (2, 16, 128, 1024) * 8:
+        state = TraceState.fresh(flags.copy(), world.index.spans)
+        state.leaves = np.zeros(places_in_ring, dtype=LEAF)
+        with ThreadPoolExecutor(1) as pool:
+            helper = pool.submit(both.visit_leaves, world.index, state, types)
+            both.trace(world.index, state, types, no_regions(), np.zeros(0, dtype=np.uint8), pairs)
+            helped = helper.result(60)
+        assert state.dangling + helped == sum(to in free for to in contents.values())
+        assert all(bool(state.flags[slot.oid] & MARKED) == (slot.base not in free) for slot in world.slots)
+
+
 @pytest.mark.parametrize("side", SIDES)
 def test_who_helps_comes_home_when_the_round_is_over(side):
     types = make_types([[descriptor(Op.PTR, 0)]])
