@@ -128,7 +128,7 @@ def run() -> NoReturn:
 
 
 def _leave(ended: list[int]) -> None:
-    """Ends the process once all other handlers have run: taking the interpreter apart takes 10 ms after a large heap.
+    """Ends the process once all other handlers have run: after a large heap it takes a while to take Python apart.
 
     Where a command did not come to its end, or a last flush fails, Python goes on with its own way to end and says so.
     """

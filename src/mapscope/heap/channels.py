@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from mapscope.goruntime.index import column, gather
+from mapscope.goruntime.index import gather_fields
 from mapscope.heap.model import Heap
 from mapscope.heap.trace import COVER_ELEM, MARKED
 
+_FIELDS = ("elemtype", "elemsize", "qcount", "dataqsiz", "sendx", "recvx", "buf")
 _POINTERS = ("buf", "timer", "elemtype", "recvq.first", "recvq.last", "sendq.first", "sendq.last")
 
 
@@ -30,15 +31,10 @@ def type_channels(heap: Heap) -> npt.NDArray[np.int64]:
     state = heap.state
     ids, _ = heap.index.slots_like(which, want, flags=state.flags, need=MARKED)
     ids = ids[state.obj_type[ids] < 0]
-    rows, ok = gather(heap.index, heap.index.address_of(ids), layout.size)
-
-    def field(name: str) -> npt.NDArray[np.uint64]:
-        entry = layout.field(name)
-        return column(rows, entry.offset, min(entry.size, 8))
-
-    elemtype, elemsize, length, capacity = field("elemtype"), field("elemsize"), field("qcount"), field("dataqsiz")
-    ok &= (length <= capacity) & (capacity > 0) & (field("sendx") < capacity) & (field("recvx") < capacity)
-    buffers, _ = heap.index.find(field("buf"))
+    field, ok = gather_fields(heap.index, heap.index.address_of(ids), layout, _FIELDS)
+    elemtype, elemsize, length, capacity = (field[name] for name in _FIELDS[:4])
+    ok &= (length <= capacity) & (capacity > 0) & (field["sendx"] < capacity) & (field["recvx"] < capacity)
+    buffers, _ = heap.index.find(field["buf"])
     ok &= buffers >= 0
     ok[ok] &= heap.index.sizes_of(buffers[ok]) >= capacity[ok] * elemsize[ok]
     out = []

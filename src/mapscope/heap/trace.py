@@ -24,6 +24,7 @@ word."""
 LEAF = np.dtype([("value", "<u8"), ("place", "<i4"), ("kind", "<i4")])
 """A pointer that was met: ``Met`` in _kernels/_walk.pxd."""
 _LEAVES = 1 << 16
+"""Pointers to leaves that can wait; a power of two."""
 _DONE = 24
 """The word of ``shared`` that says that no more leaves come."""
 _WORTH = 1 << 17
@@ -37,8 +38,8 @@ class TraceState(Struct):
     """What the kernel keeps between rounds.
 
     By object id: ``flags`` uint8, ``obj_type`` int32 (-1: unknown), ``cover`` uint8. ``leaf``: by span, whether its
-    objects hold no pointers. ``queue``, ``in_queue``: the spans
-    in which typed objects wait, and by span whether it is there; ``plain_stack``: untyped objects that wait.
+    objects hold no pointers. ``queue``, ``in_queue``: the spans in which typed objects wait, and by span whether it is
+    there; ``plain_stack``: untyped objects that wait.
     """
 
     flags: npt.NDArray[np.uint8]
@@ -127,7 +128,7 @@ def _round(
     mask: npt.NDArray[np.uint8],
     pairs: npt.NDArray[np.uint64],
 ) -> None:
-    """One round. In a large heap the other thread visits the objects without pointers, which are half of the work."""
+    """One round. In a large heap the other thread visits the objects without pointers, often more than half of all."""
     state.shared[:] = 0
     if index.nobjects < _WORTH:
         kernel.trace(index, state, types, regions, mask, pairs)

@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mapscope.goruntime.frames import Frame, Goroutine
-from mapscope.goruntime.index import column, gather
+from mapscope.goruntime.index import column, gather, gather_fields
 from mapscope.goruntime.stackscan import LIVE, MAYBE
 from mapscope.heap.holding import Holding
 from mapscope.heap.model import Heap
@@ -224,12 +224,8 @@ class _Finder:
 
     def _read(self, windows: U8) -> Columns:
         """The fields of each window, by their own names, with ``type``, ``map`` and ``readable``."""
-        rows, ok = gather(self.index, windows, self.layout.size)
-        out = {
-            name: np.where(ok, column(rows, entry.offset, entry.size), np.uint64(0))
-            for name, entry in self.layout.fields.items()
-            if entry.size in (1, 2, 4, 8)
-        }
+        names = [name for name, entry in self.layout.fields.items() if entry.size in (1, 2, 4, 8)]
+        out, ok = gather_fields(self.index, windows, self.layout, names)
         out["type"] = out["typ" if self.swiss else "t"]
         out["map"] = out["m" if self.swiss else "h"]
         out["readable"] = ok.astype(np.uint64)
@@ -315,9 +311,8 @@ class _Finder:
         )  # fmt: skip
         table = self.heap.process.layouts.struct("table")
         _, begins, slot = self._object(it["tab"])
-        rows, ok = gather(self.index, it["tab"], table.size)
-        index = column(rows, table.offset("index"), 8)
-        groups = np.where(ok, column(rows, table.offset("groups.data"), 8), np.uint64(0))
+        told, ok = gather_fields(self.index, it["tab"], table, ("index", "groups.data"))
+        index, groups = told["index"], told["groups.data"]
         stale = ok & (index == _NONE)
         fine = begins & ok & (slot == self.allocator.slot(table.size, False)) & (stale | (index < length))
         group_ids, group_begins, group_slot = self._object(it["group.data"])

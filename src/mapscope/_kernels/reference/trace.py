@@ -18,7 +18,7 @@ A pointer that is met is visited when ``AHEAD`` more have been met, or when no s
 fetches meanwhile what the visit looks at. Pointers to *leaves*, objects without pointers, do not count among these:
 nothing is walked from there, so when they are visited does not matter, as long as that is in the order in which they
 were met. The compiled kernel hands them over to another thread, which runs ``visit_leaves``, and visits them itself
-where that has no time. Half of the objects of most heaps are leaves.
+where that has no time.
 """
 
 from __future__ import annotations
