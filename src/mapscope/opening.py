@@ -17,7 +17,7 @@ from mapscope.evidence.heapdump import HeapDump, is_heap_dump
 from mapscope.goruntime.process import Process, open_process
 from mapscope.heap.later import Later
 from mapscope.heap.progress import Progress, quiet
-from mapscope.heap.slots import Slots, read_slots
+from mapscope.heap.slots import Reading, begin_reading
 
 if TYPE_CHECKING:
     from mapscope import cache
@@ -101,7 +101,7 @@ def _open(process: Process, say: Progress, *, holding: bool, keep: bool) -> Snap
     begun = None
     if process.core is not None and not keep:
         say("spans", 0, 0)
-        begun = Later(lambda: read_slots(process)).start()
+        begun = begin_reading(process)
     # behind what has begun, since importing them takes as long as reading the spans of a gigabyte
     from mapscope.heap.graph import object_graph
     from mapscope.heap.reconcile import summarise
@@ -128,7 +128,7 @@ def _open(process: Process, say: Progress, *, holding: bool, keep: bool) -> Snap
 
 
 def _read(
-    process: Process, say: Progress, saved: cache.Saved | None, begun: Later[Slots] | None
+    process: Process, say: Progress, saved: cache.Saved | None, begun: Reading | None
 ) -> tuple[Heap, MapSet | None]:
     """The heap, and the maps where the cache knows them. A cache that does not fit is as good as none."""
     from mapscope.heap.model import read_heap

@@ -23,8 +23,8 @@ def mask_from_span_end(
 ) -> int: ...
 def mask_from_types(
     h: Any,
-    which: NDArray[np.int64],
-    object_type: NDArray[np.int32],
+    objects: NDArray[np.int64],
+    kinds: NDArray[np.int32],
     type_words: NDArray[np.int64],
     type_bits: NDArray[np.int64],
     pool: NDArray[np.uint64],

@@ -154,48 +154,55 @@ def mask_from_span_end(h, const int64_t[::1] which, const uint64_t[::1] bitmap, 
     return unreadable
 
 
-def mask_from_types(h, const int64_t[::1] which, const int32_t[::1] object_type, const int64_t[::1] type_words,
-                    const int64_t[::1] type_bits, const uint64_t[::1] pool, uint64_t[::1] ptrmask):
-    """Slots with a type word of their own (malloc header) or of the span (largeType): the type's mask, repeated.
+cdef int64_t span_of_object(const Index *ix, int64_t oid) noexcept nogil:
+    # The last span whose first object is not behind oid, which must be one.
+    cdef int64_t low = 0, high = ix.nspans, mid
+    while high - low > 1:
+        mid = (low + high) >> 1
+        if ix.spans[mid].first <= oid:
+            low = mid
+        else:
+            high = mid
+    return low
 
-    ``object_type`` is indexed by object id; -1 leaves the slot without pointers.
-    ``type_bits`` is the bit offset of a type's mask in ``pool`` (one padding word behind); ``type_words`` its size in words.
-    """
+
+def mask_from_types(h, const int64_t[::1] objects, const int32_t[::1] kinds, const int64_t[::1] type_words,
+                    const int64_t[::1] type_bits, const uint64_t[::1] pool, uint64_t[::1] ptrmask):
+    """Slots with a type word of their own or of the span: the type's mask, repeated; see reference/spans.py."""
     cdef Index ix
     cdef int64_t k, oid, ty
-    cdef uint32_t i
     cdef uint64_t w, limit, n, tw, rel, bit, b, s, value
-    cdef const Span *sp
+    cdef const Span *sp = NULL
     fill_index(&ix, h)
     with nogil:
-        for k in range(which.shape[0]):
-            sp = &ix.spans[which[k]]
+        for k in range(objects.shape[0]):
+            oid = objects[k]
+            ty = kinds[k]
+            if ty < 0 or type_words[ty] <= 0 or oid < 0 or oid >= ix.nobjects:
+                continue
+            if sp == NULL or oid < sp.first or oid >= sp.first + <int64_t>sp.nelems:
+                sp = &ix.spans[span_of_object(&ix, oid)]
             limit = sp.elemsize >> 3
-            for i in range(sp.nelems):
-                oid = sp.first + i
-                ty = object_type[oid]
-                if ty < 0 or type_words[ty] <= 0:
-                    continue
-                tw = <uint64_t>type_words[ty]
-                bit = sp.maskbit + (<uint64_t>i * sp.elemsize >> 3)
-                w = sp.header
-                rel = 0
-                while w < limit:
-                    n = tw - rel
-                    if n > 64:
-                        n = 64
-                    if n > limit - w:
-                        n = limit - w
-                    b = <uint64_t>type_bits[ty] + rel
-                    s = b & 63
-                    value = pool[b >> 6] >> s
-                    if s:
-                        value |= pool[(b >> 6) + 1] << (64 - s)
-                    put_bits(&ptrmask[0], bit + w, value, n)
-                    w += n
-                    rel += n
-                    if rel >= tw:
-                        rel = 0
+            tw = <uint64_t>type_words[ty]
+            bit = sp.maskbit + (<uint64_t>(oid - sp.first) * sp.elemsize >> 3)
+            w = sp.header
+            rel = 0
+            while w < limit:
+                n = tw - rel
+                if n > 64:
+                    n = 64
+                if n > limit - w:
+                    n = limit - w
+                b = <uint64_t>type_bits[ty] + rel
+                s = b & 63
+                value = pool[b >> 6] >> s
+                if s:
+                    value |= pool[(b >> 6) + 1] << (64 - s)
+                put_bits(&ptrmask[0], bit + w, value, n)
+                w += n
+                rel += n
+                if rel >= tw:
+                    rel = 0
 
 
 def mask_from_arena_words(h, const int64_t[::1] which, const uint64_t[::1] arena_bitmap, uint64_t[::1] ptrmask):

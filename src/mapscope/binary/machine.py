@@ -7,17 +7,13 @@ which is an optional dependency.
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from msgspec import Struct
 
-from mapscope.errors import UsageError
-
-NO_CAPSTONE = "capstone is not installed: pip install 'mapscope[asm]'"
-"""Note for reports when machine code cannot be decoded."""
+from mapscope.binary.disassembler import Disassemble, disassembler
 
 
 class Code(IntEnum):
@@ -89,31 +85,17 @@ class Machine(Struct, frozen=True):
     barrier_register: int
     scratch: tuple[int, ...]
     decode: Callable[[bytes, int], list[Op]]
-    disassemble: Callable[[bytes, int], Iterator[tuple[int, int, str, str]]]
+    disassemble: Disassemble
     numbers: Mapping[str, int]
-
-
-def have_capstone() -> bool:
-    """Whether machine code can be decoded here."""
-    return importlib.util.find_spec("capstone") is not None
 
 
 def decoder(arch: str) -> Machine:
     """The machine of ``arch``; UsageError when capstone is missing or the architecture is not known."""
-    try:
-        import capstone
-    except ImportError as error:
-        raise UsageError("machine code cannot be decoded: " + NO_CAPSTONE, "pip install 'mapscope[asm]'") from error
+    disassemble = disassembler(arch)
     if arch == "amd64":
         from mapscope.binary import machine_amd64
 
-        return machine_amd64.machine(capstone)
-    if arch == "arm64":
-        from mapscope.binary import machine_arm64
+        return machine_amd64.machine(disassemble)
+    from mapscope.binary import machine_arm64
 
-        return machine_arm64.machine(capstone)
-    raise UsageError(f"machine code of {arch} cannot be decoded", "use amd64 or arm64 programs")
-
-
-Capstone = Any
-"""The module capstone, which has no type information."""
+    return machine_arm64.machine(disassemble)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mapscope.binary.machine import Capstone, Code, Machine, Op
+from mapscope.binary.disassembler import Disassemble
+from mapscope.binary.machine import Code, Machine, Op
 
 _NAMES = ("rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11", "rdx", "rbp", "rsp", "r12", "r13", "r14", "r15")
 RAX, RBX, RCX, RDI, RSI, R8, R9, R10, R11, RDX, RBP, RSP, R12, R13, R14, R15 = range(16)
@@ -48,15 +49,13 @@ _MAX_KNOWN = 1 << 18
 _STOPS = frozenset(("ret", "retf", "ud2", "int3", "hlt", "iretq"))
 
 
-def machine(capstone: Capstone) -> Machine:
-    """The amd64 machine; ``capstone`` is the module."""
-    engine = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
-
+def machine(disassemble: Disassemble) -> Machine:
+    """The amd64 machine, of its instructions as text."""
     known: dict[tuple[str, str], list[tuple[Code, int, int, int]]] = {}
 
     def decode(code: bytes, address: int) -> list[Op]:
         ops: list[Op] = []
-        for at, size, mnemonic, text in engine.disasm_lite(code, address):
+        for at, size, mnemonic, text in disassemble(code, address):
             end = at + size
             key = mnemonic, text
             parts = known.get(key)
@@ -72,7 +71,7 @@ def machine(capstone: Capstone) -> Machine:
         return ops
 
     arguments = (RAX, RBX, RCX, RDI, RSI, R8, R9, R10, R11)
-    return Machine("amd64", arguments, RDX, 16, R11, (RDI, RSI, RCX), decode, engine.disasm_lite, _ANY)
+    return Machine("amd64", arguments, RDX, 16, R11, (RDI, RSI, RCX), decode, disassemble, _ANY)
 
 
 def _operations(address: int, end: int, mnemonic: str, text: str) -> Iterator[Op]:

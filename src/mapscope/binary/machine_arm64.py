@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mapscope.binary.machine import Capstone, Code, Machine, Op
+from mapscope.binary.disassembler import Disassemble
+from mapscope.binary.machine import Code, Machine, Op
 
 SP = 31
 _NAMES = {f"{prefix}{number}": number for number in range(31) for prefix in "xw"} | {"sp": SP, "wsp": SP}
@@ -17,16 +18,14 @@ _READERS = ("cmp", "cmn", "tst", "ccmp", "ccmn", "fcmp", "nop", "dmb", "dsb", "i
 _STOPS = frozenset(("ret", "brk", "hlt", "udf"))
 
 
-def machine(capstone: Capstone) -> Machine:
-    """The arm64 machine; ``capstone`` is the module."""
-    engine = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
-    engine.skipdata = True
+def machine(disassemble: Disassemble) -> Machine:
+    """The arm64 machine, of its instructions as text."""
 
     def decode(code: bytes, address: int) -> list[Op]:
-        return list(_operations(engine.disasm_lite(code, address)))
+        return list(_operations(disassemble(code, address)))
 
     scratch = (16, 17, 20, 21, 26, 27)
-    return Machine("arm64", tuple(range(16)), 26, 32, 25, scratch, decode, engine.disasm_lite, _NAMES)
+    return Machine("arm64", tuple(range(16)), 26, 32, 25, scratch, decode, disassemble, _NAMES)
 
 
 def _number(text: str) -> int:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from mapscope.binary.disassembler import have_capstone
 from mapscope.binary.executable import Executable
 from mapscope.binary.flow import Event, EventKind, SpecialCallees, trace
-from mapscope.binary.machine import Machine, decoder, have_capstone
+from mapscope.binary.machine import Machine, decoder
 from mapscope.binary.pclntab import FunctionTable
 from mapscope.binary.textcode import TextCode
 

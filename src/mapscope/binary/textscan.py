@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
 
+from mapscope.binary.disassembler import NO_CAPSTONE, have_capstone
 from mapscope.binary.executable import Executable
 from mapscope.binary.flow import Event, EventKind, SpecialCallees, Value, trace
-from mapscope.binary.machine import NO_CAPSTONE, decoder, have_capstone
+from mapscope.binary.machine import decoder
 from mapscope.binary.rtype import Kind
 from mapscope.binary.textcalls import Callees, Methods
 from mapscope.binary.textcode import References, TextCode

@@ -72,7 +72,7 @@ def fill_pointer_mask(
     which, bitmap = span_bitmaps(memory, layouts, index, table, arenas)
     unreadable = kernels.mask_from_span_end(index, which, bitmap, index.ptrmask)
     words = type_words(index, table, scan & ~small, flags)
-    _tile(index, scan & ~small, words, mask_of)
+    _tile(index, words, mask_of)
     return TypeWords(words.objects, words.types, words.unreadable + unreadable)
 
 
@@ -161,7 +161,7 @@ def type_words(
     return TypeWords(np.concatenate(objects), np.concatenate(types), unreadable)
 
 
-def _tile(index: HeapIndex, which: npt.NDArray[np.bool_], words: TypeWords, mask_of: MaskOf) -> None:
+def _tile(index: HeapIndex, words: TypeWords, mask_of: MaskOf) -> None:
     """Repeats each slot's type mask over the slot."""
     unique, inverse = np.unique(words.types, return_inverse=True)
     type_words = np.zeros(max(len(unique), 1), dtype=np.int64)
@@ -178,6 +178,5 @@ def _tile(index: HeapIndex, which: npt.NDArray[np.bool_], words: TypeWords, mask
     bits = np.concatenate([*parts, np.zeros(128 + -used % 64, dtype=np.bool_)])
     pool = np.packbits(bits, bitorder="little")
     pool = np.concatenate([pool, np.zeros(-len(pool) % 8, dtype=np.uint8)]).view("<u8")
-    object_type = np.full(index.nobjects, -1, dtype=np.int32)
-    object_type[words.objects] = inverse.astype(np.int32).reshape(-1)
-    load("spans").mask_from_types(index, np.flatnonzero(which), object_type, type_words, type_bits, pool, index.ptrmask)
+    kinds = inverse.astype(np.int32).reshape(-1)
+    load("spans").mask_from_types(index, words.objects, kinds, type_words, type_bits, pool, index.ptrmask)

@@ -23,7 +23,7 @@ from mapscope.heap.globals import typed_globals
 from mapscope.heap.later import Later
 from mapscope.heap.progress import Progress, quiet
 from mapscope.heap.saved import SavedHeap
-from mapscope.heap.slots import Slots, read_slots
+from mapscope.heap.slots import Reading, Slots, Spans, begin_reading
 from mapscope.heap.trace import ALLOCATED, COVER_FILL, COVER_HEADER, MARKED, TraceState, run_trace
 
 
@@ -61,7 +61,7 @@ def read_heap(
     process: Process,
     progress: Progress = quiet,
     saved: SavedHeap | None = None,
-    begun: Later[Slots] | None = None,
+    begun: Reading | None = None,
 ) -> Heap:
     """Spans, objects, pointers, roots, then the trace. The steps are named to ``progress``.
 
@@ -77,35 +77,32 @@ def read_heap(
     """
     dump = process.evidence if isinstance(process.evidence, HeapDump) else None
     progress("spans", 0, 0)
-    if dump is None:
-        later = begun or Later(lambda: read_slots(process, saved)).start()
-    else:
-        later = Later(lambda: _dumped_slots(process, dump, saved))
-        later.get()  # it adds to the memory, which nobody may read meanwhile
+    reading = _dumped(process, dump, saved) if dump is not None else begun or begin_reading(process, saved)
     types = TypeTable(process.types, process.layouts)
     _ranges(process, types)
     known = typed_globals(process, types, saved)
     journal_start = len(types.journal)
     progress("types", 0, 0)
-    slots = later.get()
-    index, table, pages = slots.index, slots.table, slots.pages
+    spans = reading.spans.get()
+    index, table, pages = spans.index, spans.table, spans.pages
     listed = None if dump is None else dump.records(GOROUTINE)[:, 0]
     goroutines = read_goroutines(process.memory, pages, process.layouts, process.globals, listed)
     frames = read_stacks(process, pages, index, goroutines)
+    notes = []
     if dump is None:
-        roots, figures = _roots_and_figures(process, slots, frames)
+        roots, figures = _roots_and_figures(process, spans, frames)
     else:
         roots, figures = dumped_roots(dump, index, frames.roots), dumped_figures(dump)
         other = other_frames(dump, frames.frames)
         if other:
-            slots.notes.append(f"{other} frames are listed in this heap dump otherwise than its stacks show them")
+            notes.append(f"{other} frames are listed in this heap dump otherwise than its stacks show them")
     if saved is None:
-        state, uncertain = _traced(process, slots, types, roots, known.regions, progress)
+        state, uncertain = _traced(process, reading, types, roots, known.regions, progress)
     else:
-        state, uncertain = _resumed(slots, types, saved)
-    notes = slots.notes + roots.notes + known.notes if saved is None else list(saved.notes)
+        state, uncertain = _resumed(reading.slots.get(), types, saved)
+    notes = reading.slots.get().notes + notes + roots.notes + known.notes if saved is None else list(saved.notes)
     return Heap(
-        process, index, table, slots.arenas, types, state, roots, goroutines, frames.roots, known.variables,
+        process, index, table, spans.arenas, types, state, roots, goroutines, frames.roots, known.variables,
         known.facts, figures, frames, uncertain, notes, journal_start,
     )  # fmt: skip
 
@@ -122,10 +119,12 @@ def _resumed(slots: Slots, types: TypeTable, saved: SavedHeap) -> tuple[TraceSta
 
 
 def _traced(
-    process: Process, slots: Slots, types: TypeTable, roots: Roots, known: npt.NDArray[np.int64], progress: Progress
+    process: Process, reading: Reading, types: TypeTable, roots: Roots, known: npt.NDArray[np.int64], progress: Progress
 ) -> tuple[TraceState, npt.NDArray[np.int64]]:
     """The state after the trace, and the ids of the objects that only conservative scans reach."""
-    index, state = slots.index, TraceState.fresh(slots.flags, slots.table.spans)
+    spans = reading.spans.get()
+    index, state = spans.index, TraceState.fresh(spans.flags, spans.table.spans)
+    slots = reading.slots.get()
     _apply_headers(index, types, state, slots.words.objects, slots.words.types)
     progress("mark", 0, 0)
     regions = np.concatenate([known, roots.regions]) if len(known) else roots.regions
@@ -144,19 +143,21 @@ def _traced(
     return state, uncertain
 
 
-def _roots_and_figures(process: Process, slots: Slots, frames: Stacks) -> tuple[Roots, RuntimeFigures | None]:
+def _roots_and_figures(process: Process, spans: Spans, frames: Stacks) -> tuple[Roots, RuntimeFigures | None]:
     """From the runtime's own structures."""
-    memory, layouts, table = process.memory, process.layouts, slots.table
-    roots = read_roots(memory, layouts, slots.index, table, process.modules, frames.roots, process.globals)
+    memory, layouts, table = process.memory, process.layouts, spans.table
+    roots = read_roots(memory, layouts, spans.index, table, process.modules, frames.roots, process.globals)
     return roots, read_runtime_figures(memory, layouts, table, process.globals, process.mheap)
 
 
-def _dumped_slots(process: Process, dump: HeapDump, saved: SavedHeap | None) -> Slots:
-    """From the objects that a heap dump lists."""
+def _dumped(process: Process, dump: HeapDump, saved: SavedHeap | None) -> Reading:
+    """From the objects that a heap dump lists. All at once: it adds to the memory, which nobody may read meanwhile."""
     laid = lay_heap(process, dump)
     if saved is not None and (laid.index.nobjects != len(saved.flags) or len(laid.index.ptrmask) != len(saved.ptrmask)):
         raise ValueError("another heap")
-    return Slots(laid.arenas, laid.pages, laid.table, laid.index, laid.flags, laid.words, [])
+    where = laid.arenas, laid.pages, laid.table, laid.index, laid.flags
+    spans, slots = Spans(*where, []), Slots(*where, laid.words, [])
+    return Reading(Later(lambda: spans), Later(lambda: slots))
 
 
 def _allocated(process: Process, slots: Slots, values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -19,11 +19,26 @@ from mapscope.goruntime.index import HeapIndex, build_index, missing_bytes
 from mapscope.goruntime.pointers import TypeWords, fill_pointer_mask, mark_headers
 from mapscope.goruntime.process import Process
 from mapscope.goruntime.spans import Arenas, SpanTable, read_arenas, read_spans
+from mapscope.heap.later import Later
 from mapscope.heap.saved import SavedHeap
 
 
+class Spans(Struct, frozen=True):
+    """The first step of reading: where all slots lie. ``flags``: uint8 by object id, which the second step fills."""
+
+    arenas: Arenas
+    pages: PageTable
+    table: SpanTable
+    index: HeapIndex
+    flags: npt.NDArray[np.uint8]
+    notes: list[str]
+
+
 class Slots(Struct, frozen=True):
-    """What it finds. By object id: ``flags``, bit 0 for allocated slots. ``words``: of slots that name their type."""
+    """What both steps find. ``flags``: by object id, bit 0 for allocated slots. ``words``: of slots that name a type.
+
+    The pointer words are in ``index.ptrmask``.
+    """
 
     arenas: Arenas
     pages: PageTable
@@ -34,12 +49,24 @@ class Slots(Struct, frozen=True):
     notes: list[str]
 
 
-def read_slots(process: Process, saved: SavedHeap | None = None) -> Slots:
-    """From the runtime's own structures. ``saved``: pointer words are taken from there.
+class Reading(Struct, frozen=True):
+    """Both steps, which another thread takes: what needs no more than the spans goes on beside the second.
 
-    Raises EvidenceError where they are not in the evidence, LayoutError where they do not look like spans, ValueError
-    where ``saved`` does not fit.
+    Either raises EvidenceError where its part is not in the evidence, LayoutError where that does not look like spans.
     """
+
+    spans: Later[Spans]
+    slots: Later[Slots]
+
+
+def begin_reading(process: Process, saved: SavedHeap | None = None) -> Reading:
+    """Begins both steps for a core. ``saved``: pointer words are taken from there; ValueError where it does not fit."""
+    spans = Later(lambda: _spans(process)).start()
+    return Reading(spans, Later(lambda: _slots(process, spans.get(), saved)).start())
+
+
+def _spans(process: Process) -> Spans:
+    """From the runtime's own structures."""
     memory, layouts, notes = process.memory, process.layouts, []
     arenas = read_arenas(memory, layouts, process.mheap)
     have = {extent.start >> 26 for extent in memory.extents}
@@ -55,23 +82,27 @@ def read_slots(process: Process, saved: SavedHeap | None = None) -> Slots:
     absent = missing_bytes(index)
     if absent:
         notes.append(f"{absent:,} bytes of heap spans are not in this core: what they hold is missing from every sum")
+    return Spans(arenas, pages, table, index, np.zeros(index.nobjects, dtype=np.uint8), notes)
+
+
+def _slots(process: Process, spans: Spans, saved: SavedHeap | None) -> Slots:
+    arenas, table, index, flags, notes = spans.arenas, spans.table, spans.index, spans.flags, list(spans.notes)
     if saved is not None:
         if index.nobjects != len(saved.flags) or len(index.ptrmask) != len(saved.ptrmask):
             raise ValueError("another heap")
         index.ptrmask = saved.ptrmask
         none = np.zeros(0, dtype=np.int64)
         words = TypeWords(none, none.astype(np.uint64), 0)
-        return Slots(arenas, pages, table, index, saved.flags, words, [])
-    flags = np.zeros(index.nobjects, dtype=np.uint8)
+        return Slots(arenas, spans.pages, table, index, saved.flags, words, [])
     unreadable = load("spans").alloc_flags(index, table.freeindex, table.allocbits, flags)
     if unreadable:
         notes.append(f"{unreadable} spans have no readable allocation bits: their objects may be missed")
-    words = fill_pointer_mask(memory, layouts, index, table, arenas, flags, _mask_of(process))
+    words = fill_pointer_mask(process.memory, process.layouts, index, table, arenas, flags, _mask_of(process))
     if words.unreadable:
         notes.append(
             f"the pointer bits of {words.unreadable} spans or slots are not in this core: what they hold may be missed"
         )
-    return Slots(arenas, pages, table, index, flags, words, notes)
+    return Slots(arenas, spans.pages, table, index, flags, words, notes)
 
 
 def _mask_of(process: Process) -> Callable[[int], npt.NDArray[np.bool_] | None]:

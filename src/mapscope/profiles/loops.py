@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from mapscope.binary.machine import Code, Machine, Op, decoder, have_capstone
+from mapscope.binary.disassembler import have_capstone
+from mapscope.binary.machine import Code, Machine, Op, decoder
 from mapscope.binary.pclntab import shown_name
 from mapscope.profiles.parts import INFERRED, POSSIBLE
 from mapscope.profiles.symbols import Symbols

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import pty
+import resource
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+
+from mapscope.cli import main
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -197,3 +200,31 @@ def test_no_color_is_respected():
 
 def test_dumb_terminal_gets_neither():
     assert b"\x1b" not in on_a_terminal("analyze", "core", TERM="dumb")
+
+
+def faults_across_borders(depths: int, calls: int) -> int:
+    """Page faults of the depth at which ``calls`` calls of a function cost most of them."""
+    most = 0
+
+    def leaf() -> None:
+        pass
+
+    leaf.__code__ = leaf.__code__.replace(co_stacksize=100)  # larger than a frame of ``down``: one depth meets it
+
+    def down(depth: int) -> None:
+        nonlocal most
+        if depth:
+            down(depth - 1)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(calls):
+            leaf()
+        most = max(most, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+    down(depths)
+    return most
+
+
+def test_calls_cross_no_border_of_the_frames_chunks():
+    # 300 frames of 100 bytes and more cross a chunk of 16 kB at least once; calling across that border faults each time
+    assert faults_across_borders(300, 1000) >= 500
+    assert main._with_room(lambda: faults_across_borders(300, 1000)) < 50

@@ -194,14 +194,15 @@ def test_mask_from_types_repeats_the_mask(side, plans, start, seed, sizes):
     pool = np.packbits(np.array(flat, dtype=np.bool_), bitorder="little").view("<u8")
     words = np.array(sizes, dtype=np.int64)
     kinds = np.array([rng.randint(-1, len(sizes) - 1) for _ in world.slots], dtype=np.int32)
-    which = [k for k, plan in enumerate(plans) if not plan.noscan]
+    which = rng.sample(range(len(kinds)), rng.randint(0, len(kinds)))  # in no order
     kernel(side, "spans").mask_from_types(
-        world.index, np.array(which, dtype=np.int64), kinds, words, np.cumsum(words) - words, pool, world.index.ptrmask
-    )
+        world.index, np.array(which, dtype=np.int64), kinds[which], words, np.cumsum(words) - words, pool,
+        world.index.ptrmask,
+    )  # fmt: skip
     for slot in world.slots:
         kind = int(kinds[slot.oid])
         header = world.span_of(slot).header
-        mask = masks[kind] if kind >= 0 and slot.span in which else []
+        mask = masks[kind] if kind >= 0 and slot.oid in which else []
         truth = [bool(mask) and w >= header and mask[(w - header) % len(mask)] for w in range(slot.size // 8)]
         assert pointer_bits(world.index, slot) == truth
 

@@ -116,8 +116,8 @@ def mask_from_span_end(
 
 def mask_from_types(
     h: Any,
-    which: npt.NDArray[np.int64],
-    object_type: npt.NDArray[np.int32],
+    objects: npt.NDArray[np.int64],
+    kinds: npt.NDArray[np.int32],
     type_words: npt.NDArray[np.int64],
     type_bits: npt.NDArray[np.int64],
     pool: npt.NDArray[np.uint64],
@@ -125,22 +125,20 @@ def mask_from_types(
 ) -> None:
     """Slots with a type word of their own (malloc header) or of the span (largeType): the type's mask, repeated.
 
-    ``object_type`` is indexed by object id; -1 leaves the slot without pointers. ``type_bits`` is the bit offset of
-    a type's mask in ``pool`` (one padding word behind the last); ``type_words`` its size in words, 0 or less for no
-    mask. A malloc header is skipped: the first element starts in word 1.
+    ``objects``: ids, best in ascending order; ``kinds``: what type each has, -1 or less for none. ``type_bits`` is the
+    bit offset of a type's mask in ``pool`` (one padding word behind the last); ``type_words`` its size in words, 0 or
+    less for no mask. A malloc header is skipped: the first element starts in word 1.
     """
     memory = Slots(h)
     bits = np.unpackbits(pool.view(np.uint8), bitorder="little")
-    for s in which.tolist():
-        words = memory.elemsize[s] >> 3
-        begin = memory.header[s]
-        for slot in range(memory.nelems[s]):
-            kind = int(object_type[memory.first[s] + slot])
-            if kind < 0 or type_words[kind] <= 0 or begin >= words:
-                continue
-            mask = bits[int(type_bits[kind]) :][: int(type_words[kind])]
-            tiled = np.resize(mask, words - begin)
-            _put(ptrmask, memory.maskbit[s] + (slot * memory.elemsize[s] >> 3) + begin, tiled)
+    spans = np.searchsorted(h.spans["first"], objects, side="right") - 1
+    for s, oid, kind in zip(spans.tolist(), objects.tolist(), kinds.tolist(), strict=True):
+        words, begin = memory.elemsize[s] >> 3, memory.header[s]
+        if kind < 0 or type_words[kind] <= 0 or begin >= words:
+            continue
+        mask = bits[int(type_bits[kind]) :][: int(type_words[kind])]
+        tiled = np.resize(mask, words - begin)
+        _put(ptrmask, memory.maskbit[s] + ((oid - memory.first[s]) * memory.elemsize[s] >> 3) + begin, tiled)
 
 
 def _put(ptrmask: npt.NDArray[np.uint64], at: int, bits: npt.NDArray[np.uint8]) -> None:
