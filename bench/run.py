@@ -1,7 +1,8 @@
 """``make bench``: what ``mapscope analyze`` costs, each figure a ratio to something measured in the same run.
 
 For each Go release and size: a program fills its heap, collects it (gctrace gives the CPU time of marking), a core of
-it is taken, and the core is read with ``cat`` and analysed. Sizes are live bytes of the heap in MB.
+it is taken, and the core is read with ``cat`` and analysed. Sizes are live bytes of the heap in MB. Of each size there
+are two heaps: one whose records are chained in the order of their allocation, and one whose records only maps lead to.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ HERE = Path(__file__).resolve().parent
 RELEASES = "1.23.9,1.26.6"
 SIZES = (64, 256, 1024)
 LARGE = 4096
+SHAPES = ("chained", "scattered")
 REFERENCE = 1024
 """The size that the aims are stated for."""
 AIM_MARK, AIM_CAT, AIM_MEMORY = 2.0, 15.0, 0.3
@@ -38,10 +40,11 @@ FINDINGS = 1
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One release and size."""
+    """One release, size and shape."""
 
     release: str
     size: int
+    shape: str
     heap_bytes: int
     objects: int
     core_bytes: int
@@ -62,10 +65,10 @@ class Row:
         return done.seconds / self.mark_seconds, done.seconds / self.cat_seconds, done.anonymous_bytes / self.heap_bytes
 
 
-def bench_one(release: str, size: int, program: Path, folder: Path, runs: int, *, scattered: bool = False) -> Row:
-    """Fills, captures, reads and analyses one heap. ``scattered``: what leads to its records is in no order."""
+def bench_one(release: str, size: int, shape: str, program: Path, folder: Path, runs: int) -> Row:
+    """Fills, captures, reads and analyses one heap."""
     core = folder / f"heap-{release}-{size}.core"
-    command: list[str | Path] = [program, f"-mb={size}", *(["-scattered"] if scattered else [])]
+    command: list[str | Path] = [program, f"-mb={size}", f"-scattered={'true' if shape == 'scattered' else 'false'}"]
     environment = {**os.environ, "GODEBUG": "gctrace=1"}
     lines: list[str] = []
     with subprocess.Popen(
@@ -95,6 +98,7 @@ def bench_one(release: str, size: int, program: Path, folder: Path, runs: int, *
         return Row(
             release,
             size,
+            shape,
             heap,
             objects,
             core.stat().st_size,
@@ -141,7 +145,7 @@ def exponent(rows: list[Row], seconds: Callable[[Row], float]) -> float:
 def table(rows: list[Row]) -> str:
     """What ``analyze`` takes, as a Markdown table."""
     columns = (
-        *("Go", "heap", "objects", "what", "seconds", "× GC mark", "× cat", "own memory / heap", "CPU"),
+        *("Go", "heap", "objects", "records", "what", "seconds", "× GC mark", "× cat", "own memory / heap", "CPU"),
         *("GC mark (CPU)", "cat"),
     )
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
@@ -153,6 +157,7 @@ def table(rows: list[Row]) -> str:
                     row.release,
                     human_bytes(row.heap_bytes),
                     f"{row.objects / 1e6:.2f} M",
+                    row.shape,
                     what,
                     f"{done.seconds:.2f} s",
                 ),
@@ -168,12 +173,15 @@ PARTS = ("graph", "dominators", "chains")
 
 def parts(rows: list[Row]) -> str:
     """What the parts of "with chains" take, one behind the other, as a Markdown table."""
-    columns = ("Go", "heap", "nodes", "edges", "maps", *(f"{name} (× GC mark)" for name in PARTS), "pause of capture")
+    columns = (
+        *("Go", "heap", "records", "nodes", "edges", "maps", *(f"{name} (× GC mark)" for name in PARTS)),
+        "pause of capture",
+    )
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for row in rows:
         told = row.holding
         cells = (
-            *(row.release, human_bytes(row.heap_bytes), f"{told['nodes'] / 1e6:.2f} M"),
+            *(row.release, human_bytes(row.heap_bytes), row.shape, f"{told['nodes'] / 1e6:.2f} M"),
             *(f"{told['edges'] / 1e6:.2f} M", f"{told['maps']:,.0f}"),
             *(f"{told[name]:.2f} s ({told[name] / row.mark_seconds:.2f})" for name in PARTS),
             f"{row.pause_seconds:.2f} s",
@@ -198,9 +206,9 @@ def verdict(rows: list[Row]) -> str:
             ("with chains, seconds by those of the maps alone", row.whole.seconds / row.maps.seconds, 2.0),
         ):
             met = "met" if value <= aim else "MISSED"
-            lines.append(f"- Go {row.release}, {human_bytes(row.heap_bytes)}: {name} {value:.2f} (aim {aim:g}): {met}")
-    for release in dict.fromkeys(row.release for row in rows):
-        mine = [row for row in rows if row.release == release]
+            lines.append(f"- {named(row)}: {name} {value:.2f} (aim {aim:g}): {met}")
+    for release, shape in dict.fromkeys((row.release, row.shape) for row in rows):
+        mine = [row for row in rows if (row.release, row.shape) == (release, shape)]
         if len(mine) > 1:
             sizes = f"{human_bytes(mine[0].heap_bytes)} to {human_bytes(mine[-1].heap_bytes)}"
             grown = [
@@ -209,13 +217,18 @@ def verdict(rows: list[Row]) -> str:
                 *((name, exponent(mine, part_seconds(name))) for name in PARTS),
             ]
             said = ", ".join(f"{name} {slope:.2f}" for name, slope in grown)
-            lines.append(f"- Go {release}, {sizes}: time grows as heap^x (1 is linear), x: {said}")
+            lines.append(f"- Go {release}, {sizes}, {shape}: time grows as heap^x (1 is linear), x: {said}")
     lines += [
-        f"- Go {row.release}, {human_bytes(row.heap_bytes)}: live bytes of the report are {row.live_error:+.2%} off"
+        f"- {named(row)}: live bytes of the report are {row.live_error:+.2%} off"
         for row in rows
         if abs(row.live_error) > 0.01
     ]
     return "\n".join(lines)
+
+
+def named(row: Row) -> str:
+    """How a line of the verdict begins."""
+    return f"Go {row.release}, {human_bytes(row.heap_bytes)}, {row.shape}"
 
 
 def machine() -> str:
@@ -244,7 +257,7 @@ def main() -> int:
     parser.add_argument("--go", default=RELEASES, help=f"Go releases, by comma (default {RELEASES})")
     parser.add_argument("--sizes", help=f"live heap in MB, by comma (default {','.join(map(str, SIZES))})")
     parser.add_argument("--large", action="store_true", help=f"{LARGE} MB too")
-    parser.add_argument("--scattered", action="store_true", help="heaps in which only maps lead to records")
+    parser.add_argument("--shapes", default=",".join(SHAPES), help="by comma: chained, scattered (default both)")
     parser.add_argument("--heaps", action="store_true", help="heaps alone: no pauses, profiles and moves of shards")
     parser.add_argument("--runs", type=int, default=3, help="runs of analyze for each figure; the fastest counts")
     parser.add_argument("--folder", type=Path, help="where cores are written (default: the system's temporary folder)")
@@ -255,6 +268,9 @@ def main() -> int:
         if options.sizes
         else [*SIZES, *([LARGE] if options.large else [])]
     )
+    shapes = options.shapes.split(",")
+    if not set(shapes) <= set(SHAPES):
+        parser.error(f"--shapes {options.shapes}: they are {' and '.join(SHAPES)}")
     rows: list[Row] = []
     pauses: list[pause.Row | None] = []
     read: list[profiles.Row] = []
@@ -271,9 +287,7 @@ def main() -> int:
                         print(f"Go {release}, {size} MB: left out, too little memory is free", file=sys.stderr)
                         continue
                     print(f"Go {release}, {size} MB …", file=sys.stderr, flush=True)
-                    rows.append(
-                        bench_one(release, size, program, Path(name), options.runs, scattered=options.scattered)
-                    )
+                    rows += [bench_one(release, size, shape, program, Path(name), options.runs) for shape in shapes]
                     if options.heaps:
                         continue
                     pauses += [pause.bench(release, size, program, Path(name))] if size in pause.SIZES else []

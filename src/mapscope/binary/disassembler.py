@@ -41,6 +41,7 @@ _INSTRUCTION = np.dtype(
 )
 """``cs_insn`` of capstone 5: id, address, size, bytes[24], mnemonic[32], op_str[160], detail."""
 _AT_ONCE = 4096
+_MAX_NAMES = 1 << 12
 _LIBRARY = ("lib", "libcapstone.so")
 
 
@@ -102,6 +103,8 @@ def _direct(library: Path, arch: int, mode: int, skip: bool) -> Disassemble | No
     if skip and api.cs_option(handle, _SKIPDATA, _ON):
         return None
 
+    names = _Names()
+
     def disassemble(code: bytes, address: int) -> Iterator[Instruction]:
         done = 0
         while done < len(code):
@@ -120,12 +123,18 @@ def _direct(library: Path, arch: int, mode: int, skip: bool) -> Disassemble | No
             rows: Any = np.frombuffer(ctypes.string_at(first.value or 0, count * _INSTRUCTION.itemsize), _INSTRUCTION)
         finally:
             free(first, count)
-        texts = (_texts(rows[name].tolist()) for name in ("mnemonic", "operands"))
-        return list(zip(rows["address"].tolist(), rows["size"].tolist(), *texts, strict=True))
+        operands = [text.partition(b"\0")[0].decode() for text in rows["operands"].tolist()]
+        mnemonics = map(names.__getitem__, rows["mnemonic"].tolist())
+        return list(zip(rows["address"].tolist(), rows["size"].tolist(), mnemonics, operands, strict=True))
 
     return disassemble
 
 
-def _texts(strings: list[bytes]) -> list[str]:
-    """What stands before the first zero of each."""
-    return [text.partition(b"\0")[0].decode() for text in strings]
+class _Names(dict[bytes, str]):
+    """Mnemonics by their bytes; there are a few hundred."""
+
+    def __missing__(self, raw: bytes) -> str:
+        name = raw.partition(b"\0")[0].decode()
+        if len(self) < _MAX_NAMES:
+            self[raw] = name
+        return name

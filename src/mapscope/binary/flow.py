@@ -87,6 +87,8 @@ class SpecialCallees:
 
 
 _MAX_DEEP = 3
+_BRANCH, _JUMP, _OTHER, _KILL, _MOVE = Code.BRANCH, Code.JUMP, Code.OTHER, Code.KILL, Code.MOVE
+_STORE_STACK, _STACK_ADDRESS = Code.STORE_STACK, Code.STACK_ADDRESS
 _MAX_STATES = 4096
 
 
@@ -125,35 +127,60 @@ class _Walk:
         self.slots: dict[int, Value] = {}
         self.fixed: dict[int, Value] = {}
         self.reached = True
+        self._low = self._high = self._depth = 0
+        self._steps = {
+            Code.LOAD_STACK: self._load_stack,
+            Code.STORE_STACK: self._store_stack,
+            Code.LOAD: self._load,
+            Code.ADDRESS: self._address,
+            Code.LOAD_GLOBAL: self._load_global,
+            Code.STORE_GLOBAL: self._store_global,
+            Code.STORE: self._store,
+            Code.CALL: self._call,
+            Code.ADD: self._add,
+            Code.STACK_ADDRESS: self._stack_address,
+            Code.STOP: self._stop,
+            Code.EXCHANGE: self._atomic,
+            Code.EXCHANGE_GLOBAL: self._atomic,
+            Code.COMPARE_GLOBAL: self._atomic,
+        }
 
     def depth(self, pc: int) -> int:
-        at = bisect_right(self.ends, pc - self.entry)
-        return self.deep[at] if at < len(self.deep) else 0
+        """Of the stack at ``pc``. Most questions are about the same run of code as the one before."""
+        offset = pc - self.entry
+        if not self._low <= offset < self._high:
+            at = bisect_right(self.ends, offset)
+            self._low = self.ends[at - 1] if at else 0
+            self._high = self.ends[at] if at < len(self.ends) else 1 << 63
+            self._depth = self.deep[at] if at < len(self.deep) else 0
+        return self._depth
 
     def run(self, ops: list[Op]) -> list[Event]:
         forward: set[int] = set()
         backward: set[int] = set()
         writes: Counter[int] = Counter()
-        for op in ops:
-            if op.code in (Code.JUMP, Code.BRANCH) and op.a and op.a != self.entry:
-                # (the jump back to the entry comes after the stack grew: the arguments are what they were)
-                (backward if op.a <= op.address else forward).add(op.a)
-            elif op.code is Code.STORE_STACK and (depth := self.depth(op.address)):
-                # (with no frame there is only the path that saves the arguments before the stack grows)
-                key = op.a - depth
-                writes.update(range(key & ~7, key + max(op.c, 1), 8))
-            elif op.code is Code.STACK_ADDRESS:
-                writes[op.b - self.depth(op.address) & ~7] += 2
+        for address, _, code, a, b, c in ops:
+            if code is _BRANCH or code is _JUMP:
+                if a and a != self.entry:
+                    # (the jump back to the entry comes after the stack grew: the arguments are what they were)
+                    (backward if a <= address else forward).add(a)
+            elif code is _STORE_STACK:
+                if depth := self.depth(address):
+                    # (with no frame there is only the path that saves the arguments before the stack grows)
+                    for word in range(a - depth & ~7, a - depth + max(c, 1), 8):
+                        writes[word] += 1
+            elif code is _STACK_ADDRESS:
+                writes[b - self.depth(address) & ~7] += 2
         self.once = {key for key, count in writes.items() if count == 1}
         if ops and ops[0].address == self.entry:
             for number, register in enumerate(self.machine.arguments):
                 self.registers[register] = ("argument", number)
             self.registers[self.machine.context] = ("context",)
         saved: dict[int, tuple[list[Value | None], dict[int, Value]]] = {}
-        step = self._step
+        steps = self._steps
         labels = forward | backward
         for op in ops:
-            address, _, code, target, _, _ = op
+            address, _, code, target, source, _ = op
             if address in labels:
                 if address in backward:
                     self.registers = [None] * self.machine.registers
@@ -164,9 +191,11 @@ class _Walk:
             elif not self.reached:
                 # reached by a jump that is not constant (a table of a switch): nothing is known
                 self.registers, self.slots, self.reached = [None] * self.machine.registers, {}, True
-            if code is Code.OTHER:
-                continue
-            if code is Code.BRANCH or code is Code.JUMP:
+            if code is _KILL:
+                self.registers[target] = None
+            elif code is _MOVE:
+                self.registers[target] = self.registers[source]
+            elif code is _BRANCH or code is _JUMP:
                 if target > address and len(saved) < _MAX_STATES:
                     known = saved.get(target)
                     saved[target] = (
@@ -174,10 +203,10 @@ class _Walk:
                         if known is None
                         else _common(known, self.registers, self.slots)
                     )
-                if code is Code.JUMP:
+                if code is _JUMP:
                     self.reached = False
-                continue
-            step(op)
+            elif code is not _OTHER:
+                steps[code](op)
         return self.events
 
     def _meet(self, arriving: tuple[list[Value | None], dict[int, Value]] | None) -> None:
@@ -193,48 +222,38 @@ class _Walk:
     def _event(self, kind: EventKind, op: Op, target: int, *values: Value | None) -> None:
         self.events.append(Event(kind, op.address, target, values))
 
-    def _step(self, op: Op) -> None:
-        code, registers = op.code, self.registers
-        if code is Code.KILL:
-            registers[op.a] = None
-        elif code is Code.MOVE:
-            registers[op.a] = registers[op.b]
-        elif code is Code.LOAD_STACK:
-            key = op.b - self.depth(op.address)
-            registers[op.a] = self.fixed.get(key) or self.slots.get(key)
-        elif code is Code.STORE_STACK:
-            self._store_stack(op)
-        elif code is Code.LOAD:
-            self._load(op)
-        elif code is Code.ADDRESS:
-            registers[op.a] = ("address", op.b)
+    def _load_stack(self, op: Op) -> None:
+        key = op.b - self.depth(op.address)
+        self.registers[op.a] = self.fixed.get(key) or self.slots.get(key)
+
+    def _address(self, op: Op) -> None:
+        self.registers[op.a] = ("address", op.b)
+        if self.wanted is None:
+            self._event(EventKind.ADDRESS, op, op.b)
+
+    def _load_global(self, op: Op) -> None:
+        self.registers[op.a] = ("load", op.b)
+        if self.wanted is None:
+            self._event(EventKind.LOAD_GLOBAL, op, op.b)
+
+    def _store_global(self, op: Op) -> None:
+        self._event(EventKind.STORE_GLOBAL, op, op.a, self.registers[op.b] if op.b >= 0 else None)
+
+    def _add(self, op: Op) -> None:
+        base = self.registers[op.b]
+        if base is not None and base[0] == "address":
+            self.registers[op.a] = ("address", int(str(base[1])) + op.c)
             if self.wanted is None:
-                self._event(EventKind.ADDRESS, op, op.b)
-        elif code is Code.LOAD_GLOBAL:
-            registers[op.a] = ("load", op.b)
-            if self.wanted is None:
-                self._event(EventKind.LOAD_GLOBAL, op, op.b)
-        elif code is Code.STORE_GLOBAL:
-            self._event(EventKind.STORE_GLOBAL, op, op.a, registers[op.b] if op.b >= 0 else None)
-        elif code is Code.STORE:
-            self._store(op)
-        elif code is Code.CALL:
-            self._call(op)
-        elif code is Code.ADD:
-            base = registers[op.b]
-            if base is not None and base[0] == "address":
-                registers[op.a] = ("address", int(str(base[1])) + op.c)
-                if self.wanted is None:
-                    self._event(EventKind.ADDRESS, op, int(str(base[1])) + op.c)
-            else:
-                registers[op.a] = None
-        elif code is Code.STACK_ADDRESS:
-            registers[op.a] = None
-            self.slots.pop(op.b - self.depth(op.address), None)
-        elif code is Code.STOP:
-            self.reached = False
-        elif self.wanted is None:
-            self._atomic(op)
+                self._event(EventKind.ADDRESS, op, int(str(base[1])) + op.c)
+        else:
+            self.registers[op.a] = None
+
+    def _stack_address(self, op: Op) -> None:
+        self.registers[op.a] = None
+        self.slots.pop(op.b - self.depth(op.address), None)
+
+    def _stop(self, _: Op) -> None:
+        self.reached = False
 
     def _store_stack(self, op: Op) -> None:
         key = op.a - self.depth(op.address)
@@ -284,6 +303,8 @@ class _Walk:
         self.registers[self.machine.arguments[0]] = ("call", op.address, op.a, first)
 
     def _atomic(self, op: Op) -> None:
+        if self.wanted is not None:
+            return
         if op.code is Code.EXCHANGE_GLOBAL:
             self._event(EventKind.EXCHANGE_GLOBAL, op, op.a)
         elif op.code is Code.COMPARE_GLOBAL:

@@ -46,32 +46,58 @@ _WIDE = frozenset(
     ("mul", "imul", "div", "idiv", "cqo", "cdq", "cwd", "cqto", "cltd", "rdtsc", "cpuid", "xgetbv", "rdtscp")
 )
 _MAX_KNOWN = 1 << 18
+_HERE = 1 << 62
+"""Stands for a place that is named by its distance from the instruction."""
+_NAMED_HERE = f"[rip + {_HERE:#x}]"
+_JUMP, _BRANCH = Code.JUMP, Code.BRANCH
 _STOPS = frozenset(("ret", "retf", "ud2", "int3", "hlt", "iretq"))
 
 
 def machine(disassemble: Disassemble) -> Machine:
     """The amd64 machine, of its instructions as text."""
-    known: dict[tuple[str, str], list[tuple[Code, int, int, int]]] = {}
+    known: dict[tuple[str, ...], tuple[tuple[Code, int, int, int], ...]] = {}
+    new = tuple.__new__  # a tenth of the time of the constructor of a named tuple, for a million of them
 
     def decode(code: bytes, address: int) -> list[Op]:
         ops: list[Op] = []
+        append = ops.append
         for at, size, mnemonic, text in disassemble(code, address):
             end = at + size
-            key = mnemonic, text
-            parts = known.get(key)
-            if parts is None:
-                found = list(_operations(at, end, mnemonic, text))
-                ops += found
-                # what refers to the instruction's own address differs from place to place; the rest repeats endlessly
-                if "rip" not in text and len(known) < _MAX_KNOWN:
-                    known[key] = [(op.code, op.a, op.b, op.c) for op in found]
+            if mnemonic[0] == "j":
+                append(new(Op, (at, end, _JUMP if mnemonic == "jmp" else _BRANCH, _constant(text), 0, 0)))
                 continue
+            parts = known.get((mnemonic, text))
+            if parts is None:
+                place, text, key = _apart(end, mnemonic, text)
+                parts = known.get(key)
+                if parts is None:
+                    parts = tuple((op.code, op.a, op.b, op.c) for op in _operations(0, 0, mnemonic, text))
+                    if len(known) < _MAX_KNOWN:
+                        known[key] = parts
+                if place is not None:
+                    for what, a, b, c in parts:
+                        append(new(Op, (at, end, what, place if a == _HERE else a, place if b == _HERE else b, c)))
+                    continue
             for part in parts:
-                ops.append(Op(at, end, *part))
+                append(new(Op, (at, end, *part)))
         return ops
 
     arguments = (RAX, RBX, RCX, RDI, RSI, R8, R9, R10, R11)
     return Machine("amd64", arguments, RDX, 16, R11, (RDI, RSI, RCX), decode, disassemble, _ANY)
+
+
+def _apart(end: int, mnemonic: str, text: str) -> tuple[int | None, str, tuple[str, ...]]:
+    """A place relative to the instruction, the operands with ``_HERE`` in its stead, and what these repeat under.
+
+    Such a place differs from instruction to instruction; the rest repeats endlessly.
+    """
+    before, _, rest = text.partition("[rip ")
+    number, bracket, after = rest.partition("]")
+    if not bracket or number[:2] not in ("+ ", "- "):
+        return None, text, (mnemonic, text)
+    distance = int(number[2:], 0)
+    place = end - distance if number[0] == "-" else end + distance
+    return place, before + _NAMED_HERE + after, (mnemonic, before, after)
 
 
 def _operations(address: int, end: int, mnemonic: str, text: str) -> Iterator[Op]:
