@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -48,8 +47,7 @@ class Abbreviations(Struct, frozen=True):
     implicit: NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(Struct, frozen=True):
     """One compilation unit. ``words`` is what the readers need, in the order that ``index_unit`` documents."""
 
     offset: int
@@ -59,7 +57,7 @@ class Unit:
     address_size: int
     offset_size: int
     abbreviations: Abbreviations
-    words: list[int] = field(repr=False)
+    words: list[int]
 
 
 class Value(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 import sys
 from collections.abc import Iterable, Iterator
@@ -101,6 +100,8 @@ def style_for(path: str | None) -> Style:
 
     if path not in (None, "-") or not sys.stdout.isatty():
         return Style()
+    import shutil
+
     return Style(wants_colour(path), min(max(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH), _WIDEST))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import mmap
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -78,12 +77,11 @@ class Params(Struct, frozen=True):
     go_version: str
 
 
-@dataclass(frozen=True, slots=True)
-class HeapDump:
+class HeapDump(Struct, frozen=True):
     """An opened heap dump."""
 
     path: Path
-    data: npt.NDArray[np.uint8] = field(repr=False)
+    data: npt.NDArray[np.uint8]
     """The whole file, mapped."""
     params: Params
     spans: I8
@@ -92,7 +90,7 @@ class HeapDump:
     """``MemStats``, in the order of its record."""
     missing: tuple[str, ...]
     """One sentence for each thing that the report may miss."""
-    _offsets: dict[int, I8] = field(repr=False)
+    _offsets: dict[int, I8]
 
     kind = "heap dump"
     threads: tuple[Thread, ...] = ()

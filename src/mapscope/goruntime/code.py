@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from mapscope._kernels.reference.stacks import ASYNC, BAD_SIZE, INJECTED, NO_FRAME, SIGPANIC, SP_WRITE, TOP, VALID
@@ -20,8 +19,7 @@ INJECTED_CALLS = frozenset({"runtime.sigpanic", "runtime.asyncPreempt", "runtime
 """Functions that signal handlers make the interrupted code call (runtime/traceback.go: isInjectedCall)."""
 
 
-@dataclass(slots=True)
-class Code:
+class Code(Struct):
     """Functions by run-time address, over all modules; a function is a pair (index of its table, index in it)."""
 
     memory: Memory
@@ -29,7 +27,7 @@ class Code:
     tables: list[tuple[ModuleData, FunctionTable]]
     wrapper: int
     """The runtime's funcID of code that the compiler generated (method wrappers and the like); -1: not known."""
-    _lines: dict[tuple[int, bool], tuple[InlineFrame, ...]] = field(default_factory=dict, repr=False)
+    _lines: dict[tuple[int, bool], tuple[InlineFrame, ...]] = field(default_factory=dict)
 
     @property
     def uses_lr(self) -> bool:

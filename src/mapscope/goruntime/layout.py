@@ -7,14 +7,14 @@ reads.
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Struct
+import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from mapscope.binary.structs import Field, StructLayout
 from mapscope.errors import LayoutError
@@ -122,8 +122,7 @@ def parse_version(text: str) -> GoRelease:
     return GoRelease(text, int(found[1]), int(found[2]), experiments, devel)
 
 
-@dataclass(frozen=True, slots=True)
-class Layouts:
+class Layouts(Struct, frozen=True):
     """The layout table that serves one Go version.
 
     Attributes:
@@ -145,8 +144,8 @@ class Layouts:
     class_to_size: tuple[int, ...]
     globals_of_interest: tuple[str, ...]
     constants: dict[str, int]
-    _structs: dict[str, Any] = field(repr=False)
-    _made: dict[str, StructLayout] = field(default_factory=dict, repr=False, compare=False)
+    _structs: dict[str, Any]
+    _made: dict[str, StructLayout] = field(default_factory=dict)
 
     def names(self) -> tuple[str, ...]:
         """Go's full names of all structs in the table."""
@@ -276,7 +275,7 @@ def load(go_version: str, arch: str) -> Layouts:
 
 @lru_cache(maxsize=4)
 def _read(path: Path) -> Any:
-    table = json.loads(path.read_text(encoding="utf-8"))
+    table = msgspec.json.decode(path.read_bytes())
     if table.get("schema") != SCHEMA:
         raise LayoutError(f"{path.name} is a table of another version of mapscope", "reinstall mapscope")
     return table

@@ -17,6 +17,7 @@ from mapscope.profiles.symbols import Symbols
 
 _PAGE = 4096
 _USER_SPACE = 1 << 47
+_WORD = (1 << 64) - 1
 _VOTERS = 400
 _MAY_DIFFER = 0.02
 """Share of the functions of a profile that need not lie where they lie in the executable."""
@@ -60,7 +61,11 @@ def symbols_at(executable: Executable, bias: int) -> Symbols:
 
 
 def _wrong(symbols: Symbols, addresses: Sequence[int], names: Sequence[str], form: str) -> int:
-    return sum(not symbols.agrees(at, name, form) for at, name in zip(addresses, names, strict=True))
+    """How many are not where they should be. Most are the machine function itself, which is named once."""
+    where = symbols.table.find_many(np.array([at & _WORD for at in addresses], np.uint64)).tolist()
+    named = {index: shown_name(symbols.table.name(index)) for index in set(where) if index >= 0}
+    rows = zip(addresses, names, where, strict=True)
+    return sum(named.get(index) != name and not symbols.agrees(at, name, form) for at, name, index in rows)
 
 
 def _named(profile: Profile) -> tuple[list[int], list[str]]:

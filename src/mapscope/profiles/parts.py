@@ -9,7 +9,6 @@ each (MAXKEYSIZE, MapMaxKeyBytes).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -17,7 +16,6 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from mapscope.binary.executable import Executable
     from mapscope.binary.rtype import RType
-    from mapscope.maps.sizes import Allocator
 
 GROWTH = "map growth"
 CREATION = "map creation"
@@ -111,20 +109,18 @@ def is_entry(name: str) -> bool:
     return bool(_ASSIGN.match(name) or _BARE_CREATION.match(name) or _OTHER_ENTRY.match(name))
 
 
-@dataclass(slots=True)
 class Sizes:
     """Sizes of the parts of maps of one program."""
 
-    executable: Executable
-    _allocator: Allocator = field(init=False)
-    _known: dict[int, dict[int, set[str]]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
+    def __init__(self, executable: Executable) -> None:
+        """``executable``: the program."""
         from mapscope.goruntime.layout import load
         from mapscope.maps.sizes import Allocator
 
-        classes = load(self.executable.go_version, self.executable.arch).class_to_size
-        self._allocator = Allocator(tuple(sorted(c for c in classes if c)), self.executable.series >= (1, 22))
+        self.executable = executable
+        classes = load(executable.go_version, executable.arch).class_to_size
+        self._allocator = Allocator(tuple(sorted(c for c in classes if c)), executable.series >= (1, 22))
+        self._known: dict[int, dict[int, set[str]]] = {}
 
     def by_entry(self, entry: str, size: int, rtype: RType | None) -> Part | None:
         """The part that ``entry`` allocates with ``size`` bytes; None when it is no part of a map."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator, Sequence
 
@@ -64,6 +63,8 @@ def render_csv(document: ProfileDocument) -> Iterator[str]:
 
 def csv_line(cells: Sequence[object]) -> str:
     """One line of a table for spreadsheets, harmless in them."""
+    import csv
+
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerow([csv_cell(cell) for cell in cells])
     return out.getvalue()
