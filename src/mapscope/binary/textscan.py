@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import numpy as np
@@ -33,6 +33,7 @@ BUDGET = 8 << 20
 _WINDOW_COST = 128
 """A method call on a global costs about as much as decoding so many bytes of a function."""
 _MIN_WINDOWS = 1 << 21
+_TELL_EVERY = 64
 
 
 class TextFacts(Struct, frozen=True):
@@ -69,12 +70,19 @@ class TextFacts(Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-def scan_text(exe: Executable, *, on_stacks: Iterable[int] = (), budget: int = BUDGET) -> TextFacts:
+def scan_text(
+    exe: Executable,
+    *,
+    on_stacks: Iterable[int] = (),
+    budget: int = BUDGET,
+    tell: Callable[[int, int], None] | None = None,
+) -> TextFacts:
     """The facts that the text of ``exe`` gives; a part of them, with a note, when capstone is not installed.
 
     ``on_stacks``: entries (static) of functions that are on stacks; they are decoded for ``frame_maps`` in any case.
     Others only when they call what names a type and touch globals or a closure. ``budget``: bytes of code to decode,
-    the main module's first; a note says what was left out.
+    the main module's first; a note says what was left out. ``tell``: called with the pieces of code that are done, and
+    of how many.
     """
     module, table = exe.module, exe.functions
     data = exe.image.view(module.text, min(module.etext - module.text, _MAX_TEXT))
@@ -95,7 +103,7 @@ def scan_text(exe: Executable, *, on_stacks: Iterable[int] = (), budget: int = B
     if have_capstone():
         notes = ()
         scan = _Scan(exe, code, calls, made, collected, methods)
-        decoded = scan.run(set(on_stacks), budget)
+        decoded = scan.run(set(on_stacks), budget, tell)
         if scan.left_out:
             notes = (f"{scan.left_out} functions and method calls were not decoded: more than {budget >> 20} MB",)
     return collected.facts(candidates, decoded, notes)
@@ -137,6 +145,24 @@ def _sure(facts: dict[_Place, set[int]]) -> list[tuple[_Place, int]]:
     return sorted((place, next(iter(of))) for place, of in facts.items() if len(of) == 1)
 
 
+_One = TypeVar("_One")
+
+
+def _counting(total: int, tell: Callable[[int, int], None] | None) -> Callable[[Iterable[_One]], Iterator[_One]]:
+    """What goes through the pieces and tells how many of ``total`` are done."""
+    done = 0
+
+    def through(pieces: Iterable[_One]) -> Iterator[_One]:
+        nonlocal done
+        for piece in pieces:
+            if tell is not None and done % _TELL_EVERY == 0:
+                tell(done, total)
+            yield piece
+            done += 1
+
+    return through
+
+
 class _Scan:
     """Decodes the functions in which a runtime function with a type is called, and collects what they say."""
 
@@ -163,10 +189,13 @@ class _Scan:
         self.entries = frozenset(self.table.entry.tolist())
         self.kinds: dict[int, Kind | None] = {}
 
-    def run(self, on_stacks: set[int], budget: int) -> int:
+    def run(self, on_stacks: set[int], budget: int, tell: Callable[[int, int], None] | None) -> int:
         """Collect from such functions as far as ``budget`` goes; how many that were."""
         decoded = 0
-        for index in self._functions(on_stacks):
+        functions = self._functions(on_stacks)
+        windows = self.methods.windows(self.code, self.calls, self.low, self.high)
+        done = _counting(len(functions) + len(windows), tell)
+        for index in done(functions):
             entry = int(self.table.entry[index])
             end = min(self.table.end_of(index), entry + _MAX_FUNCTION)
             budget -= end - entry
@@ -176,7 +205,7 @@ class _Scan:
             self._collect(entry, self._trace(index, entry, end, self.wanted))
             decoded += 1
         budget = max(budget, _MIN_WINDOWS)
-        for start, end, callee in self.methods.windows(self.code, self.calls, self.low, self.high):
+        for start, end, callee in done(windows):
             index = self.table.find(start)
             budget -= _WINDOW_COST
             if budget < 0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
@@ -13,6 +15,7 @@ from mapscope.goruntime.dwarftypes import DwarfTypes, Variable
 from mapscope.goruntime.process import Process
 from mapscope.goruntime.typerecord import Op, TypeRecord, descriptor
 from mapscope.goruntime.typetable import TypeTable
+from mapscope.heap.progress import Progress, quiet
 from mapscope.heap.saved import SavedHeap
 
 _MAX_MADE = 1 << 16
@@ -30,10 +33,12 @@ class TypedGlobals(Struct):
     notes: list[str] = field(default_factory=list)
 
 
-def typed_globals(process: Process, types: TypeTable, saved: SavedHeap | None = None) -> TypedGlobals:
+def typed_globals(
+    process: Process, types: TypeTable, saved: SavedHeap | None = None, progress: Progress = quiet
+) -> TypedGlobals:
     """Everything that makes a root typed. Also tells ``types`` the itabs and the closures' types."""
     notes: list[str] = []
-    facts = _text_facts(process, notes) if saved is None or saved.facts is None else saved.facts
+    facts = _text_facts(process, notes, progress) if saved is None or saved.facts is None else saved.facts
     if facts is not None and process.dwarf is None:
         notes.extend(facts.notes)
     extra = facts.types.tolist() if facts is not None else []
@@ -48,9 +53,10 @@ def typed_globals(process: Process, types: TypeTable, saved: SavedHeap | None = 
     return TypedGlobals(regions, variables, facts, notes)
 
 
-def _text_facts(process: Process, notes: list[str]) -> TextFacts | None:
+def _text_facts(process: Process, notes: list[str], progress: Progress) -> TextFacts | None:
+    budget = _BUDGET_WITH_DWARF if process.dwarf is not None else BUDGET
     try:
-        return scan_text(process.executable, budget=_BUDGET_WITH_DWARF if process.dwarf is not None else BUDGET)
+        return scan_text(process.executable, budget=budget, tell=partial(progress, "code"))
     except MapscopeError as error:
         notes.append(f"{error}: types of variables and closures come from DWARF and interfaces only")
         return None

@@ -80,7 +80,7 @@ def read_heap(
     reading = _dumped(process, dump, saved) if dump is not None else begun or begin_reading(process, saved)
     types = TypeTable(process.types, process.layouts)
     _ranges(process, types)
-    known = typed_globals(process, types, saved)
+    known = typed_globals(process, types, saved, progress)
     journal_start = len(types.journal)
     progress("types", 0, 0)
     spans = reading.spans.get()

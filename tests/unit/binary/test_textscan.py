@@ -145,3 +145,14 @@ def test_a_small_budget_decodes_the_main_module_first() -> None:
     assert len(part.global_maps) >= 5
     assert set(part.global_maps) <= set(whole.global_maps)
     assert not scan_text(exe, budget=0).global_maps
+
+
+def test_whoever_watches_is_told_how_far_it_is() -> None:
+    exe = Executable.open(built("facts", "1.23", "stripped"))
+    told: list[tuple[int, int]] = []
+    facts = scan_text(exe, tell=lambda done, total: told.append((done, total)))
+    totals = {total for _, total in told}
+    assert len(totals) == 1
+    total = totals.pop()
+    assert total >= facts.functions_decoded
+    assert [done for done, _ in told] == list(range(0, total, textscan._TELL_EVERY))
