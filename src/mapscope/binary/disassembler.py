@@ -55,9 +55,12 @@ def disassembler(arch: str) -> Disassemble:
     if arch not in _MODES:
         raise UsageError(f"machine code of {arch} cannot be decoded", "use amd64 or arm64 programs")
     folder = _folder()
-    if folder is None:
-        raise UsageError("machine code cannot be decoded: " + NO_CAPSTONE, "pip install 'mapscope[asm]'")
-    return _direct(folder.joinpath(*_LIBRARY), *_MODES[arch]) or packaged(arch)
+    try:
+        if folder is None:
+            raise ImportError
+        return _direct(folder.joinpath(*_LIBRARY), *_MODES[arch]) or packaged(arch)
+    except ImportError as error:
+        raise UsageError("machine code cannot be decoded: " + NO_CAPSTONE, "pip install 'mapscope[asm]'") from error
 
 
 def packaged(arch: str) -> Disassemble:

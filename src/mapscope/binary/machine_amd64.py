@@ -56,7 +56,7 @@ _STOPS = frozenset(("ret", "retf", "ud2", "int3", "hlt", "iretq"))
 def machine(disassemble: Disassemble) -> Machine:
     """The amd64 machine, of its instructions as text."""
     known: dict[tuple[str, ...], tuple[tuple[Code, int, int, int], ...]] = {}
-    new = tuple.__new__  # a tenth of the time of the constructor of a named tuple, for a million of them
+    new = tuple.__new__  # what the constructor of a named tuple calls; there are a million of them
 
     def decode(code: bytes, address: int) -> list[Op]:
         ops: list[Op] = []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import random
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +74,12 @@ def test_what_cannot_be_decoded_is_said(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(UsageError, match="riscv64 cannot be decoded") as caught:
         disassembler.disassembler("riscv64")
     assert "amd64" in caught.value.hint
+    with monkeypatch.context() as broken:  # the package is there, its library is not
+        broken.setattr(disassembler, "_LIBRARY", ("lib", "elsewhere.so"))
+        broken.setitem(sys.modules, "capstone", None)
+        broken.setattr(disassembler, "_folder", lambda: Path("nowhere"))
+        with pytest.raises(UsageError, match="capstone is not installed"):
+            disassembler.disassembler("amd64")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert not disassembler.have_capstone()
     with pytest.raises(UsageError, match="capstone is not installed") as caught:
