@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -128,22 +128,6 @@ class _Walk:
         self.fixed: dict[int, Value] = {}
         self.reached = True
         self._low = self._high = self._depth = 0
-        self._steps = {
-            Code.LOAD_STACK: self._load_stack,
-            Code.STORE_STACK: self._store_stack,
-            Code.LOAD: self._load,
-            Code.ADDRESS: self._address,
-            Code.LOAD_GLOBAL: self._load_global,
-            Code.STORE_GLOBAL: self._store_global,
-            Code.STORE: self._store,
-            Code.CALL: self._call,
-            Code.ADD: self._add,
-            Code.STACK_ADDRESS: self._stack_address,
-            Code.STOP: self._stop,
-            Code.EXCHANGE: self._atomic,
-            Code.EXCHANGE_GLOBAL: self._atomic,
-            Code.COMPARE_GLOBAL: self._atomic,
-        }
 
     def depth(self, pc: int) -> int:
         """Of the stack at ``pc``. Most questions are about the same run of code as the one before."""
@@ -177,7 +161,6 @@ class _Walk:
                 self.registers[register] = ("argument", number)
             self.registers[self.machine.context] = ("context",)
         saved: dict[int, tuple[list[Value | None], dict[int, Value]]] = {}
-        steps = self._steps
         labels = forward | backward
         for op in ops:
             address, _, code, target, source, _ = op
@@ -206,7 +189,7 @@ class _Walk:
                 if code is _JUMP:
                     self.reached = False
             elif code is not _OTHER:
-                steps[code](op)
+                _STEPS[code](self, op)
         return self.events
 
     def _meet(self, arriving: tuple[list[Value | None], dict[int, Value]] | None) -> None:
@@ -313,6 +296,25 @@ class _Walk:
             base = self.registers[op.a]
             if base is not None and base[0] == "address":
                 self._event(EventKind.EXCHANGE_GLOBAL, op, int(str(base[1])))
+
+
+_STEPS: dict[Code, Callable[[_Walk, Op], None]] = {
+    Code.LOAD_STACK: _Walk._load_stack,
+    Code.STORE_STACK: _Walk._store_stack,
+    Code.LOAD: _Walk._load,
+    Code.ADDRESS: _Walk._address,
+    Code.LOAD_GLOBAL: _Walk._load_global,
+    Code.STORE_GLOBAL: _Walk._store_global,
+    Code.STORE: _Walk._store,
+    Code.CALL: _Walk._call,
+    Code.ADD: _Walk._add,
+    Code.STACK_ADDRESS: _Walk._stack_address,
+    Code.STOP: _Walk._stop,
+    Code.EXCHANGE: _Walk._atomic,
+    Code.EXCHANGE_GLOBAL: _Walk._atomic,
+    Code.COMPARE_GLOBAL: _Walk._atomic,
+}
+"""What an operation changes; the few that are half of all are not here but in ``run``."""
 
 
 def _deep(value: Value) -> int:
