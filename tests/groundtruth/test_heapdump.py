@@ -140,6 +140,7 @@ def test_false_objects_are_dropped(seen: Seen, variant: Variant) -> None:
     assert heap.live_bytes + heap.dead_bytes == heap.runtime.heap_alloc_bytes
     assert 0 <= heap.runtime.heap_objects - seen.truth["memstats"]["HeapObjects"] <= _MADE
     dump = HeapDump.open(seen.dump)
+    assert repr(dump) == f"HeapDump({str(seen.dump)!r})"  # nothing of what lies in it
     dropped = lay_heap(open_dumped(dump, seen.executable), dump).dropped
     assert (dropped > 0) == (variant.series >= "1.22")
 

@@ -96,6 +96,10 @@ class HeapDump(Struct, frozen=True):
     threads: tuple[Thread, ...] = ()
     """None: a heap dump has no registers."""
 
+    def __repr__(self) -> str:
+        """Without what lies in it."""
+        return f"HeapDump({str(self.path)!r})"
+
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> HeapDump:
         """Maps the dump and walks its records once.
