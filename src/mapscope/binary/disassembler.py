@@ -11,9 +11,10 @@ import ctypes
 import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
 
 from mapscope.errors import UsageError
 
@@ -21,9 +22,8 @@ NO_CAPSTONE = "capstone is not installed: pip install 'mapscope[asm]'"
 """Note for reports when machine code cannot be decoded."""
 
 Instruction = tuple[int, int, str, str]
-Disassemble = Callable[[bytes, int], Iterator[Instruction]]
-"""The instructions of some code, which lies at an address. On amd64 they end before the first that is none; on arm64,
-where each has four bytes, what is none is called ``.byte``."""
+Rows = npt.NDArray[np.void]
+"""Instructions as rows with the fields ``address``, ``size``, ``mnemonic``, ``operands`` (text up to a zero byte)."""
 
 _MODES = {"amd64": (3, 8, False), "arm64": (1, 0, True)}
 """Architecture and mode in capstone 5 (``CS_ARCH_X86``, ``CS_MODE_64``; ``CS_ARCH_ARM64``, ``CS_MODE_ARM``), and
@@ -41,8 +41,29 @@ _INSTRUCTION = np.dtype(
 )
 """``cs_insn`` of capstone 5: id, address, size, bytes[24], mnemonic[32], op_str[160], detail."""
 _AT_ONCE = 4096
-_MAX_NAMES = 1 << 12
+_PACKAGED = np.dtype([("address", "<u8"), ("size", "<u2"), ("mnemonic", "S32"), ("operands", "S160")])
 _LIBRARY = ("lib", "libcapstone.so")
+
+
+class Disassembler(Struct, frozen=True):
+    """Machine code of one architecture to words.
+
+    ``rows(code, address)``: the instructions of some code, which lies at an address, in pieces. On amd64 they end
+    before the first that is none; on arm64, where each has four bytes, what is none is called ``.byte``.
+    """
+
+    rows: Callable[[bytes, int], Iterator[Rows]]
+
+    def texts(self, code: bytes, address: int) -> Iterator[Instruction]:
+        """The same one by one."""
+        for rows in self.rows(code, address):
+            for at, size, mnemonic, operands in rows[["address", "size", "mnemonic", "operands"]].tolist():
+                yield at, size, text_of(mnemonic), text_of(operands)
+
+
+def text_of(raw: bytes) -> str:
+    """What stands before the first zero byte; behind it lies what was there before, in capstone's memory."""
+    return raw.partition(b"\0")[0].decode()
 
 
 def have_capstone() -> bool:
@@ -50,7 +71,7 @@ def have_capstone() -> bool:
     return _folder() is not None
 
 
-def disassembler(arch: str) -> Disassemble:
+def disassembler(arch: str) -> Disassembler:
     """For the code of ``arch``; UsageError when capstone is missing or the architecture is not known."""
     if arch not in _MODES:
         raise UsageError(f"machine code of {arch} cannot be decoded", "use amd64 or arm64 programs")
@@ -63,7 +84,7 @@ def disassembler(arch: str) -> Disassemble:
         raise UsageError("machine code cannot be decoded: " + NO_CAPSTONE, "pip install 'mapscope[asm]'") from error
 
 
-def packaged(arch: str) -> Disassemble:
+def packaged(arch: str) -> Disassembler:
     """The same by capstone's own package, whatever its version. ImportError where it cannot be imported."""
     import capstone
 
@@ -73,8 +94,11 @@ def packaged(arch: str) -> Disassemble:
     }
     engine = capstone.Cs(*kinds[arch])
     engine.skipdata = _MODES[arch][2]
-    disassemble: Disassemble = engine.disasm_lite
-    return disassemble
+
+    def rows(code: bytes, address: int) -> Iterator[Rows]:
+        yield np.array(list(engine.disasm_lite(code, address)), _PACKAGED)
+
+    return Disassembler(rows)
 
 
 def _folder() -> Path | None:
@@ -85,7 +109,7 @@ def _folder() -> Path | None:
     return None if spec is None or not spec.submodule_search_locations else Path(spec.submodule_search_locations[0])
 
 
-def _direct(library: Path, arch: int, mode: int, skip: bool) -> Disassemble | None:
+def _direct(library: Path, arch: int, mode: int, skip: bool) -> Disassembler | None:
     """By the library itself; None where it is not there, or not of the version whose structs are known here."""
     try:
         api = ctypes.CDLL(str(library))
@@ -106,38 +130,24 @@ def _direct(library: Path, arch: int, mode: int, skip: bool) -> Disassemble | No
     if skip and api.cs_option(handle, _SKIPDATA, _ON):
         return None
 
-    names = _Names()
-
-    def disassemble(code: bytes, address: int) -> Iterator[Instruction]:
+    def rows(code: bytes, address: int) -> Iterator[Rows]:
         done = 0
         while done < len(code):
-            rows = _some(code[done:], address + done)
-            yield from rows
-            if len(rows) < _AT_ONCE:
+            some = _some(code[done:] if done else code, address + done)
+            yield some
+            if len(some) < _AT_ONCE:
                 return
-            done = rows[-1][0] + rows[-1][1] - address
+            done = int(some["address"][-1]) + int(some["size"][-1]) - address
 
-    def _some(code: bytes, address: int) -> list[Instruction]:
+    def _some(code: bytes, address: int) -> Rows:
         first = ctypes.c_void_p()
         count = disasm(handle, code, len(code), address, _AT_ONCE, ctypes.byref(first))
         if not count:
-            return []
+            return np.zeros(0, _INSTRUCTION)
         try:
-            rows: Any = np.frombuffer(ctypes.string_at(first.value or 0, count * _INSTRUCTION.itemsize), _INSTRUCTION)
+            found: Rows = np.frombuffer(ctypes.string_at(first.value or 0, count * _INSTRUCTION.itemsize), _INSTRUCTION)
         finally:
             free(first, count)
-        operands = [text.partition(b"\0")[0].decode() for text in rows["operands"].tolist()]
-        mnemonics = map(names.__getitem__, rows["mnemonic"].tolist())
-        return list(zip(rows["address"].tolist(), rows["size"].tolist(), mnemonics, operands, strict=True))
+        return found
 
-    return disassemble
-
-
-class _Names(dict[bytes, str]):
-    """Mnemonics by their bytes; there are a few hundred."""
-
-    def __missing__(self, raw: bytes) -> str:
-        name = raw.partition(b"\0")[0].decode()
-        if len(self) < _MAX_NAMES:
-            self[raw] = name
-        return name
+    return Disassembler(rows)

@@ -1,19 +1,21 @@
 """Machine code as a short list of operations that the same on every architecture: what a light dataflow needs, no more.
 
 ``decoder(arch)`` gives a ``Machine``: the registers of Go's calling convention (ABIInternal,
-cmd/compile/abi-internal.md) and a function that turns the bytes of one function into ``Op`` tuples. It needs capstone,
-which is an optional dependency.
+cmd/compile/abi-internal.md), and how the bytes of one function become operations. It needs capstone, which is an
+optional dependency.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from msgspec import Struct
 
-from mapscope.binary.disassembler import Disassemble, disassembler
+from mapscope.binary.disassembler import Disassembler, Instruction, disassembler
 
 
 class Code(IntEnum):
@@ -59,6 +61,10 @@ class Code(IntEnum):
     """Nothing that is followed."""
 
 
+CODES = tuple(Code)
+"""By number."""
+
+
 class Op(NamedTuple):
     """One operation; ``address`` is that of its instruction, ``end`` the address after it."""
 
@@ -70,12 +76,26 @@ class Op(NamedTuple):
     c: int = 0
 
 
+Ops = npt.NDArray[np.int64]
+"""Operations as rows: the fields of ``Op``."""
+Part = tuple[Code, int, int, int]
+"""An operation without its place: code, a, b, c."""
+Convention = tuple[tuple[int, ...], int, int, int, tuple[int, ...], Mapping[str, int]]
+"""``arguments`` to ``numbers`` of a ``Machine``."""
+Meaning = Callable[[str, str], Iterator[Part]]
+"""What an instruction does, as mnemonic and operands in capstone's words: its operations in order.
+
+A place that operands name by its distance from the instruction (``[rip + …]``) is given as this distance. Numbers are
+passed on as they are, or with a small one added: the meaning of another instruction, which differs in numbers of two
+digits and more alone, is taken from this one.
+"""
+
+
 class Machine(Struct, frozen=True):
     """One architecture. ``arguments``: registers of integer arguments and results in order; ``context``: the closure's.
 
-    ``decode(code, address)`` gives the operations of ``code``, which lies at ``address``; ``disassemble`` its
-    instructions as (address, size, mnemonic, operands) in capstone's words; ``numbers`` the number of each register's
-    name in them. ``barrier_register`` is where the write barrier puts the address of its buffer (Go 1.21 on).
+    ``numbers``: the number of each register's name. ``barrier_register`` is where the write barrier puts the address of
+    its buffer (Go 1.21 on). ``operations(code, address)`` gives the operations of ``code``, which lies at ``address``.
     """
 
     arch: str
@@ -84,18 +104,32 @@ class Machine(Struct, frozen=True):
     registers: int
     barrier_register: int
     scratch: tuple[int, ...]
-    decode: Callable[[bytes, int], list[Op]]
-    disassemble: Disassemble
     numbers: Mapping[str, int]
+    operations: Callable[[bytes, int], Ops]
+    disassembler: Disassembler
+
+    def decode(self, code: bytes, address: int) -> list[Op]:
+        """The same one by one, for short pieces."""
+        rows = self.operations(code, address).tolist()
+        return [Op(at, end, CODES[what], a, b, c) for at, end, what, a, b, c in rows]
+
+    def disassemble(self, code: bytes, address: int) -> Iterator[Instruction]:
+        """The instructions of ``code``."""
+        return self.disassembler.texts(code, address)
 
 
 def decoder(arch: str) -> Machine:
     """The machine of ``arch``; UsageError when capstone is missing or the architecture is not known."""
-    disassemble = disassembler(arch)
+    from mapscope.binary.forms import Forms
+
+    words = disassembler(arch)
+    convention: Convention
     if arch == "amd64":
         from mapscope.binary import machine_amd64
 
-        return machine_amd64.machine(disassemble)
-    from mapscope.binary import machine_arm64
+        convention, meaning = machine_amd64.CONVENTION, machine_amd64.meaning
+    else:
+        from mapscope.binary import machine_arm64
 
-    return machine_arm64.machine(disassemble)
+        convention, meaning = machine_arm64.CONVENTION, machine_arm64.meaning
+    return Machine(arch, *convention, Forms(words, meaning).operations, words)

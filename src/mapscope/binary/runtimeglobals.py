@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mapscope.binary.disassembler import have_capstone
 from mapscope.binary.executable import Executable
-from mapscope.binary.flow import Event, EventKind, SpecialCallees, trace
+from mapscope.binary.flow import Event, EventKind, SpecialCallees, Tracer
 from mapscope.binary.machine import Machine, decoder
 from mapscope.binary.pclntab import FunctionTable
 from mapscope.binary.textcode import TextCode
@@ -149,7 +149,7 @@ class RuntimeCode:
         self.exe = exe
         self.machine: Machine = decoder(exe.arch)
         self.table: FunctionTable = exe.functions
-        self.special = SpecialCallees(self.table)
+        self.tracer = Tracer(self.machine, SpecialCallees(self.table))
 
     def events(self, name: str) -> list[Event]:
         """Every event in function ``name``; empty when there is no such function."""
@@ -161,7 +161,7 @@ class RuntimeCode:
         if data is None:
             return []
         depths = self.table.pcvalues(int(self.table.pcsp[index]))
-        return trace(self.machine, self.machine.decode(data, entry), depths, entry, self.special)
+        return self.tracer.trace(self.machine.operations(data, entry), depths, entry, None)
 
     def callee(self, event: Event) -> str:
         """Name of the function that a CALL event calls."""

@@ -18,7 +18,7 @@ from msgspec import Struct, field
 
 from mapscope.binary.disassembler import NO_CAPSTONE, have_capstone
 from mapscope.binary.executable import Executable
-from mapscope.binary.flow import Event, EventKind, SpecialCallees, Value, trace
+from mapscope.binary.flow import Event, EventKind, SpecialCallees, Tracer, Value, addresses
 from mapscope.binary.machine import decoder
 from mapscope.binary.rtype import Kind
 from mapscope.binary.textcalls import Callees, Methods
@@ -181,11 +181,11 @@ class _Scan:
         self.low, self.high = min(exe.module.noptrdata, exe.module.data), exe.module.end
         self.types_low, self.types_high = exe.module.types, exe.module.etypes
         self.callees = Callees.of(self.table, exe.series)
-        self.wanted = self.callees.wanted()
+        self.wanted = addresses(self.callees.wanted())
         self.machine = decoder(exe.arch)
         self.main_path = exe.build_info.main.partition(" ")[0]
         self.left_out = 0
-        self.special = SpecialCallees(self.table)
+        self.tracer = Tracer(self.machine, SpecialCallees(self.table))
         self.entries = frozenset(self.table.entry.tolist())
         self.kinds: dict[int, Kind | None] = {}
 
@@ -211,14 +211,13 @@ class _Scan:
             if budget < 0:
                 self.left_out += 1
             elif index >= 0 and self.table.end_of(index) >= end:
-                self._method(self._trace(index, start, end, {callee}), end)
+                self._method(self._trace(index, start, end, addresses((callee,))), end)
         return decoded
 
-    def _trace(self, index: int, start: int, end: int, wanted: set[int]) -> list[Event]:
+    def _trace(self, index: int, start: int, end: int, wanted: npt.NDArray[np.int64]) -> list[Event]:
         data = self.code.data[start - self.code.start : end - self.code.start].tobytes()
         depths = self.table.pcvalues(int(self.table.pcsp[index]))
-        ops = self.machine.decode(data, start)
-        return trace(self.machine, ops, depths, int(self.table.entry[index]), self.special, wanted)
+        return self.tracer.trace(self.machine.operations(data, start), depths, int(self.table.entry[index]), wanted)
 
     def _method(self, events: list[Event], end: int) -> None:
         """What the last call of a window is on: a global's address, or the pointer in a global."""

@@ -30,7 +30,7 @@ def test_every_function_reads_alike(arch: str) -> None:
     exe = Executable.open(built("kinds", "1.26", goarch=arch))
     assert exe.arch == arch
     text, start = code_of(exe)
-    ours, theirs = disassembler.disassembler(arch), disassembler.packaged(arch)
+    ours, theirs = disassembler.disassembler(arch).texts, disassembler.packaged(arch).texts
     longest = 0
     for i in range(len(exe.functions)):
         entry = int(exe.functions.entry[i])
@@ -44,7 +44,7 @@ def test_every_function_reads_alike(arch: str) -> None:
 @pytest.mark.parametrize("arch", ["amd64", "arm64"])
 def test_bytes_that_are_no_code_end_alike(arch: str) -> None:
     rng = random.Random(5)
-    ours, theirs = disassembler.disassembler(arch), disassembler.packaged(arch)
+    ours, theirs = disassembler.disassembler(arch).texts, disassembler.packaged(arch).texts
     for size in (0, 1, 3, 15, 16, 1000):
         code = rng.randbytes(size)
         assert list(ours(code, 0x401000)) == list(theirs(code, 0x401000))
@@ -52,7 +52,7 @@ def test_bytes_that_are_no_code_end_alike(arch: str) -> None:
 
 @pytest.mark.parametrize("count", [4095, 4096, 4097, 10_000])
 def test_code_longer_than_one_call_takes(count: int) -> None:
-    found = list(disassembler.disassembler("amd64")(b"\x48\x89\xd8" * count, 0x401000))
+    found = list(disassembler.disassembler("amd64").texts(b"\x48\x89\xd8" * count, 0x401000))
     assert found == [(0x401000 + 3 * k, 3, "mov", "rax, rbx") for k in range(count)]
 
 
@@ -60,13 +60,13 @@ def test_another_version_is_left_to_its_package(monkeypatch: pytest.MonkeyPatch)
     used: list[str] = []
     package = disassembler.packaged
     monkeypatch.setattr(disassembler, "packaged", lambda arch: used.append(arch) or package(arch))
-    assert [row[2] for row in disassembler.disassembler("amd64")(b"\xc3", 0)] == ["ret"]
+    assert [row[2] for row in disassembler.disassembler("amd64").texts(b"\xc3", 0)] == ["ret"]
     assert not used
     monkeypatch.setattr(disassembler, "_MAJOR", 6)
-    assert [row[2] for row in disassembler.disassembler("amd64")(b"\xc3", 0)] == ["ret"]
+    assert [row[2] for row in disassembler.disassembler("amd64").texts(b"\xc3", 0)] == ["ret"]
     monkeypatch.setattr(disassembler, "_MAJOR", 5)
     monkeypatch.setattr(disassembler, "_LIBRARY", ("lib", "elsewhere.so"))
-    assert [row[2] for row in disassembler.disassembler("arm64")(b"\xc0\x03\x5f\xd6", 0)] == ["ret"]
+    assert [row[2] for row in disassembler.disassembler("arm64").texts(b"\xc0\x03\x5f\xd6", 0)] == ["ret"]
     assert used == ["amd64", "arm64"]
 
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from mapscope.binary.flow import Event, EventKind, SpecialCallees, trace
+from mapscope.binary.disassembler import Disassembler
+from mapscope.binary.flow import Event, EventKind, SpecialCallees, Tracer, addresses
 from mapscope.binary.machine import Code, Machine, Op
+from tests.unit.kernels.heaps import SIDES, kernel
 
 A, B, C, D, CONTEXT, SCRATCH = range(6)
 MACHINE = Machine(
-    "toy", (A, B, C), CONTEXT, 6, SCRATCH, (C,), lambda code, address: [], lambda code, address: iter(()), {}
+    *("toy", (A, B, C), CONTEXT, 6, SCRATCH, (C,), {}),
+    operations=lambda code, address: np.zeros((0, 6), np.int64),
+    disassembler=Disassembler(lambda code, address: iter(())),
 )
 ENTRY, USE, BARRIER, DUFF = 100, 5000, 6000, 7000
 DEPTHS = ([4, 10_000], [0, 64])
 """The frame is set up after four bytes, 64 bytes deep."""
+
+
+@pytest.fixture(autouse=True, params=SIDES)
+def side(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test with the compiled kernel and with the plain one."""
+    kernel(request.param, "flow")
+    if request.param == "reference":
+        monkeypatch.setenv("MAPSCOPE_REFERENCE", "1")
 
 
 class Table:
@@ -30,13 +43,17 @@ class Table:
         return self.entry[index] + 100
 
 
-def run(*parts: tuple[object, ...], start: int = ENTRY, wanted: set[int] | None = None) -> list[Event]:
+def run(
+    *parts: tuple[object, ...], start: int = ENTRY, wanted: set[int] | None = None, every: bool = False
+) -> list[Event]:
     """Events of the operations, one instruction of two bytes each, after two that only set up the frame."""
     ops = [Op(start, start + 2, Code.OTHER), Op(start + 2, start + 4, Code.OTHER)]
     for code, *rest in parts:
         at = ops[-1].end
         ops.append(Op(at, at + 2, code, *rest))  # type: ignore[arg-type]
-    return trace(MACHINE, ops, DEPTHS, ENTRY, SpecialCallees(Table()), {USE} if wanted is None else wanted)  # type: ignore[arg-type]
+    tracer = Tracer(MACHINE, SpecialCallees(Table()))  # type: ignore[arg-type]
+    callees = addresses({USE} if wanted is None else wanted)
+    return tracer.trace(np.array(ops, np.int64), DEPTHS, ENTRY, None if every else callees)
 
 
 def at(index: int) -> int:
@@ -177,3 +194,59 @@ def test_stores_name_place_and_value() -> None:
         (EventKind.STORE, 0, (result, ("address", 640))),
         (EventKind.STORE_GLOBAL, 800, (None,)),
     ]
+
+
+def test_single_functions_tell_all() -> None:
+    events = run(
+        (Code.ADDRESS, A, 900),
+        (Code.ADD, B, A, 8),
+        (Code.LOAD, C, B, 4),
+        (Code.LOAD_GLOBAL, D, 800),
+        (Code.COMPARE_GLOBAL, 700),
+        (Code.EXCHANGE_GLOBAL, 600, A),
+        (Code.EXCHANGE, A, B),
+        (Code.EXCHANGE, C, B),
+        (Code.CALL, 1234),
+        every=True,
+    )
+    assert [(event.kind, event.target) for event in events] == [
+        (EventKind.ADDRESS, 900),
+        (EventKind.ADDRESS, 908),
+        (EventKind.LOAD_GLOBAL, 912),
+        (EventKind.LOAD_GLOBAL, 800),
+        (EventKind.COMPARE_GLOBAL, 700),
+        (EventKind.EXCHANGE_GLOBAL, 600),
+        (EventKind.EXCHANGE_GLOBAL, 900),
+        (EventKind.CALL, 1234),
+    ]
+
+
+def test_slots_that_hold_no_argument_are_not_reported() -> None:
+    call = only(
+        run((Code.STORE_STACK, 16, A, 8), (Code.STORE_STACK, 24, B, 8), (Code.ADDRESS, A, 900), (Code.CALL, USE))
+    )
+    assert call.slots == {24 - 64: ("argument", 1)}
+
+
+@pytest.mark.parametrize("too_many", [False, True])
+def test_a_place_whose_state_was_not_kept_knows_nothing(too_many: bool) -> None:
+    """More jumps ahead are open than states are kept: what comes from the one too many could be anything."""
+    count = 4097
+    labels = [at(count + 1), *(at(count + 3 + k) for k in range(1, count))]
+    branches = [(Code.BRANCH, label) for label in (reversed(labels) if too_many else labels)]
+    ops = [(Code.ADDRESS, D, 7), *branches, (Code.MOVE, A, D), (Code.CALL, USE), *[(Code.OTHER,)] * (count + 2)]
+    assert only(run(*ops)).values[0] == (None if too_many else ("address", 7))
+
+
+def test_the_lowest_slots_are_followed_when_there_are_too_many() -> None:
+    stores = [(Code.STORE_STACK, 8 * k, A, 8) for k in range(4097)]
+    low, high = (run(*stores, (Code.LOAD_STACK, B, 8 * k), (Code.CALL, USE)) for k in (4095, 4096))
+    assert only(low).values[1] == ("argument", 0)
+    assert only(high).values[1] is None
+
+
+def test_addresses_of_the_upper_half_are_addresses() -> None:
+    high = 0xFFFFFFFF80000000
+    ops = [[high - (1 << 64), high - (1 << 64) + 5, Code.CALL, high + 64 - (1 << 64), 0, 0]]
+    found = Tracer(MACHINE, SpecialCallees(Table())).trace(np.array(ops), ([], []), high, addresses([high + 64]))  # type: ignore[arg-type]
+    assert found[0].values == (("argument", 0), ("argument", 1), ("argument", 2))
