@@ -28,11 +28,11 @@ _MAX_FUNCTION = 1 << 20
 _MAX_TEXT = 1 << 30
 _CLOSURE = re.compile(r"\.func\d|-range\d|-fm$|gowrap\d|deferwrap\d")
 """Names that the compiler gives to functions that have a closure object."""
-BUDGET = 8 << 20
-"""Bytes of code that are decoded unless the caller says otherwise: about ten seconds."""
-_WINDOW_COST = 128
+BUDGET = 32 << 20
+"""Bytes of code that are decoded unless the caller says otherwise: about five seconds."""
+_WINDOW_COST = 256
 """A method call on a global costs about as much as decoding so many bytes of a function."""
-_MIN_WINDOWS = 1 << 21
+_MIN_WINDOWS = 1 << 22
 _TELL_EVERY = 64
 
 
