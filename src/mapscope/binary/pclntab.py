@@ -50,6 +50,7 @@ ARGS_SIZE_UNKNOWN = -0x80000000
 HEADER_SIZE = 72
 _NO_FUNCDATA = 0xFFFFFFFF
 _MAX_NAME = 1 << 16
+_SHORT = 256
 _MAX_FUNCTIONS = 1 << 24
 _MAX_STEPS = 1 << 20
 
@@ -202,7 +203,9 @@ class FunctionTable:
         """The function name at offset ``nameoff`` of the name table (also what inline trees refer to)."""
         if nameoff < 0:
             return ""
-        return self._string(self.header.funcname_offset + nameoff, self.header.cu_offset)
+        blob, begin = self._blob(), nameoff + 1
+        end = blob.find(b"\0", begin, begin + _MAX_NAME)
+        return blob[begin : end if end >= 0 else begin + _MAX_NAME].decode("utf-8", "replace")
 
     def names(self) -> list[str]:
         """Names of all functions, in order; decoded once."""
@@ -355,8 +358,12 @@ class FunctionTable:
         return self._string(self.header.filetab_offset + offset, self.header.pctab_offset) or "?"
 
     def _string(self, at: int, limit: int) -> str:
-        text = bytes(self._data[at : min(at + _MAX_NAME, limit, len(self._data))])
-        end = text.find(b"\0")
+        limit = min(at + _MAX_NAME, limit, len(self._data))
+        for most in (_SHORT, _MAX_NAME):  # nearly all are short, and copying the rest takes longer than all else
+            text = bytes(self._data[at : min(at + most, limit)])
+            end = text.find(b"\0")
+            if end >= 0:
+                break
         return text[: end if end >= 0 else None].decode("utf-8", "replace")
 
 

@@ -35,6 +35,7 @@ class TextCode:
         self.data = np.frombuffer(data, np.uint8)
         self.start = start
         self.arch = arch
+        self._known: dict[int, tuple[npt.NDArray[np.int64], ...]] = {}
 
     @property
     def end(self) -> int:
@@ -49,20 +50,23 @@ class TextCode:
 
     def addresses(self, low: int, high: int) -> References:
         """Instructions that make an address in [low, high): LEA (amd64), ADRP with ADD (arm64)."""
-        found = _amd64_rip(self.data, 0x8D) if self.arch == "amd64" else _arm64_pages(self.data, self.start, "add")
-        return self._within(found, low, high)
+        return self._within(0x8D, "add", low, high)
 
     def stores(self, low: int, high: int) -> References:
         """Instructions that store an 8-byte register to an address in [low, high)."""
-        found = _amd64_rip(self.data, 0x89) if self.arch == "amd64" else _arm64_pages(self.data, self.start, "str")
-        return self._within(found, low, high)
+        return self._within(0x89, "str", low, high)
 
     def loads(self, low: int, high: int) -> References:
         """Instructions that load an 8-byte register from an address in [low, high)."""
-        found = _amd64_rip(self.data, 0x8B) if self.arch == "amd64" else _arm64_pages(self.data, self.start, "ldr")
-        return self._within(found, low, high)
+        return self._within(0x8B, "ldr", low, high)
 
-    def _within(self, found: tuple[npt.NDArray[np.int64], ...], low: int, high: int) -> References:
+    def _within(self, amd64: int, arm64: str, low: int, high: int) -> References:
+        """By the opcode on each architecture. Found once: the same is asked for several ranges."""
+        found = self._known.get(amd64)
+        if found is None:
+            rip = self.arch == "amd64"
+            found = _amd64_rip(self.data, amd64) if rip else _arm64_pages(self.data, self.start, arm64)
+            self._known[amd64] = found
         target = found[2] + self.start
         return self._references(found, (target >= low) & (target < high))
 
