@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
 from mapscope._kernels import load
 from mapscope._kernels.reference.dump import BASE, PAGE, POINTERS, SIZE
 from mapscope.binary.buildinfo import go_experiments
 from mapscope.errors import EvidenceError, LayoutError
 from mapscope.evidence.heapdump import BSS, DATA, FINALIZER, FRAME, OTHER_ROOT, QUEUED, HeapDump, class_pages
-from mapscope.evidence.memory import CHUNK_SHIFT, PageTable
+from mapscope.evidence.memory import CHUNK_SHIFT
 from mapscope.evidence.paged import Paged
 from mapscope.goruntime.goroutines import StackRoots
 from mapscope.goruntime.index import SPAN_DTYPE, HeapIndex, build_index, column, gather
@@ -24,7 +23,7 @@ from mapscope.goruntime.memstats import RuntimeFigures
 from mapscope.goruntime.pointers import INLINE_MARK_BYTES, INLINE_MARK_MIN, MIN_SIZE_FOR_HEADER, TypeWords, type_words
 from mapscope.goruntime.process import Process
 from mapscope.goruntime.roots import Roots
-from mapscope.goruntime.spans import Arenas, SpanTable
+from mapscope.goruntime.spans import Arenas, Spans, SpanTable
 from mapscope.goruntime.unwind import Frames
 
 _LARGEST_SMALL = 32768
@@ -36,22 +35,10 @@ _CHUNKS = 2048
 _DAMAGED = "it is damaged; write it again"
 
 
-class DumpedHeap(Struct, frozen=True):
-    """What ``read_heap`` makes of spans in other evidence."""
-
-    pages: PageTable
-    index: HeapIndex
-    table: SpanTable
-    arenas: Arenas
-    flags: npt.NDArray[np.uint8]
-    """Bit 0: the slot is allocated."""
-    words: TypeWords
-    dropped: int
-    """Records that were no objects."""
-
-
-def lay_heap(process: Process, dump: HeapDump) -> DumpedHeap:
+def lay_heap(process: Process, dump: HeapDump) -> tuple[Spans, TypeWords, int]:
     """Rebuilds the spans and lays the objects out in ``process.memory``.
+
+    Also gives the slots that name a type, and how many records of the dump were no objects.
 
     Raises:
         EvidenceError: objects overlap, or lie where no heap can be.
@@ -73,7 +60,7 @@ def lay_heap(process: Process, dump: HeapDump) -> DumpedHeap:
         words = type_words(index, table, spans["header"] != 0, flags)
     numbers = np.unique(base >> CHUNK_SHIFT)
     arenas = Arenas(numbers, np.zeros(len(numbers), dtype=np.uint64))
-    return DumpedHeap(pages, index, table, arenas, flags, words, dropped)
+    return Spans(arenas, pages, table, index, flags, []), words, dropped
 
 
 def _spans(dump: HeapDump, release: tuple[int, int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.void]]:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from mapscope.errors import EvidenceError, LayoutError
 from mapscope.evidence.memory import CHUNK_SHIFT, Memory, PageTable
-from mapscope.goruntime.index import GO_PAGE, SPAN_DTYPE, gather_fields
+from mapscope.goruntime.index import GO_PAGE, SPAN_DTYPE, HeapIndex, gather_fields
 from mapscope.goruntime.layout import Layouts
 
 SPAN_IN_USE = 1
@@ -61,6 +61,17 @@ class SpanTable(Struct, frozen=True):
     """Spans in manual state (stacks, work buffers), ordered by base, not overlapping; ``manual_bytes``: their sizes."""
     manual_bytes: npt.NDArray[np.uint64]
     dropped: int
+
+
+class Spans(Struct, frozen=True):
+    """Where all slots of a heap lie. ``flags``: uint8 by object id, bit 0 for an allocated slot once that was read."""
+
+    arenas: Arenas
+    pages: PageTable
+    table: SpanTable
+    index: HeapIndex
+    flags: npt.NDArray[np.uint8]
+    notes: list[str]
 
 
 def read_arenas(memory: Memory, layouts: Layouts, mheap: int) -> Arenas:

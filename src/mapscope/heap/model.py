@@ -16,14 +16,14 @@ from mapscope.goruntime.index import HeapIndex
 from mapscope.goruntime.memstats import RuntimeFigures, read_runtime_figures
 from mapscope.goruntime.process import Process
 from mapscope.goruntime.roots import Roots, read_roots
-from mapscope.goruntime.spans import Arenas, SpanTable
+from mapscope.goruntime.spans import Arenas, Spans, SpanTable
 from mapscope.goruntime.typetable import TypeTable
 from mapscope.goruntime.unswept import died_unswept
 from mapscope.heap.globals import typed_globals
 from mapscope.heap.later import Later
 from mapscope.heap.progress import Progress, quiet
 from mapscope.heap.saved import SavedHeap
-from mapscope.heap.slots import Reading, Slots, Spans, begin_reading
+from mapscope.heap.slots import Reading, Slots, begin_reading
 from mapscope.heap.trace import ALLOCATED, COVER_FILL, COVER_HEADER, MARKED, TraceState, run_trace
 
 
@@ -113,7 +113,7 @@ def _resumed(slots: Slots, types: TypeTable, saved: SavedHeap) -> tuple[TraceSta
     types.freeze()
     if len(saved.obj_type) and not -1 <= int(saved.obj_type.min()) <= int(saved.obj_type.max()) < len(types):
         raise ValueError("types that do not exist")
-    state = TraceState.fresh(saved.flags, slots.table.spans)
+    state = TraceState.fresh(saved.flags, slots.spans.table.spans)
     state.obj_type, state.cover, state.dangling = saved.obj_type, saved.cover, saved.dangling
     return state, saved.uncertain
 
@@ -152,11 +152,11 @@ def _roots_and_figures(process: Process, spans: Spans, frames: Stacks) -> tuple[
 
 def _dumped(process: Process, dump: HeapDump, saved: SavedHeap | None) -> Reading:
     """From the objects that a heap dump lists. All at once: it adds to the memory, which nobody may read meanwhile."""
-    laid = lay_heap(process, dump)
-    if saved is not None and (laid.index.nobjects != len(saved.flags) or len(laid.index.ptrmask) != len(saved.ptrmask)):
+    spans, words, _ = lay_heap(process, dump)
+    index = spans.index
+    if saved is not None and (index.nobjects != len(saved.flags) or len(index.ptrmask) != len(saved.ptrmask)):
         raise ValueError("another heap")
-    where = laid.arenas, laid.pages, laid.table, laid.index, laid.flags
-    spans, slots = Spans(*where, []), Slots(*where, laid.words, [])
+    slots = Slots(spans, spans.flags, words, [])
     return Reading(Later(lambda: spans), Later(lambda: slots))
 
 
@@ -166,14 +166,15 @@ def _allocated(process: Process, slots: Slots, values: npt.NDArray[np.uint64]) -
     The collector scans when all is swept. Here a slot may be free that nobody has swept yet: what it points to can
     have become something else.
     """
-    index = slots.index
+    spans = slots.spans
+    index = spans.index
     ids, _ = index.find(values)
     keep = ids < 0
     there = np.flatnonzero(~keep)
     allocated = slots.flags[ids[there]] & ALLOCATED != 0
     if not isinstance(process.evidence, HeapDump):
         allocated &= ~died_unswept(
-            process.memory, process.layouts, index, slots.table, slots.arenas, process.mheap, ids[there]
+            process.memory, process.layouts, index, spans.table, spans.arenas, process.mheap, ids[there]
         )
     keep[there] = allocated
     kept: npt.NDArray[np.uint64] = values[keep]

@@ -14,36 +14,21 @@ from msgspec import Struct
 
 from mapscope._kernels import load
 from mapscope.errors import LayoutError
-from mapscope.evidence.memory import PageTable
-from mapscope.goruntime.index import HeapIndex, build_index, missing_bytes
+from mapscope.goruntime.index import build_index, missing_bytes
 from mapscope.goruntime.pointers import TypeWords, fill_pointer_mask, mark_headers
 from mapscope.goruntime.process import Process
-from mapscope.goruntime.spans import Arenas, SpanTable, read_arenas, read_spans
+from mapscope.goruntime.spans import Spans, read_arenas, read_spans
 from mapscope.heap.later import Later
 from mapscope.heap.saved import SavedHeap
 
 
-class Spans(Struct, frozen=True):
-    """The first step of reading: where all slots lie. ``flags``: uint8 by object id, which the second step fills."""
-
-    arenas: Arenas
-    pages: PageTable
-    table: SpanTable
-    index: HeapIndex
-    flags: npt.NDArray[np.uint8]
-    notes: list[str]
-
-
 class Slots(Struct, frozen=True):
-    """What both steps find. ``flags``: by object id, bit 0 for allocated slots. ``words``: of slots that name a type.
+    """What is in them. ``flags``: by object id, bit 0 for allocated slots. ``words``: of slots that name a type.
 
-    The pointer words are in ``index.ptrmask``.
+    The pointer words are in ``spans.index.ptrmask``.
     """
 
-    arenas: Arenas
-    pages: PageTable
-    table: SpanTable
-    index: HeapIndex
+    spans: Spans
     flags: npt.NDArray[np.uint8]
     words: TypeWords
     notes: list[str]
@@ -86,23 +71,23 @@ def _spans(process: Process) -> Spans:
 
 
 def _slots(process: Process, spans: Spans, saved: SavedHeap | None) -> Slots:
-    arenas, table, index, flags, notes = spans.arenas, spans.table, spans.index, spans.flags, list(spans.notes)
+    table, index, flags, notes = spans.table, spans.index, spans.flags, list(spans.notes)
     if saved is not None:
         if index.nobjects != len(saved.flags) or len(index.ptrmask) != len(saved.ptrmask):
             raise ValueError("another heap")
         index.ptrmask = saved.ptrmask
         none = np.zeros(0, dtype=np.int64)
         words = TypeWords(none, none.astype(np.uint64), 0)
-        return Slots(arenas, spans.pages, table, index, saved.flags, words, [])
+        return Slots(spans, saved.flags, words, [])
     unreadable = load("spans").alloc_flags(index, table.freeindex, table.allocbits, flags)
     if unreadable:
         notes.append(f"{unreadable} spans have no readable allocation bits: their objects may be missed")
-    words = fill_pointer_mask(process.memory, process.layouts, index, table, arenas, flags, _mask_of(process))
+    words = fill_pointer_mask(process.memory, process.layouts, index, table, spans.arenas, flags, _mask_of(process))
     if words.unreadable:
         notes.append(
             f"the pointer bits of {words.unreadable} spans or slots are not in this core: what they hold may be missed"
         )
-    return Slots(arenas, spans.pages, table, index, flags, words, notes)
+    return Slots(spans, flags, words, notes)
 
 
 def _mask_of(process: Process) -> Callable[[int], npt.NDArray[np.bool_] | None]:
