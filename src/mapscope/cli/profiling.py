@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mapscope.profiles.fetch import Request
     from mapscope.profiles.model import Profile
     from mapscope.profiles.statements import Sources
+    from mapscope.profiles.symbols import Symbols
     from mapscope.report.profile_document import ProfileDocument
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -111,7 +112,6 @@ def classify_all(
 ) -> tuple[list[Classified], list[Profile]]:
     """Heap profiles by time (in the order given where one does not say), classified; and the others, as given."""
     from mapscope.profiles.classify import classify
-    from mapscope.profiles.loading import open_symbols
     from mapscope.profiles.model import HEAP
 
     heaps = [one for one in found if one.kind == HEAP]
@@ -121,8 +121,14 @@ def classify_all(
     for number, one in enumerate(heaps):
         if progress is not None:
             progress("classifying", number, len(heaps))
-        made.append(classify(one, open_symbols(executable, one) if executable is not None else None, sources))
+        made.append(classify(one, None if executable is None else _symbols(executable, one), sources))
     return made, [one for one in found if one.kind != HEAP]
+
+
+def _symbols(executable: Executable, profile: Profile) -> Symbols:
+    from mapscope.profiles.loading import open_symbols  # reading executables takes longer to import than small profiles
+
+    return open_symbols(executable, profile)
 
 
 def page(document: ProfileDocument, heaps: Sequence[Classified]) -> list[bytes]:
