@@ -30,7 +30,7 @@ from mapscope.heap.saved import SavedHeap
 from mapscope.maps.find import MapSet
 from mapscope.maps.model import COLUMNS, MapTable
 
-MAGIC = b"mapscope cache 1\n"
+MAGIC = b"mapscope cache 2\n"
 SUFFIX = ".mapscope-cache"
 _ALIGN = 64
 _MAX_HEADER = 1 << 28

@@ -8,10 +8,17 @@ itself, by how much HeapAlloc falls when a twin is mended.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from mapscope.evidence.core import Core
+from mapscope.goruntime.process import open_process
+from mapscope.heap.model import read_heap
+from mapscope.maps.find import find_maps
+from tests.groundtruth import harness
 from tests.groundtruth.store import Run, Store
 from tests.groundtruth.variants import DUMPED, SERIES, Variant, arm64
 
@@ -119,6 +126,38 @@ def test_stale_values_are_counted_apart_from_the_old_array(runs: Store, variant:
     assert run.truth["counted"] > 100 * 1024
     (stale,) = (one for one in run.document["findings"] if one["rule"] == "R3")
     assert stale["bytes"] == run.truth["counted"]
+
+
+_GROWING = [Variant(series) for series in ("1.19", "1.21", "1.22", "1.23")]
+_GROWING += [Variant("1.23", "stripped"), Variant("1.24", "default", "noswissmap")]
+
+
+@pytest.mark.parametrize("mode", ["stalled", "same-size"])
+@pytest.mark.parametrize("variant", _GROWING, ids=str)
+def test_a_growth_holds_the_old_array_and_all_that_its_slice_names(mode: str, variant: Variant, tmp_path: Path):
+    """Followed word by word: hmap.extra, mapextra.oldoverflow, the slice, its array, and every bucket on it."""
+    executable = harness.build("findings", variant)
+    with harness.running(executable, mode, folder=tmp_path) as program:
+        core = harness.take_core(program, variant.evidence, tmp_path)
+        heap = read_heap(open_process(Core.open(core), executable))
+        subject, word = program.truth["subject"], heap.process.memory.word
+        (one,) = (one for one in find_maps(heap).table if one.address == subject)
+        # (runtime/map.go; from 1.24 on, map_noswiss.go, clearSeq lies before extra)
+        array, extra = word(subject + 24), word(subject + (48 if variant.series >= "1.24" else 40))
+        assert array
+        assert extra
+        header = word(extra + 8)
+        assert header
+        at, count = word(header), word(header + 8)
+        assert at
+        assert count
+        names = [word(at + 8 * k) or 0 for k in range(count)]
+        ids, slots = heap.index.find(np.array([array, header, at, *names], np.uint64))
+        sizes = dict(zip(slots.tolist(), heap.index.sizes_of(ids).tolist(), strict=True))
+        assert min(ids) >= 0
+        assert len(sizes) > 1000  # (preallocated buckets are on the list too, and lie in the array)
+        assert one.old_array_bytes + one.old_overflow_bytes == sum(sizes.values())
+        assert one.old_array_bytes == sizes[int(slots[0])]
 
 
 @pytest.mark.parametrize("variant", healthy_cases())

@@ -208,9 +208,20 @@ def classic_bytes(true: dict[str, Any], allocator: Allocator) -> dict[str, int]:
         "buckets": allocator.bucket_array(header["B"], unit, pointers) if header["buckets"] else 0,
         "oldbuckets": allocator.bucket_array(old_bits, unit, pointers) if header["oldbuckets"] else 0,
         "overflow": counted["overflow_apart"] * allocator.slot(unit, pointers),
-        "old_overflow": counted["old_overflow_apart"] * allocator.slot(unit, pointers),
+        "old_overflow": counted["old_overflow_apart"] * allocator.slot(unit, pointers)
+        + list_bytes(counted["old_list"], allocator),
+        "extra": (allocator.slot(24, True) if header["extra"] else 0) + list_bytes(counted["list"], allocator),
         "indirect": indirect_bytes(true, header["count"], allocator),
     }
+
+
+def list_bytes(room: int, allocator: Allocator) -> int:
+    """A slice that keeps overflow buckets alive (runtime: mapextra), with its header, which is an object too.
+
+    ``room``: its capacity and 1; 0 for none.
+    """
+    header = allocator.slot(24, True) if room else 0
+    return header + (allocator.slot(8 * (room - 1), True) if room > 1 else 0)
 
 
 def swiss_bytes(true: dict[str, Any], allocator: Allocator) -> dict[str, int] | None:

@@ -63,7 +63,7 @@ def _power_of_two(values: Ints) -> Ints:
 
 
 def old_bytes(maps: MapTable) -> Ints:
-    """Bytes of the old bucket array and of its overflow buckets."""
+    """Bytes of the old bucket array and of its overflow buckets, with the slice that keeps them."""
     return ints(maps, "old_array_bytes") + ints(maps, "old_overflow_bytes")
 
 

@@ -33,7 +33,7 @@ def growing(context: Context) -> Bools:
 
 
 def select(context: Context) -> Selection:
-    """Doubling growths; the bytes are the old array and its overflow buckets."""
+    """Doubling growths; the bytes are the old array and its overflow buckets, with the slice that keeps them."""
     doubling = (ints(context.maps, "flags") & FLAG_SAME_SIZE_GROW) == 0
     return Selection.where(growing(context) & doubling, old_bytes(context.maps), context.thresholds.growth_min_bytes)
 

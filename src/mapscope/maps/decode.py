@@ -170,7 +170,8 @@ def _decode_classic(
     out["array_bytes"] = decoder.slot_sizes(out["buckets"])
     out["old_array_bytes"] = decoder.slot_sizes(out["oldbuckets"])
     extra = decoder.layouts.struct("mapextra")
-    out["extra_bytes"] = _extra_bytes(decoder, out["extra"], extra.offset("overflow"), extra.offset("oldoverflow"))
+    out["extra_bytes"] = decoder.slot_sizes(out["extra"]) + _list_bytes(decoder, out["extra"], extra.offset("overflow"))
+    old_list = _list_bytes(decoder, out["extra"], extra.offset("oldoverflow"))
     at = np.flatnonzero(typed & sane)
     rows = classic_rows(
         {name: out[name][at] for name in ("B", "flags", "buckets", "oldbuckets", "count")}, shapes, which[at]
@@ -184,6 +185,7 @@ def _decode_classic(
         "indirect_bytes"),
     ):  # fmt: skip
         out[target][at] = got[name]
+    out["old_overflow_bytes"] += old_list
     out["unreadable"][at] |= (got["unreadable"] | got["corrupt"]) != 0
     usable = np.where(out["array_bytes"] > 0, out["array_bytes"], np.uint64(0)) // np.maximum(sizes, np.uint64(1))
     out["prealloc_overflow"] = np.where((out["B"] >= 4) & (usable > buckets), usable - buckets, np.uint64(0))
@@ -197,21 +199,22 @@ def _decode_classic(
     out["needed_bytes"] += out["indirect_bytes"]
 
 
-def _extra_bytes(
-    decoder: Decoder, extra: npt.NDArray[np.uint64], overflow: int, oldoverflow: int
-) -> npt.NDArray[np.uint64]:
-    """Slots of ``mapextra``, of the two slice headers that it points to, and of the slices' arrays."""
+def _list_bytes(decoder: Decoder, extra: npt.NDArray[np.uint64], offset: int) -> npt.NDArray[np.uint64]:
+    """Slots of the slice header that the field of each ``mapextra`` at ``offset`` points to, and of the slice's array.
+
+    The slice keeps the overflow buckets of a map whose buckets have no pointers (runtime/map.go: mapextra); that of
+    ``oldoverflow`` goes when growth ends, with the buckets.
+    """
     from mapscope.goruntime.index import column, gather
 
-    total = decoder.slot_sizes(extra)
-    at = np.flatnonzero(total)
-    rows, ok = gather(decoder.index, extra[at], 24)
-    for offset in (overflow, oldoverflow):
-        pointer = np.where(ok, column(rows, offset, 8), np.uint64(0))
-        total[at] += decoder.slot_sizes(pointer)
-        has = np.flatnonzero(pointer)
-        heads, fine = gather(decoder.index, pointer[has], 8)
-        total[at[has]] += decoder.slot_sizes(np.where(fine, column(heads, 0, 8), np.uint64(0)))
+    total = np.zeros(len(extra), dtype=np.uint64)
+    at = np.flatnonzero(decoder.slot_sizes(extra))
+    rows, ok = gather(decoder.index, extra[at] + np.uint64(offset), 8)
+    pointer = np.where(ok, column(rows, 0, 8), np.uint64(0))
+    total[at] = decoder.slot_sizes(pointer)
+    has = np.flatnonzero(pointer)
+    heads, fine = gather(decoder.index, pointer[has], 8)
+    total[at[has]] += decoder.slot_sizes(np.where(fine, column(heads, 0, 8), np.uint64(0)))
     return total
 
 

@@ -94,8 +94,8 @@ COLUMNS: dict[str, str] = {
     "array_bytes": "u8",  # classic: bucket array with its preallocated overflow; Swiss: all groups
     "old_array_bytes": "u8",  # classic: oldbuckets
     "overflow_bytes": "u8",  # classic: overflow buckets allocated one by one, of the current array
-    "old_overflow_bytes": "u8",  # classic: the same, of oldbuckets
-    "extra_bytes": "u8",  # classic: mapextra and its overflow slices
+    "old_overflow_bytes": "u8",  # classic: the same, of oldbuckets, and the slice that keeps them (oldoverflow)
+    "extra_bytes": "u8",  # classic: mapextra and the slice that keeps the overflow buckets of the current array
     "directory_bytes": "u8",  # Swiss
     "table_bytes": "u8",  # Swiss: the table headers
     "indirect_bytes": "u8",  # keys and elems held by pointer because they are larger than 128 bytes

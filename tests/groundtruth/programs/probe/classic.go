@@ -14,6 +14,7 @@ var (
 	sumNames    = []string{
 		"noldbuckets", "overflow_count", "old_evacuated", "old_overflow_count", "entries", "stale_old",
 		"overflow_apart", "old_overflow_apart", // not in the array itself
+		"list", "old_list", // 1 and the capacity of mapextra.overflow and oldoverflow; 0 for nil
 	}
 	tableNames []string
 	tables     [][7]uint64
@@ -21,13 +22,24 @@ var (
 
 func growing(h uintptr) bool { return ptr(h+0x18) != 0 }
 
+// room is 1 and the capacity of the slice whose header the word at a points to; a range makes the header alone.
+func room(a uintptr) uint64 {
+	if header := ptr(a); header != 0 {
+		return 1 + u64(header+16)
+	}
+	return 0
+}
+
 func (e *Entry) read() {
 	h := e.addr
 	e.sizes(u16(e.mt + 0x52))
 	e.header = [12]uint64{
 		u64(h), u8(h + 8), u8(h + 9), u16(h + 0xa), u32(h + 0xc), u64(h + 0x10), u64(h + 0x18), u64(h + 0x20), u64(h + extraOffset),
 	}
-	e.sums = [8]uint64{}
+	e.sums = [10]uint64{}
+	if extra := ptr(h + extraOffset); extra != 0 {
+		e.sums[8], e.sums[9] = room(extra), room(extra+8)
+	}
 	size := uintptr(e.array)
 	current, old := ptr(h+0x10), ptr(h+0x18)
 	if current != 0 {

@@ -25,7 +25,7 @@ type Entry struct {
 	key    uint64 // size of a key
 	elem   uint64
 	header [12]uint64
-	sums   [8]uint64
+	sums   [10]uint64
 	end    [2]uintptr // classic: bytes of the arrays
 	first  int        // Swiss: tables[first:first+ntable]
 	ntable int

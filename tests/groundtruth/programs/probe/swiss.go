@@ -26,7 +26,7 @@ func (e *Entry) read() {
 	e.header = [12]uint64{
 		u64(m), u64(m + 8), u64(m + 0x10), u64(m + 0x18), u8(m + 0x20), u8(m + 0x21), u8(m + 0x22), u8(m + 0x23), u64(m + 0x28),
 	}
-	e.sums = [8]uint64{}
+	e.sums = [10]uint64{}
 	dir, n := ptr(m+0x10), u64(m+0x18)
 	if n == 0 {
 		if dir != 0 {
