@@ -107,6 +107,10 @@ def test_numbers_come_back_where_they_belong(arch: str, name: str, operands: str
     assert ops[1].tolist() == [0x401000, 0x401007, *map(int, expected)]
 
 
+def test_an_adr_of_vectors_makes_no_address() -> None:
+    assert not list(machine_arm64.meaning("adr", "z4.d, [z31.d, z4.d, lsl #1]"))
+
+
 def test_pairs_have_numbers_near_the_one_that_is_written() -> None:
     rows = rows_of(("stp", "x1, x2, [sp, #-0x18]"), ("ldp", "x3, x4, [x5, #0x40]"))
     ops = Forms(Disassembler(lambda code, address: iter([rows])), machine_arm64.meaning).operations(b"", 0)
