@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
 
+from mapscope._kernels import compiled
 from mapscope.binary.rtype import Kind
 from mapscope.binary.textscan import BUDGET, TextFacts, scan_text
 from mapscope.errors import MapscopeError
@@ -19,6 +20,8 @@ from mapscope.heap.progress import Progress, quiet
 from mapscope.heap.saved import SavedHeap
 
 _MAX_MADE = 1 << 16
+_BUDGET_OF_REFERENCE = 8 << 20
+"""Where there are no compiled kernels, for which code takes ten times as long."""
 _BUDGET_WITH_DWARF = 1 << 20
 """Bytes of code to decode where DWARF names the variables: only closures are still to be learned."""
 _ITAB_TABLE_ENTRIES = 1 << 20
@@ -54,7 +57,8 @@ def typed_globals(
 
 
 def _text_facts(process: Process, notes: list[str], progress: Progress) -> TextFacts | None:
-    budget = _BUDGET_WITH_DWARF if process.dwarf is not None else BUDGET
+    whole = BUDGET if compiled() else _BUDGET_OF_REFERENCE
+    budget = _BUDGET_WITH_DWARF if process.dwarf is not None else whole
     try:
         return scan_text(process.executable, budget=budget, tell=partial(progress, "code"))
     except MapscopeError as error:

@@ -62,6 +62,8 @@ class _Walk:
         self.ends, self.deep, self.entry, self.w = ends, deep, entry, w
         self.barriers, self.wanted = set(w.barriers.tolist()), set(w.wanted.tolist())
         self.known: dict[tuple[int, int, int, int], int] = {}
+        self.run_of_code = 1, 0, 0
+        """Offsets from the entry, and how deep the stack is there; none yet."""
         self.registers = [NO_VALUE] * w.registers
         self.slots: dict[int, int] = {}
         self.fixed: dict[int, int] = {}
@@ -109,7 +111,9 @@ class _Walk:
                 reached = False
             elif code == MOVE:
                 self._set(a, self._get(b))
-            else:
+            elif code == KILL:
+                self._set(a, NO_VALUE)
+            elif code != OTHER:
                 self._step(op)
 
     def _find_slots(self, ops: list[tuple[int, ...]]) -> None:
@@ -117,8 +121,8 @@ class _Walk:
         writes: Counter[int] = Counter()
         keys: set[int] = set()
         for address, _, code, a, b, c in ops:
-            depth = self._depth(address)
             if code == STORE_STACK:
+                depth = self._depth(address)
                 key = _signed(a - depth)
                 if b >= 0 and not key & 7:
                     keys.add(key)
@@ -126,7 +130,7 @@ class _Walk:
                     # (with no frame there is only the path that saves the arguments before the stack grows)
                     writes.update(self._words(key, c))
             elif code == STACK_ADDRESS:
-                writes[_signed(b - depth) & ~7] += 2
+                writes[_signed(b - self._depth(address)) & ~7] += 2
         self.keys = set(sorted(keys)[:MAX_SLOTS])
         self.once = {key for key in self.keys if writes[key] == 1}
 
@@ -136,8 +140,15 @@ class _Walk:
         return range(key & ~7, key + min(max(width, 1), _WIDEST), 8)
 
     def _depth(self, address: int) -> int:
-        at = bisect_right(self.ends, address - self.entry)
-        return int(self.deep[at]) if at < len(self.deep) else 0
+        """Of the stack. Most questions are about the same run of code as the one before."""
+        offset = address - self.entry
+        low, high, depth = self.run_of_code
+        if not low <= offset < high:
+            at = bisect_right(self.ends, offset)
+            depth = self.deep[at] if at < len(self.deep) else 0
+            low = self.ends[at - 1] if at else -_SIGN
+            self.run_of_code = low, self.ends[at] if at < len(self.ends) else _SIGN, depth
+        return depth
 
     def _forget(self) -> None:
         self.registers, self.slots = [NO_VALUE] * self.w.registers, {}
@@ -178,9 +189,7 @@ class _Walk:
     def _step(self, op: tuple[int, ...]) -> None:
         address, _, code, a, b, c = op
         every = bool(self.w.every)
-        if code == KILL:
-            self._set(a, NO_VALUE)
-        elif code == ADDRESS:
+        if code == ADDRESS:
             self._set(a, self._value(CONSTANT, b))
             if every:
                 self._event(MADE, op, b)

@@ -6,6 +6,7 @@ The plain version of _operations.pyx. What a form means is told by mapscope/bina
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,34 +32,53 @@ def forms(
     ``count`` are filled, their hash table ``table`` (int32, number of the form + 1, a power of two, more than twice
     the forms), and a dict ``ids`` for this plain version. A form that has no room gets -1.
     """
-    texts = zip(address.tolist(), size.tolist(), mnemonic, operands, strict=True)
-    for row, (at, length, name, rest) in enumerate(texts):
-        found: list[int] = []
-        end = at + length
-        text = _NUMBER.sub(lambda match: _taken(match, end, found), _cut(rest))  # noqa: B023 (called at once)
-        key = (_cut(name) + b"\0" + text).ljust(WIDTH, b"\0")
+    names, texts = _cut(mnemonic), _cut(operands)
+    ends = (address + size).tolist()
+    taken: list[tuple[int, ...]] = []
+    for row, (end, name, rest) in enumerate(zip(ends, names, texts, strict=True)):
+        text, found, relative = _without_numbers(rest)
+        key = name + b"\0" + text
         known = w.ids.get(key, -1)
         if known < 0 and w.count < len(w.texts):
             known = w.ids[key] = w.count
-            w.texts[known] = np.frombuffer(key, np.uint8)
+            w.texts[known] = np.frombuffer(key.ljust(WIDTH, b"\0"), np.uint8)
             w.count += 1
         form[row] = known
-        numbers[row] = [*found, *[0] * (NUMBERS - len(found))]
+        taken.append(found if not relative else tuple(map(_signed, _moved(found, relative, end))))
+    numbers[: len(taken)] = np.array(taken, np.int64).reshape(-1, NUMBERS)
 
 
-def _cut(text: npt.NDArray[np.uint8]) -> bytes:
-    return text.tobytes().partition(b"\0")[0]
+def _cut(texts: npt.NDArray[np.uint8]) -> list[bytes]:
+    """Each row up to its first zero byte."""
+    data, width = texts.tobytes(), texts.shape[1]
+    return [data[at : at + width].partition(b"\0")[0] for at in range(0, len(data), width)]
 
 
-def _taken(match: re.Match[bytes], end: int, found: list[int]) -> bytes:
-    if len(found) == NUMBERS:
-        return match[0]
-    number, before = int(match[2] or match[3], 16), match[1] or b""
-    if before:
-        number = end + number if before == b"[rip + " else end - number
-        before = b"[rip + "
-    found.append(((number & _ALL) ^ _SIGN) - _SIGN)
-    return before + bytes([len(found)])
+@lru_cache(maxsize=1 << 16)
+def _without_numbers(operands: bytes) -> tuple[bytes, tuple[int, ...], tuple[int, ...]]:
+    """The text of the form, the numbers, and for each how often the instruction's end is added, where any has it."""
+    found: list[int] = []
+    relative: list[int] = []
+
+    def taken(match: re.Match[bytes]) -> bytes:
+        if len(found) == NUMBERS:
+            return match[0]
+        before, number = match[1] or b"", int(match[2] or match[3], 16)
+        found.append(_signed(-number if before == b"[rip - " else number))
+        relative.append(int(before != b""))
+        return (b"[rip + " if before else b"") + bytes([len(found)])
+
+    text = _NUMBER.sub(taken, operands)
+    none = [0] * NUMBERS
+    return text, tuple((found + none)[:NUMBERS]), tuple((relative + none)[:NUMBERS]) if any(relative) else ()
+
+
+def _moved(numbers: tuple[int, ...], relative: tuple[int, ...], end: int) -> list[int]:
+    return [number + end * times for number, times in zip(numbers, relative, strict=True)]
+
+
+def _signed(number: int) -> int:
+    return ((number & _ALL) ^ _SIGN) - _SIGN
 
 
 def expand(
@@ -72,21 +92,19 @@ def expand(
     constant and which number of the instruction is added to it (k + 1), taken from it (-k - 1), or none (0). No form
     (-1) has none; rows that no longer fit are counted only.
     """
-    made = 0
-    rows = zip(address.tolist(), size.tolist(), form.tolist(), numbers.tolist(), strict=True)
-    for at, length, of, values in rows:
-        if not 0 <= of < len(first) - 1:
-            continue
-        for code, *operands in parts[first[of] : first[of + 1]].tolist():
-            if made < len(out):
-                fields = [code, *(_put(operands[i], operands[i + 1], values) for i in (0, 2, 4))]
-                out[made] = [((value & _ALL) ^ _SIGN) - _SIGN for value in (at, at + length, *fields)]
-            made += 1
+    known = (form >= 0) & (form < len(first) - 1)
+    begin = first[np.where(known, form, 0)]
+    count = np.where(known, first[np.where(known, form, 0) + 1] - begin, 0) if len(first) > 1 else np.zeros_like(form)
+    rows = np.repeat(np.arange(len(form)), count)
+    made = len(rows)
+    rows = rows[: len(out)]
+    within = np.arange(len(rows)) - (np.cumsum(count) - count)[rows]
+    chosen = parts[begin[rows] + within]
+    out[: len(rows), 0] = address.astype(np.int64)[rows]
+    out[: len(rows), 1] = out[: len(rows), 0] + size[rows]
+    out[: len(rows), 2] = chosen[:, 0]
+    for column in range(3):
+        constant, which = chosen[:, 1 + 2 * column], chosen[:, 2 + 2 * column]
+        number = numbers[rows, np.maximum(np.abs(which) - 1, 0)]
+        out[: len(rows), 3 + column] = constant + np.sign(which) * number  # (modulo 2^64, as NumPy does)
     return made
-
-
-def _put(constant: int, which: int, values: list[int]) -> int:
-    if not which:
-        return constant
-    number = values[abs(which) - 1]
-    return constant + number if which > 0 else constant - number
