@@ -182,7 +182,7 @@ class TypeReader:
         number = kind_bits & KIND_MASK
         if not 0 < number <= Kind.UNSAFE_POINTER or size >= _MAX_SIZE or ptrdata > size or ptrdata % 8:
             return None
-        kind = Kind(number)
+        kind = _KINDS[number]
         if (
             _SIZES.get(kind, size) != size
             or align not in (1, 2, 4, 8, 16, 32, 64)
@@ -315,6 +315,12 @@ class TypeReader:
 
     def _name(self, address: int) -> tuple[str, bool, int]:
         """abi.Name at ``address``: the text (cut at 64 kB), whether it could be read as one, and its flag byte."""
+        for start, block in self._blocks or ():
+            at = address - start
+            size = block[at + 1] if 0 <= at < len(block) - 1 else 0x80
+            if size < 0x80 and at + 2 + size <= len(block):  # nearly all, and there are many
+                text = block[at + 2 : at + 2 + size].decode("utf-8", "replace")
+                return text, not _CONTROL.search(text), block[at]
         head = self.read(address, 6) or self.read(address, 2)
         if head is None:
             return "", False, 0
@@ -334,6 +340,7 @@ class TypeReader:
         return text, not _CONTROL.search(text), head[0]
 
 
+_KINDS = {kind.value: kind for kind in Kind}
 _CONTROL = re.compile(r"[\x00-\x1f]")
 _BASE_SIZES = {
     Kind.ARRAY: 72,
