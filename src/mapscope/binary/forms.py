@@ -17,7 +17,7 @@ from mapscope.binary.disassembler import Disassembler, text_of
 from mapscope.binary.machine import Meaning, Ops
 
 _MOST = 1 << 15
-"""Forms that are kept; promtool, with 20 MB of code, has 6,000."""
+"""Forms that are kept; a program with 20 MB of code has a fifth of that."""
 _NUMBERS, _WIDTH = 4, 200  # NUMBERS and WIDTH in _kernels/reference/operations.py
 _BASE, _APART = 1 << 62, 1 << 40
 """Number k of a form is asked for as ``_BASE + k * _APART``: no instruction has such a number, or one near it."""

@@ -1,4 +1,4 @@
-"""Machine code as a short list of operations that the same on every architecture: what a light dataflow needs, no more.
+"""Machine code as a short list of operations, the same on every architecture: what a light dataflow needs, no more.
 
 ``decoder(arch)`` gives a ``Machine``: the registers of Go's calling convention (ABIInternal,
 cmd/compile/abi-internal.md), and how the bytes of one function become operations. It needs capstone, which is an

@@ -21,7 +21,7 @@ from mapscope.heap.saved import SavedHeap
 
 _MAX_MADE = 1 << 16
 _BUDGET_OF_REFERENCE = 8 << 20
-"""Where there are no compiled kernels, for which code takes ten times as long."""
+"""Where there are no compiled kernels, for which code takes several times as long."""
 _BUDGET_WITH_DWARF = 1 << 20
 """Bytes of code to decode where DWARF names the variables: only closures are still to be learned."""
 _ITAB_TABLE_ENTRIES = 1 << 20

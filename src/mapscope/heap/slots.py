@@ -23,9 +23,9 @@ from mapscope.heap.saved import SavedHeap
 
 
 class Slots(Struct, frozen=True):
-    """What is in them. ``flags``: by object id, bit 0 for allocated slots. ``words``: of slots that name a type.
+    """What the slots of ``spans`` hold; the pointer words are in ``spans.index.ptrmask``.
 
-    The pointer words are in ``spans.index.ptrmask``.
+    ``flags``: by object id, bit 0 for allocated slots. ``words``: of slots that name a type.
     """
 
     spans: Spans
