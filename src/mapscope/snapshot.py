@@ -8,9 +8,11 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from mapscope import findings as rules
 from mapscope._kernels import compiled
+from mapscope.arrays import unique
 from mapscope.errors import UsageError
 from mapscope.findings.context import Context
 from mapscope.findings.model import Finding
@@ -94,7 +96,9 @@ class Snapshot:
         """All findings, the largest first."""
         queries = Queries(self._heap, self._maps, lambda: self.holding.graph)
         release, live = self._process.layouts.release, self.heap.live_bytes
-        return rules.run(Context(self.maps, release, live, queries, iterators=self.iterators))
+        context = Context(self.maps, release, live, queries)
+        keys = rules.begin(context)
+        return rules.run(replace(context, iterators=self.iterators), keys)
 
     @cached_property
     def identity(self) -> Identity:
@@ -188,7 +192,7 @@ class Snapshot:
         sizes = np.asarray(columns["total_bytes"]).astype(np.int64)
         address = self._heap.goroutines.address
         out: dict[int, tuple[int, int]] = {}
-        for row in np.unique(rows[rows >= 0]).tolist():
+        for row in unique(rows[rows >= 0]).tolist():
             mine = rows == row
             out[int(address[row])] = (int(mine.sum()), int(sizes[mine].sum()))
         return out

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from mapscope.arrays import among
 from mapscope.binary.rtype import Kind
 from mapscope.errors import UsageError
 from mapscope.heap.graph import RootKind
@@ -252,7 +253,7 @@ class Tables:
         graph, roots = self._snapshot.holding.graph, self._snapshot.holding.graph.roots
         out = np.zeros(len(graph), dtype=np.uint64)
         out[: graph.base] = roots.key
-        stacks = np.flatnonzero(np.isin(roots.kind, [RootKind.GOROUTINE, RootKind.UNSURE_STACK]))
+        stacks = np.flatnonzero(among(roots.kind, [RootKind.GOROUTINE, RootKind.UNSURE_STACK]))
         stacks = stacks[stacks > 0]
         out[stacks] = self._heap.goroutines.address[roots.key[stacks].astype(np.int64)]
         out[0] = 0

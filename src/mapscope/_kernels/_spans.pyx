@@ -95,6 +95,47 @@ def find_objects(h, const uint64_t[::1] addresses, int64_t[::1] out, uint64_t[::
                 base[i] = sp.base + <uint64_t>slot * sp.elemsize
 
 
+cdef int64_t span_of_object(const Index *ix, int64_t oid) noexcept nogil:
+    # The last span whose first object is not behind oid, which must be one.
+    cdef int64_t low = 0, high = ix.nspans, mid
+    while high - low > 1:
+        mid = (low + high) >> 1
+        if ix.spans[mid].first <= oid:
+            low = mid
+        else:
+            high = mid
+    return low
+
+
+def slot_sizes(h, const uint64_t[::1] addresses, uint64_t[::1] out):
+    """Bytes of the slot that holds each address; 0 where there is none."""
+    cdef Index ix
+    cdef int64_t i, s
+    fill_index(&ix, h)
+    with nogil:
+        for i in range(addresses.shape[0]):
+            s = find_span(&ix, addresses[i])
+            out[i] = ix.spans[s].elemsize if s >= 0 and slot_of(&ix.spans[s], addresses[i]) >= 0 else 0
+
+
+def slots_of(h, const int64_t[::1] objects, uint64_t[::1] address, uint64_t[::1] size):
+    """Address and bytes of the slot of each object id; 0 for what is none."""
+    cdef Index ix
+    cdef int64_t i, oid
+    cdef const Span *sp = NULL
+    fill_index(&ix, h)
+    with nogil:
+        for i in range(objects.shape[0]):
+            oid = objects[i]
+            if oid < 0 or oid >= ix.nobjects:
+                address[i] = size[i] = 0
+                continue
+            if sp == NULL or oid < sp.first or oid >= sp.first + <int64_t>sp.nelems:
+                sp = &ix.spans[span_of_object(&ix, oid)]
+            address[i] = sp.base + <uint64_t>(oid - sp.first) * sp.elemsize
+            size[i] = sp.elemsize
+
+
 def alloc_flags(h, const uint64_t[::1] freeindex, const uint64_t[::1] allocbits, uint8_t[::1] flags):
     """Sets bit 0 of ``flags`` for allocated slots (runtime: mspan.isFree). Returns how many spans had no readable bits."""
     cdef Index ix
@@ -152,18 +193,6 @@ def mask_from_span_end(h, const int64_t[::1] which, const uint64_t[::1] bitmap, 
             if not copy_bytes(&ix, bitmap[k], sp.bytes >> 6, out + (sp.maskbit >> 3)):
                 unreadable += 1
     return unreadable
-
-
-cdef int64_t span_of_object(const Index *ix, int64_t oid) noexcept nogil:
-    # The last span whose first object is not behind oid, which must be one.
-    cdef int64_t low = 0, high = ix.nspans, mid
-    while high - low > 1:
-        mid = (low + high) >> 1
-        if ix.spans[mid].first <= oid:
-            low = mid
-        else:
-            high = mid
-    return low
 
 
 def mask_from_types(h, const int64_t[::1] objects, const int32_t[::1] kinds, const int64_t[::1] type_words,

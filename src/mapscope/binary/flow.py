@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapscope._kernels import load
+from mapscope.arrays import unique
 from mapscope.binary.machine import Machine, Ops
 from mapscope.binary.pclntab import FunctionTable
 
@@ -69,7 +70,7 @@ _CONSTANT, _WORD, _CONTEXT, _ARGUMENT, _FIELD = range(5)  # kinds of values in _
 
 def addresses(numbers: Iterable[int]) -> npt.NDArray[np.int64]:
     """Addresses as ``Tracer.trace`` and its kernel want them: sorted, each once, signed."""
-    return np.unique(np.array(list(numbers), np.uint64).view(np.int64))
+    return unique(np.array(list(numbers), np.uint64).view(np.int64))
 
 
 class SpecialCallees:

@@ -9,6 +9,8 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mapscope.arrays import among
+
 _SYM: Final = np.dtype(
     [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("shndx", "<u2"), ("value", "<u8"), ("size", "<u8")]
 )
@@ -116,6 +118,6 @@ class SymbolTable:
         while at >= 0 and len(starts) <= len(self):
             starts.append(at + 1 - self._start)
             at = self._mapping.find(wanted, at + 1, self._end)
-        hits = np.flatnonzero(np.isin(self._name, np.array(starts, np.uint32)) & (self.shndx != 0))
+        hits = np.flatnonzero(among(self._name, np.array(starts, np.uint32)) & (self.shndx != 0))
         rows = [(self.name(int(i)), int(self.value[i]), int(self.size[i])) for i in hits]
         return sorted(rows, key=lambda row: (row[1], row[0]))

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
 
+from mapscope.arrays import among, common
 from mapscope.binary.pclntab import FunctionTable
 from mapscope.binary.rtypes import TypeReader
 from mapscope.binary.textcode import References, TextCode
@@ -93,7 +94,7 @@ def adjacent(
     at = at[call]
     gap = (calls.site[call] - ends[at]).astype(np.int64)
     padding = code.data[np.minimum((ends[at] - np.uint64(code.start)).astype(np.int64), code.data.size - 1)]
-    near = (gap == 0) | ((gap <= _GAP) & np.isin(padding, _NOPS) & (code.arch == "amd64"))
+    near = (gap == 0) | ((gap <= _GAP) & among(padding, _NOPS) & (code.arch == "amd64"))
     return first[at[near]], call[near]
 
 
@@ -125,7 +126,7 @@ class Methods:
         self._types = types
         self.receiver: dict[int, int] = {}
         self.generic: dict[int, dict[str, int]] = {}
-        for entry in np.intersect1d(calls.target, table.entry).tolist():
+        for entry in common(calls.target, table.entry).tolist():
             name = table.name(table.find(entry))
             found = _METHOD.match(name) or _GENERIC.match(name)
             if found is not None:
@@ -166,7 +167,7 @@ class Methods:
 
     def windows(self, code: TextCode, calls: References, low: int, high: int) -> list[tuple[int, int, int]]:
         """(start, end, callee) of code to decode: a use of a global shortly before such a call, up to its end."""
-        sites = np.isin(calls.target, np.array(sorted({*self.receiver, *self.generic}), np.uint64))
+        sites = among(calls.target, np.array(sorted({*self.receiver, *self.generic}), np.uint64))
         addresses = code.addresses(code.start, high)
         loads = code.loads(low, high)
         uses = np.sort(np.concatenate([addresses.site[addresses.target >= np.uint64(low)], loads.site]))

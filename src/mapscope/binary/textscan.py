@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
 
+from mapscope.arrays import among, common, unique
 from mapscope.binary.disassembler import NO_CAPSTONE, have_capstone
 from mapscope.binary.executable import Executable
 from mapscope.binary.flow import Event, EventKind, SpecialCallees, Tracer, Value, addresses
@@ -91,7 +92,7 @@ def scan_text(
     code = TextCode(data, module.text, exe.arch)
     calls = code.calls()
     made = code.addresses(module.types, module.etypes)
-    candidates = np.unique(made.target)
+    candidates = unique(made.target)
     known = exe.types_in_file.all_types(candidates.tolist())
     low, high = min(module.noptrdata, module.data), module.end
     collected = _Collected()
@@ -244,12 +245,12 @@ class _Scan:
         inner = [index for index in maps.tolist() if index >= 0 and _CLOSURE.search(names[index])]
         stacks = table.find_many(np.array(sorted(on_stacks), np.uint64))
         chosen = [
-            np.intersect1d(maps, np.concatenate([stores, addresses, loads, np.array(inner, np.int64), stacks])),
-            np.intersect1d(self._callers({*callees.allocations}), stores),
-            np.intersect1d(self._callers(callees.typed), addresses),
+            common(maps, np.concatenate([stores, addresses, loads, np.array(inner, np.int64), stacks])),
+            common(self._callers({*callees.allocations}), stores),
+            common(self._callers(callees.typed), addresses),
             self._closure_makers(),
         ]
-        found = np.unique(np.concatenate(chosen))
+        found = unique(np.concatenate(chosen))
         own = ("main.", self.main_path + ".", self.main_path + "/") if self.main_path else ("main.",)
         waiting = set(stacks.tolist())
 
@@ -259,14 +260,14 @@ class _Scan:
         return sorted(found[found >= 0].tolist(), key=urgency)
 
     def _callers(self, entries: set[int]) -> npt.NDArray[np.int64]:
-        sites = self.calls.site[np.isin(self.calls.target, np.array(sorted(entries), np.uint64))]
-        return np.unique(self.table.find_many(sites))
+        sites = self.calls.site[among(self.calls.target, np.array(sorted(entries), np.uint64))]
+        return unique(self.table.find_many(sites))
 
     def _closure_makers(self) -> npt.NDArray[np.int64]:
         """Functions that allocate and refer to the type of a closure object."""
-        wanted = [address for address in np.unique(self.made.target).tolist() if self._is_closure(address)]
-        sites = self.made.site[np.isin(self.made.target, np.array(wanted, np.uint64))]
-        return np.intersect1d(self._callers({*self.callees.allocations}), self.table.find_many(sites))
+        wanted = [address for address in unique(self.made.target).tolist() if self._is_closure(address)]
+        sites = self.made.site[among(self.made.target, np.array(wanted, np.uint64))]
+        return common(self._callers({*self.callees.allocations}), self.table.find_many(sites))
 
     def _is_closure(self, address: int) -> bool:
         """A struct whose first field is ``F`` or ``.F``, a uintptr (cmd/compile/internal/typecheck ClosureType)."""

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from mapscope.arrays import unique
+
 U8 = npt.NDArray[np.uint64]
 
 OWNER = "mapscope"
@@ -70,4 +72,4 @@ class Redaction(Struct, frozen=True):
         flat = resident.reshape(-1)
         if len(flat) and (int(flat.max()) > 1 << 48 or (flat[1:] < flat[:-1]).any()):
             return None
-        return cls(tool, missing, np.unique(maps), np.unique(iterators), resident)
+        return cls(tool, missing, unique(maps), unique(iterators), resident)

@@ -35,7 +35,7 @@ from mapscope.findings import (
 from mapscope.findings.context import Context
 from mapscope.findings.model import Finding
 from mapscope.findings.overlap import resolve
-from mapscope.findings.selection import emit
+from mapscope.findings.selection import Selection, emit
 from mapscope.heap.later import Later
 
 MAP_RULES: tuple[ModuleType, ...] = (
@@ -67,9 +67,17 @@ WHOLE_MAP = frozenset({"R6", "R7", "R8", "R15"})
 """Rules whose bytes are those of the whole map: what other rules say of that map is a part of them."""
 
 
-def run(context: Context) -> tuple[Finding, ...]:
-    """All findings, the largest first. Those with ``part_of`` repeat bytes of another finding on the same map."""
-    keys = Later(partial(r16_substring_keys.select, context)).start()  # it alone reads as much as all others
+def begin(context: Context) -> Later[Selection]:
+    """Begins R16, which alone reads as much as all others, in the other thread."""
+    return Later(partial(r16_substring_keys.select, context)).start()
+
+
+def run(context: Context, keys: Later[Selection] | None = None) -> tuple[Finding, ...]:
+    """All findings, the largest first. Those with ``part_of`` repeat bytes of another finding on the same map.
+
+    ``keys``: what ``begin`` gave, where the caller had something else to do meanwhile.
+    """
+    keys = keys or begin(context)
     selections = {rule.RULE: keys.get() if rule is r16_substring_keys else rule.select(context) for rule in MAP_RULES}
     sharing = {
         "R2": r02_same_size.emptied_part(context, selections["R2"]),

@@ -82,11 +82,13 @@ def was_fuller(maps: MapTable) -> Bools:
     Swiss: a tombstone; ``table.Delete`` leaves one only in a group that was full, and it stays until the table grows,
     is pruned or cleared.
     """
-    buckets, overflow_count = ints(maps, "capacity") // GROUP_SLOTS, ints(maps, "overflow_count")
-    expected = expected_overflow(ints(maps, "count"), buckets)
+    fuller = np.asarray(is_swiss(maps) & (maps.columns["tombstones"] != 0))
+    rows = np.flatnonzero(~is_swiss(maps) & (ints(maps, "overflow_count") > 1))
+    buckets, overflow_count = ints(maps, "capacity")[rows] // GROUP_SLOTS, ints(maps, "overflow_count")[rows]
+    expected = expected_overflow(ints(maps, "count")[rows], buckets)
     grown = expected_overflow(buckets * 13 // 4, buckets)  # half the load factor: just after a doubling
-    overflow = (overflow_count > expected + 4 * np.sqrt(expected) + 1) & (overflow_count >= grown / 4)
-    return np.where(is_swiss(maps), np.asarray(maps.columns["tombstones"] != 0), overflow).astype(np.bool_)
+    fuller[rows] = (overflow_count > expected + 4 * np.sqrt(expected) + 1) & (overflow_count >= grown / 4)
+    return fuller
 
 
 def expected_overflow(count: Ints, buckets: Ints) -> npt.NDArray[np.float64]:
@@ -108,4 +110,9 @@ def would_show_history(maps: MapTable, buckets: int, groups: int) -> Bools:
 
 def is_sparse(maps: MapTable, go_release: tuple[int, int], factor: float) -> Bools:
     """Rows whose current arrays have at least ``factor`` times the slots that their entries need."""
-    return np.asarray(ints(maps, "capacity") >= factor * needed_slots(maps, go_release))
+    capacity = ints(maps, "capacity")
+    sparse: Bools = capacity >= factor * GROUP_SLOTS  # no map needs less; most are small, and are not asked further
+    rows = np.flatnonzero(sparse)
+    needed = slots_for(ints(maps, "count")[rows], is_swiss(maps)[rows], go_release)
+    sparse[rows] = capacity[rows] >= factor * needed
+    return sparse

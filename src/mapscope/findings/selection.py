@@ -8,6 +8,7 @@ import numpy as np
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from mapscope.arrays import among, unique
 from mapscope.findings.columns import Bools, Ints
 from mapscope.findings.context import Context
 from mapscope.findings.model import Finding
@@ -32,7 +33,7 @@ class Selection(Struct, frozen=True):
 
     def without(self, other: Selection) -> Selection:
         """The rows that ``other`` has not. Keeps the minimum and the facts."""
-        keep = ~np.isin(self.rows, other.rows)
+        keep = ~among(self.rows, other.rows)
         return Selection(self.rows[keep], self.bytes[keep], self.minimum, self.facts)
 
 
@@ -61,13 +62,13 @@ def emit(
         yield replace(finding, part_of=part_of.get(row, ""))
     counted = ~alone
     if part_of:
-        counted &= ~np.isin(rows, np.fromiter(part_of, np.int64, len(part_of)))
+        counted &= ~among(rows, np.fromiter(part_of, np.int64, len(part_of)))
     yield from _together(context, selection, describe, rows[counted], held[counted])
 
 
 def _together(context: Context, selection: Selection, describe: Describe, rows: Ints, held: Ints) -> Iterator[Finding]:
     types = np.asarray(context.maps.columns["type_index"])[rows]
-    for index in np.unique(types).tolist():
+    for index in unique(types).tolist():
         mine = types == index
         total, maps = sum(held[mine].tolist()), int(mine.sum())
         if total < context.thresholds.group_min_bytes:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mapscope._kernels import load
 from mapscope._kernels.reference.dump import BASE, PAGE, POINTERS, SIZE
+from mapscope.arrays import unique
 from mapscope.binary.buildinfo import go_experiments
 from mapscope.errors import EvidenceError, LayoutError
 from mapscope.evidence.heapdump import BSS, DATA, FINALIZER, FRAME, OTHER_ROOT, QUEUED, HeapDump, class_pages
@@ -48,7 +49,7 @@ def lay_heap(process: Process, dump: HeapDump) -> tuple[Spans, TypeWords, int]:
     base, size = spans["base"].astype(np.int64), spans["bytes"].astype(np.int64)
     paged = Paged(base, size)
     paged.lay(process.memory)
-    pages = process.memory.page_table(np.unique(base >> CHUNK_SHIFT).tolist())
+    pages = process.memory.page_table(unique(base >> CHUNK_SHIFT).tolist())
     index = build_index(pages, spans)
     if index.nobjects >= 1 << 32:
         raise LayoutError(f"{index.nobjects} slots in the heap are more than mapscope can number", "tell us about it")
@@ -58,7 +59,7 @@ def lay_heap(process: Process, dump: HeapDump) -> tuple[Spans, TypeWords, int]:
     words = TypeWords(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint64), 0)
     if process.layouts.release >= (1, 22):
         words = type_words(index, table, spans["header"] != 0, flags)
-    numbers = np.unique(base >> CHUNK_SHIFT)
+    numbers = unique(base >> CHUNK_SHIFT)
     arenas = Arenas(numbers, np.zeros(len(numbers), dtype=np.uint64))
     return Spans(arenas, pages, table, index, flags, []), words, dropped
 
@@ -73,7 +74,7 @@ def _spans(dump: HeapDump, release: tuple[int, int]) -> tuple[npt.NDArray[np.int
     outside = (base < dump.params.arena_start) | (base + total > dump.params.arena_end)
     if not len(rows) or outside.any() or (base[1:] < (base + total)[:-1]).any():
         raise EvidenceError(f"{dump.path}: objects of the heap dump overlap, or lie outside the heap", _DAMAGED)
-    chunks = len(np.unique(base >> CHUNK_SHIFT))
+    chunks = len(unique(base >> CHUNK_SHIFT))
     if int(total.sum()) > _BLOWN_UP * dump.size_bytes + _ROOM or chunks > _CHUNKS + (dump.size_bytes >> 18):
         raise EvidenceError(f"{dump.path}: the objects of the heap dump lie too far apart", _DAMAGED)
     # a span in use has an object, and one for objects with pointers has none without (mcentral.go, mbitmap.go)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
 
+from mapscope.arrays import among, unique
 from mapscope.evidence.memory import PageTable
 from mapscope.goruntime.code import Code, read_code
 from mapscope.goruntime.goroutines import (
@@ -217,7 +218,7 @@ def read_stacks(process: Process, pages: PageTable, index: HeapIndex, table: Gor
     # gdestroy sets the status first and lets go of the thread next; the g of a foreign thread (cgo) keeps its own
     ending = (table.status == G_DEAD) & (table.m != 0) & (table.locked == 0)
     problems.update(dict.fromkeys(np.flatnonzero(ending).tolist(), _ENDING))
-    stackless = np.isin(table.status, STACKLESS)
+    stackless = among(table.status, STACKLESS)
     low, high = table.stack_lo, table.stack_hi
     readable = ~stackless & (low != 0) & (low < high) & (high - low <= np.uint64(1 << 31)) & (high < np.uint64(1 << 48))
     whole = np.flatnonzero(readable & (~frames.complete | moving))
@@ -226,7 +227,7 @@ def read_stacks(process: Process, pages: PageTable, index: HeapIndex, table: Gor
     scan = scanner.scan(whole, found.starts.sp, found.registers)
     roots = _roots(table, readable, found.starts.sp, scan, len(whole), int((~stackless & ~readable).sum()))
     now = newest_time(memory, layouts, process.globals, table)
-    texts = wait_reasons(memory, process.globals, set(np.unique(table.waitreason).tolist()))
+    texts = wait_reasons(memory, process.globals, set(unique(table.waitreason).tolist()))
     return Stacks(table, code, frames, maps, scan, roots, problems, now, texts)
 
 
@@ -253,7 +254,7 @@ def _roots(
     words = scan.words
     return StackRoots(
         list(zip(start.tolist(), high.tolist(), strict=True)),
-        np.unique(words.value[words.certain]),
-        np.unique(words.value[~words.certain]),
+        unique(words.value[words.certain]),
+        unique(words.value[~words.certain]),
         notes,
     )

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
 
+from mapscope.arrays import among
 from mapscope.evidence.memory import Memory, PageTable
 from mapscope.goruntime.index import column, gather
 from mapscope.goruntime.layout import Layouts
@@ -85,7 +86,7 @@ def read_goroutines(
         there = memory.words(array, count)
         assert there is not None
         pointers = there
-    if listed is not None and not np.isin(listed, pointers).all():
+    if listed is not None and not among(listed, pointers).all():
         pointers = listed
     struct = layouts.struct("g")
     rows, ok = gather(pages, pointers, struct.size)

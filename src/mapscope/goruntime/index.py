@@ -62,15 +62,24 @@ class HeapIndex(Struct):
         return np.searchsorted(self.spans["first"], objects, side="right") - 1
 
     def address_of(self, objects: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
-        """Slot address of each object id."""
-        spans = self.spans[self.span_of_object(objects)]
-        slots = (objects - spans["first"]).astype(np.uint64)
-        out: npt.NDArray[np.uint64] = spans["base"] + slots * spans["elemsize"]
-        return out
+        """Slot address of each object id; 0 for what is none."""
+        return self._slots_of(objects)[0]
 
     def sizes_of(self, objects: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
-        """Slot size in bytes of each object id."""
-        out: npt.NDArray[np.uint64] = self.spans["elemsize"][self.span_of_object(objects)]
+        """Slot size in bytes of each object id; 0 for what is none."""
+        return self._slots_of(objects)[1]
+
+    def _slots_of(self, objects: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+        flat = np.ascontiguousarray(objects, dtype=np.int64)
+        address, size = np.empty(len(flat), dtype=np.uint64), np.empty(len(flat), dtype=np.uint64)
+        load("spans").slots_of(self, flat, address, size)
+        return address, size
+
+    def slot_sizes(self, addresses: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+        """Size in bytes of the slot that holds each address; 0 where none does."""
+        flat = np.ascontiguousarray(addresses, dtype=np.uint64)
+        out = np.empty(len(flat), dtype=np.uint64)
+        load("spans").slot_sizes(self, flat, out)
         return out
 
     def slots_like(

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from mapscope.arrays import among
 from mapscope.errors import EvidenceError, LayoutError
 from mapscope.evidence.memory import CHUNK_SHIFT, Memory, PageTable
 from mapscope.goruntime.index import GO_PAGE, SPAN_DTYPE, HeapIndex, gather_fields
@@ -114,7 +115,7 @@ def read_spans(memory: Memory, pages: PageTable, layouts: Layouts, mheap: int, a
     base, npages, elemsize, nelems = col["startAddr"], col["npages"], col["elemsize"], col["nelems"]
     in_use = ok & (state == SPAN_IN_USE)
     manual = ok & (state == SPAN_MANUAL)
-    arena = np.isin((base >> np.uint64(CHUNK_SHIFT)).astype(np.int64), arenas.number)
+    arena = among((base >> np.uint64(CHUNK_SHIFT)).astype(np.int64), arenas.number)
     size = npages * np.uint64(GO_PAGE)
     fits = (
         arena

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
 
+from mapscope.arrays import among, unique
 from mapscope.evidence.memory import CHUNK_SHIFT
 from mapscope.goruntime.goroutines import GoroutineTable
 from mapscope.goruntime.index import HeapIndex, column, gather
@@ -127,7 +128,7 @@ class Scanner:
     def _frames(self, whole: npt.NDArray[np.int64]) -> tuple[StackWords, StackObjects, npt.NDArray[np.int64]]:
         """Live words, objects and conservative ranges of all frames but those of the stacks in ``whole``."""
         frames = self.frames
-        use = ~np.isin(frames.stack, whole) if len(whole) else np.ones(len(frames), dtype=np.bool_)
+        use = ~among(frames.stack, whole) if len(whole) else np.ones(len(frames), dtype=np.bool_)
         rows = np.flatnonzero(use)
         kind = frames.note[rows].astype(np.uint64) & np.uint64(AFTER_SIGPANIC | CONSERVATIVE)
         keys, inverse = np.unique(frames.pc[rows] << _U8 | kind, return_inverse=True)
@@ -253,7 +254,7 @@ class Scanner:
                 into = self._objects_hit(words, objects)
                 if rounds == _MAX_ROUNDS and len(into):
                     self.notes.append("a chain of variables on a stack is too long to follow: they all count as live")
-                    own = np.isin(objects.stack, np.unique(objects.stack[into]))
+                    own = among(objects.stack, unique(objects.stack[into]))
                     into, live = np.flatnonzero(own & (objects.live == DEAD)), MAYBE
                 if not len(into):
                     break
@@ -271,12 +272,12 @@ class Scanner:
         at = np.searchsorted(objects.address, value, side="right") - 1
         hit = (at >= 0) & (objects.stack[at] == stack) & (value - objects.address[at] < objects.size[at])
         hit &= objects.live[at] == DEAD
-        return np.unique(at[hit])
+        return unique(at[hit])
 
     def _contents(self, objects: StackObjects, at: npt.NDArray[np.int64], certain: bool) -> StackWords:
         """The pointer words of the objects."""
         parts = []
-        for mask in np.unique(objects.mask[at]).tolist():
+        for mask in unique(objects.mask[at]).tolist():
             mine = at[objects.mask[at] == mask]
             offsets = self.maps.masks.offsets[mask].astype(np.uint64)
             address = (objects.address[mine][:, None] + offsets[None, :]).reshape(-1)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
 
+from mapscope.arrays import among
 from mapscope.evidence.core import Thread
 from mapscope.evidence.memory import Memory
 from mapscope.goruntime.code import Code
@@ -46,7 +47,7 @@ def find_starts(
     memory: Memory, layouts: Layouts, code: Code, table: GoroutineTable, threads: Sequence[Thread]
 ) -> Found:
     """Where each goroutine stands. Nothing is raised: a goroutine without a start has a problem instead."""
-    stackless = np.isin(table.status, STACKLESS)
+    stackless = among(table.status, STACKLESS)
     low, high = table.stack_lo, table.stack_hi
     sane = (low != 0) & (low < high) & (high - low <= np.uint64(MAX_STACK)) & (high < np.uint64(1 << 48))
     walk = ~stackless & sane

@@ -23,6 +23,7 @@ from mapscope._kernels.reference.stacks import (
     UNREADABLE,
     WALKING,
 )
+from mapscope.arrays import unique
 from mapscope.evidence.memory import PageTable
 from mapscope.goruntime.code import Code
 
@@ -159,7 +160,7 @@ def unwind(pages: PageTable, code: Code, starts: Starts) -> Frames:
             parts.append((w.frame_stack[:n].copy(), columns, w.frame_note[:n].copy()))
         total += w.nframes
         stuck = not w.nframes and not w.npending
-        for pc in np.unique(w.pending[: w.npending]).tolist():
+        for pc in unique(w.pending[: w.npending]).tolist():
             if w.known < _MAX_PCS:
                 w.learn(pc, *code.walking_facts(pc))
         if total > _MAX_FRAMES or w.known >= _MAX_PCS or stuck:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from mapscope.arrays import unique
 from mapscope.goruntime.index import gather_fields
 from mapscope.heap.model import Heap
 from mapscope.heap.trace import COVER_ELEM, MARKED
@@ -21,12 +22,12 @@ def type_channels(heap: Heap) -> npt.NDArray[np.int64]:
     """Gives such slots their type. Answers regions for the trace kernel (int64, n × 5), from which the walk goes on."""
     layout = heap.process.layouts.struct("hchan")
     spans = heap.index.spans
-    sizes = np.unique(spans["elemsize"])
-    fitting = sizes[sizes >= layout.size]
+    sizes = np.ascontiguousarray(spans["elemsize"])
+    fitting = sizes >= layout.size
     none = np.zeros((0, 5), dtype=np.int64)
-    if not len(fitting):
+    if not fitting.any():
         return none
-    which = np.flatnonzero((spans["elemsize"] == fitting[0]) & (spans["noscan"] == 0))
+    which = np.flatnonzero((sizes == sizes[fitting].min()) & (spans["noscan"] == 0))
     want = sum(1 << (layout.offset(name) // 8) for name in _POINTERS if name in layout)
     state = heap.state
     ids, _ = heap.index.slots_like(which, want, flags=state.flags, need=MARKED)
@@ -38,7 +39,7 @@ def type_channels(heap: Heap) -> npt.NDArray[np.int64]:
     ok &= buffers >= 0
     ok[ok] &= heap.index.sizes_of(buffers[ok]) >= capacity[ok] * elemsize[ok]
     out = []
-    for address in np.unique(elemtype[ok]).tolist():
+    for address in unique(elemtype[ok]).tolist():
         rtype = heap.process.types.at(address)
         if rtype is None:
             continue

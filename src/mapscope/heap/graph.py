@@ -14,6 +14,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from mapscope._kernels import load
+from mapscope.arrays import unique
 from mapscope.errors import LayoutError
 from mapscope.goruntime.index import HeapIndex
 from mapscope.heap.model import Heap
@@ -154,7 +155,7 @@ class Graph(Struct):
     def referrers(self, node: int) -> I8:
         """Nodes with an edge to ``node``, ascending, each once."""
         at = np.flatnonzero(self.targets == node)
-        return np.unique(np.searchsorted(self.offsets, at, side="right") - 1)
+        return unique(np.searchsorted(self.offsets, at, side="right") - 1)
 
     def blocked(self, node: int) -> I4:
         """``before`` as it were without ``node`` (-1: none); -1 where nothing else leads."""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from mapscope.arrays import among
 from mapscope.errors import UsageError
 from mapscope.heap.chains import AllChains, Chain, Chains, ChainTable
 from mapscope.heap.dominators import Dominators
@@ -372,7 +373,7 @@ class Holding:
         top = self._tops[np.maximum(nodes, 0)]
         is_root = (nodes >= 0) & (top > 0) & (top < self.graph.base)
         at = np.where(is_root, top, 0)
-        stack = np.isin(roots.kind[at], [RootKind.GOROUTINE, RootKind.UNSURE_STACK]) & is_root
+        stack = among(roots.kind[at], [RootKind.GOROUTINE, RootKind.UNSURE_STACK]) & is_root
         return np.where(stack, roots.key[at].astype(np.int64), -1)
 
     def _row(self, address: int) -> int | None:

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mapscope._kernels import load
+from mapscope.arrays import unique
 from mapscope.evidence.core import Core
-from mapscope.evidence.memory import CHUNK_SHIFT
+from mapscope.evidence.memory import CHUNK_SHIFT, PAGE
 from mapscope.heap.model import Heap
 from mapscope.heap.resident import Ranges, Resident, disjoint, resident_ranges
 from mapscope.heap.summary import HeapSummary, Reconciliation
@@ -19,6 +20,8 @@ from mapscope.heap.summary import HeapSummary, Reconciliation
 _MAX_STACK = 1 << 31
 _RUNTIME_CHUNK = 256 << 10
 """``persistentChunkSize`` of runtime/malloc.go; most structures outside the heap lie in chunks of this size or less."""
+_MAX_EXTENT = 1 << 22
+"""Pages between the first and the last structure of a kind for which a table of all is made."""
 _FROM_C = "crosscall2"
 """C enters Go here (runtime/cgo/asm_*.s): linked into every program that uses cgo, and no other."""
 
@@ -103,7 +106,7 @@ def _elsewhere(heap: Heap, core: Core, resident: Resident, arenas: Ranges) -> tu
     c_code = any(table.index_of(_FROM_C) >= 0 for _, table in heap.frames.code.tables)
     files = disjoint([(row.start, row.end) for row in core.mappings if row.end < 1 << 48])
     in_files = int((resident.within(*files)).sum())
-    owned = np.sort(_runtime_addresses(heap)).astype(np.int64)
+    owned = _runtime_pages(heap)
     close = _close_to(heap, owned) if c_code else arenas
     threads = np.array(sorted(t.sp for t in core.threads if t.sp < 1 << 48), dtype=np.int64)
     runtime, outside = 0, in_files
@@ -115,7 +118,7 @@ def _elsewhere(heap: Heap, core: Core, resident: Resident, arenas: Ranges) -> tu
         bytes_here = int(resident.within(*one)[0]) - _both(resident, one, arenas) - _both(resident, one, files)
         if bytes_here <= 0:
             continue
-        if _any_in(owned, low, high):
+        if _any_in(owned, low // PAGE * PAGE, high):
             mine = min(bytes_here, _both(resident, one, close)) if c_code else bytes_here
             runtime += mine
             outside += bytes_here - mine
@@ -126,8 +129,8 @@ def _elsewhere(heap: Heap, core: Core, resident: Resident, arenas: Ranges) -> tu
 
 def _close_to(heap: Heap, owned: npt.NDArray[np.int64]) -> Ranges:
     """Where the runtime's own structures lie, to the chunks that it asks the system for, and the larger ones whole."""
-    cells = np.unique(owned // _RUNTIME_CHUNK)
-    cells = np.unique(np.concatenate([cells - 1, cells, cells + 1]))
+    cells = unique(owned // _RUNTIME_CHUNK)
+    cells = unique(np.concatenate([cells - 1, cells, cells + 1]))
     breaks = np.flatnonzero(np.diff(cells) > 1)
     first, last = np.concatenate([cells[:1], cells[breaks + 1]]), np.concatenate([cells[breaks], cells[-1:]])
     rows = list(zip((first * _RUNTIME_CHUNK).tolist(), ((last + 1) * _RUNTIME_CHUNK).tolist(), strict=True))
@@ -148,8 +151,8 @@ def _any_in(addresses: npt.NDArray[np.int64], low: int, high: int) -> bool:
     return at < len(addresses) and int(addresses[at]) < high
 
 
-def _runtime_addresses(heap: Heap) -> npt.NDArray[np.uint64]:
-    """Addresses of structures that only the runtime allocates, outside the heap.
+def _runtime_pages(heap: Heap) -> npt.NDArray[np.int64]:
+    """The pages, ascending, in which structures begin that only the runtime allocates, outside the heap.
 
     Spans, arenas, allocation bits, special records, page-allocator summaries and chunks, pointer masks, per-P caches
     (runtime/malloc.go: persistentalloc, sysAlloc).
@@ -168,4 +171,21 @@ def _runtime_addresses(heap: Heap) -> npt.NDArray[np.uint64]:
     for name in names:
         if name in mheap:
             loose.append(memory.word(process.mheap + mheap.offset(name)) or 0)
-    return np.concatenate([*parts, np.array([a for a in loose if a], dtype=np.uint64)])
+    parts.append(np.array(loose, dtype=np.uint64))
+    pages: npt.NDArray[np.int64] = unique(np.concatenate([_pages(addresses) for addresses in parts])) * PAGE
+    return pages
+
+
+def _pages(addresses: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """The distinct pages of some addresses that lie close together, as most structures of one kind do."""
+    page: npt.NDArray[np.int64] = (addresses[addresses != 0] // np.uint64(PAGE)).astype(np.int64)
+    if not len(page):
+        return page
+    low = int(page.min())
+    extent = int(page.max()) - low + 1
+    if extent > _MAX_EXTENT:
+        return unique(page)
+    there = np.zeros(extent, dtype=np.bool_)
+    there[page - low] = True
+    found: npt.NDArray[np.int64] = np.flatnonzero(there) + low
+    return found

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from mapscope.arrays import unique
 from mapscope.binary.moduledata import ModuleData
 from mapscope.binary.pclntab import FunctionTable
 from mapscope.binary.textcode import TextCode
@@ -98,7 +99,7 @@ class TextReferences:
         inside = (target >= np.uint64(low)) & (target < np.uint64(high))
         target, site = target[inside], site[inside]
         order = np.argsort(target, kind="stable")
-        return _References(target[order], site[order], np.unique(np.concatenate(starts)), functions)
+        return _References(target[order], site[order], unique(np.concatenate(starts)), functions)
 
     def _text(self, module: ModuleData) -> bytes | memoryview | None:
         """The code, without a copy where it lies in one piece."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from msgspec import Struct, field
 
 from mapscope._kernels import load
+from mapscope.arrays import unique
 from mapscope.goruntime.index import HeapIndex
 from mapscope.goruntime.typetable import TypeTable
 from mapscope.heap.later import Later
@@ -111,7 +112,7 @@ def run_trace(
         if not state.npending:
             return
         pairs = state.pending[: 2 * state.npending].reshape(-1, 2).copy()
-        for address in np.unique(pairs[:, 0]).tolist():
+        for address in unique(pairs[:, 0]).tolist():
             types.intern(address)
         regions = regions[:0]
         types.freeze()

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mapscope._kernels import load
+from mapscope.arrays import among, unique
 from mapscope.goruntime.index import HeapIndex, column, gather
 from mapscope.heap.graph import Graph, RootKind
 from mapscope.heap.model import Heap
@@ -61,12 +62,12 @@ def expunged_address(heap: Heap, graph: Graph, values: U8) -> int:
     ``Store``, ``Swap``: the parameter that escapes). So the one that a word of static data points to is the one of
     ``var expunged = new(any)``. It needs no symbol.
     """
-    nodes = graph.node_of(heap.index.find(np.unique(values[values != 0]))[0])
+    nodes = graph.node_of(heap.index.find(unique(values[values != 0]))[0])
     roots = graph.roots
-    here = (roots.kind[roots.word_group] == RootKind.GLOBAL) & np.isin(roots.word_target, nodes[nodes >= 0])
+    here = (roots.kind[roots.word_group] == RootKind.GLOBAL) & among(roots.word_target, nodes[nodes >= 0])
     rows, ok = gather(heap.index, roots.word_address[here], 8)
-    held = np.unique(column(rows, 0, 8)[ok])
-    held = held[np.isin(held, values)]
+    held = unique(column(rows, 0, 8)[ok])
+    held = held[among(held, values)]
     words, fine = gather(heap.index, held, _ANY_BYTES)
     held = held[fine & (column(words, 0, 8) == 0) & (column(words, 8, 8) == 0)]
     return int(held[0]) if len(held) == 1 else 0
@@ -81,14 +82,14 @@ def dead_entries(heap: Heap, maps: MapSet, graph: Graph, one: SyncMap, least_sha
     if not found or found[0].address != one.read:
         return None
     slots = _Slots.join([part for each in found for part in _slots_of(heap.index, each)])
-    entries = np.unique(slots.entry)
+    entries = unique(slots.entry)
     rows, ok = gather(heap.index, entries, 8)
     p = np.where(ok, column(rows, 0, 8), np.uint64(1))
     expunged = expunged_address(heap, graph, p[ok])
     gone = (p == 0) | ((p == expunged) if expunged else np.zeros(len(p), dtype=np.bool_))
     if not gone.any() or gone.sum() < least_share * len(entries):
         return None
-    dead = np.isin(slots.entry, entries[gone])
+    dead = among(slots.entry, entries[gone])
     objects, size = _kept(heap, np.concatenate([slots.key[dead], slots.key[dead] + np.uint64(8), slots.elem[dead]]))
     count = int((dead & slots.current).sum())
     marked_expunged = int((p == expunged).sum()) if expunged else 0

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from mapscope._kernels import load
+from mapscope.arrays import unique
 from mapscope.goruntime.index import HeapIndex
 from mapscope.goruntime.layout import Layouts
 from mapscope.heap.later import shared
@@ -41,14 +42,6 @@ class Decoder(Struct, frozen=True):
         layout = self.layouts.struct("table")
         names = ("used", "capacity", "growthLeft", "localDepth", "index", "groups.data", "groups.lengthMask")
         return np.array([layout.offset(name) for name in names], dtype=np.uint64)
-
-    def slot_sizes(self, addresses: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-        """Bytes of the heap slot behind each address, 0 where it is not in the heap."""
-        ids, _ = self.index.find(addresses)
-        out = np.zeros(len(ids), dtype=np.uint64)
-        there = ids >= 0
-        out[there] = self.index.sizes_of(ids[there])
-        return out
 
 
 def one_map(found: Map, names: Sequence[str]) -> dict[str, npt.NDArray[np.uint64]]:
@@ -130,7 +123,7 @@ def _columns(
     for name, values in header.items():
         out[name] = np.where(ok, values, np.uint64(0))
     ids, _ = decoder.index.find(addresses)
-    out["header_bytes"] = decoder.slot_sizes(addresses)  # 0 on a stack: the sums are of heap slots
+    out["header_bytes"] = decoder.index.slot_sizes(addresses)  # 0 on a stack: the sums are of heap slots
     layout_slot = decoder.allocator.slot(decoder.layouts.struct("swissmap" if swiss else "hmap").size, False)
     typed = (which >= 0) & ok
     (_decode_swiss if swiss else _decode_classic)(decoder, out, which, shapes, typed, ids >= 0)
@@ -167,10 +160,12 @@ def _decode_classic(
     out["noldbuckets"] = np.where(growing, np.where(same, buckets, buckets >> np.uint64(1)), np.uint64(0))
     out["capacity"] = np.where(out["buckets"] != 0, np.uint64(8) * buckets, np.uint64(0))
     sizes = np.array([s.fields.bucket_size for s in shapes] or [0], dtype=np.uint64)[np.maximum(which, 0)]
-    out["array_bytes"] = decoder.slot_sizes(out["buckets"])
-    out["old_array_bytes"] = decoder.slot_sizes(out["oldbuckets"])
+    out["array_bytes"] = decoder.index.slot_sizes(out["buckets"])
+    out["old_array_bytes"] = decoder.index.slot_sizes(out["oldbuckets"])
     extra = decoder.layouts.struct("mapextra")
-    out["extra_bytes"] = decoder.slot_sizes(out["extra"]) + _list_bytes(decoder, out["extra"], extra.offset("overflow"))
+    out["extra_bytes"] = decoder.index.slot_sizes(out["extra"]) + _list_bytes(
+        decoder, out["extra"], extra.offset("overflow")
+    )
     old_list = _list_bytes(decoder, out["extra"], extra.offset("oldoverflow"))
     at = np.flatnonzero(typed & sane)
     rows = classic_rows(
@@ -190,7 +185,7 @@ def _decode_classic(
     usable = np.where(out["array_bytes"] > 0, out["array_bytes"], np.uint64(0)) // np.maximum(sizes, np.uint64(1))
     out["prealloc_overflow"] = np.where((out["B"] >= 4) & (usable > buckets), usable - buckets, np.uint64(0))
     header = decoder.layouts.struct("hmap").size
-    for shape_index in np.unique(which[typed]).tolist():
+    for shape_index in unique(which[typed]).tolist():
         shape = shapes[shape_index]
         here = typed & (which == shape_index)
         out["needed_bytes"][here] = classic_needed(
@@ -208,13 +203,13 @@ def _list_bytes(decoder: Decoder, extra: npt.NDArray[np.uint64], offset: int) ->
     from mapscope.goruntime.index import column, gather
 
     total = np.zeros(len(extra), dtype=np.uint64)
-    at = np.flatnonzero(decoder.slot_sizes(extra))
+    at = np.flatnonzero(decoder.index.slot_sizes(extra))
     rows, ok = gather(decoder.index, extra[at] + np.uint64(offset), 8)
     pointer = np.where(ok, column(rows, 0, 8), np.uint64(0))
-    total[at] = decoder.slot_sizes(pointer)
+    total[at] = decoder.index.slot_sizes(pointer)
     has = np.flatnonzero(pointer)
     heads, fine = gather(decoder.index, pointer[has], 8)
-    total[at[has]] += decoder.slot_sizes(np.where(fine, column(heads, 0, 8), np.uint64(0)))
+    total[at[has]] += decoder.index.slot_sizes(np.where(fine, column(heads, 0, 8), np.uint64(0)))
     return total
 
 
@@ -242,10 +237,10 @@ def _decode_swiss(
     # a small map on a stack has no type to walk it by, but it is one group all the same
     lone = ~typed & ~directory & (out["dirPtr"] != 0)
     out["groups"][lone], out["capacity"][lone] = 1, 8
-    slots = decoder.slot_sizes(out["dirPtr"])
+    slots = decoder.index.slot_sizes(out["dirPtr"])
     out["directory_bytes"] = np.where(directory, slots, np.uint64(0))
     header, table = decoder.layouts.struct("swissmap").size, decoder.layouts.struct("table").size
-    for shape_index in np.unique(which[typed]).tolist():
+    for shape_index in unique(which[typed]).tolist():
         shape = shapes[shape_index]
         here = typed & (which == shape_index)
         out["needed_bytes"][here] = swiss_needed(

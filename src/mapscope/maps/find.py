@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
 
+from mapscope.arrays import among, unique
 from mapscope.heap.channels import type_channels
 from mapscope.heap.model import Heap
 from mapscope.heap.trace import COVER_ELEM, MARKED, run_trace
@@ -73,7 +74,7 @@ def decoder_of(heap: Heap) -> Decoder:
 def _told(heap: Heap, candidates: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """The candidates that can be maps. A redacted core says which are: what proved that the others are none is gone."""
     redaction = heap.process.redaction
-    return candidates if redaction is None else candidates[np.isin(candidates, redaction.maps)]
+    return candidates if redaction is None else candidates[among(candidates, redaction.maps)]
 
 
 def _all_shapes(heap: Heap) -> tuple[list[MapShape], dict[int, int]]:
@@ -155,7 +156,7 @@ def _stack_maps(
     Where frames are known, only variables with the header's pointer mask come into question that are live there.
     """
     objects = heap.frames.stack_objects(mask=header_mask(decoder, swiss))["address"]
-    addresses = _told(heap, np.unique(np.concatenate([objects, _unknown_frames(heap)])))
+    addresses = _told(heap, unique(np.concatenate([objects, _unknown_frames(heap)])))
     parts = [Inferred.none()]
     for start in range(0, len(addresses), _STACK_CHUNK):
         chunk = addresses[start : start + _STACK_CHUNK]
@@ -190,7 +191,7 @@ def _table(
     found_by_shape: dict[int, tuple[int, bool]],
     stack: Inferred,
 ) -> MapSet:
-    keep = ~np.isin(exact_address, np.array(list(found_by_shape), dtype=np.uint64))
+    keep = ~among(exact_address, np.array(list(found_by_shape), dtype=np.uint64))
     shape_address = np.array(list(found_by_shape), dtype=np.uint64)
     shape_index = np.array([shape for shape, _ in found_by_shape.values()], dtype=np.int64)
     unsure = {a for a, (_, sure) in found_by_shape.items() if not sure} | set(stack.address[~stack.sure].tolist())
@@ -204,7 +205,7 @@ def _table(
     address, which, confidence = address[order], which[order], confidence[order]
     table, ok = decode(decoder, address, which, shapes, swiss=swiss)
     table.columns["confidence"][:] = confidence
-    table.columns["type_index"][np.isin(address, np.array(list(unsure), dtype=np.uint64))] = -1
+    table.columns["type_index"][among(address, np.array(list(unsure), dtype=np.uint64))] = -1
     notes = []
     if not ok.all():
         notes.append(f"{int((~ok).sum())} map headers are not in this core")

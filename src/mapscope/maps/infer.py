@@ -15,6 +15,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from mapscope._kernels import load
+from mapscope.arrays import unique
 from mapscope.goruntime.index import column, gather
 from mapscope.goruntime.typetable import TypeTable
 from mapscope.heap.trace import MARKED, TraceState
@@ -217,11 +218,11 @@ def _size_fits(
         rows, fine = gather(decoder.index, np.where(ok, column(tables, 0, 8), np.uint64(0)), layout.size)
         entry = layout.field("capacity")
         capacity[large] = np.where(fine, column(rows, entry.offset, 2), np.uint64(0))
-        wanted = {c: decoder.allocator.slot(c // 8 * size, noscan) for c in np.unique(capacity).tolist()}
+        wanted = {c: decoder.allocator.slot(c // 8 * size, noscan) for c in unique(capacity).tolist()}
         expect = np.array([wanted[c] for c in capacity.tolist()], dtype=np.uint64)
     else:
         logs = columns["B"][at]
-        table = {b: classic_array(decoder.allocator, b, size, noscan)[0] for b in np.unique(logs).tolist()}
+        table = {b: classic_array(decoder.allocator, b, size, noscan)[0] for b in unique(logs).tolist()}
         expect = np.array([table[b] for b in logs.tolist()], dtype=np.uint64)
     fits: npt.NDArray[np.bool_] = out.copy()
     fits[at] = starts & kind & (spans["elemsize"] == expect)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mapscope.arrays import among, unique
 from mapscope.goruntime.frames import Frame, Goroutine
 from mapscope.goruntime.index import column, gather, gather_fields
 from mapscope.goruntime.stackscan import LIVE, MAYBE
@@ -139,7 +140,7 @@ class _Finder:
         held = self._heap_windows()
         told = self.heap.process.redaction
         if told is not None:  # what proved that the other windows are none is gone
-            stack, held = stack[np.isin(stack, told.iterators)], held[np.isin(held, told.iterators)]
+            stack, held = stack[among(stack, told.iterators)], held[among(held, told.iterators)]
         windows = np.concatenate([stack, held])
         if not len(windows):
             return
@@ -196,9 +197,10 @@ class _Finder:
         every = (1 << size // 8) - 1
         spans = self.index.spans
         parts = [np.zeros(0, dtype=np.uint64)]
-        fits = (spans["noscan"] == 0) & (spans["elemsize"] >= size) & (spans["elemsize"] <= _MAX_SLOT)
-        for slot in np.unique(spans["elemsize"][fits]).tolist():
-            which = np.flatnonzero(fits & (spans["elemsize"] == slot))
+        fits = np.flatnonzero((spans["noscan"] == 0) & (spans["elemsize"] >= size) & (spans["elemsize"] <= _MAX_SLOT))
+        sizes = spans["elemsize"][fits].astype(np.int64)
+        for slot in np.flatnonzero(np.bincount(sizes)).tolist():
+            which = fits[sizes == slot]
             ids, at = self.index.slots_like(
                 which, want, flags=self.heap.state.flags, need=MARKED, every=every, shifts=(slot - size) // 8 + 1
             )
@@ -212,14 +214,14 @@ class _Finder:
         there = np.zeros(len(values), dtype=np.bool_)
         for module in self.heap.process.modules:  # between two modules can lie the whole heap
             there |= (values >= np.uint64(module.types)) & (values < np.uint64(module.etypes))
-        for address in np.unique(values[there]).tolist():
+        for address in unique(values[there]).tolist():
             if address in self.shapes or address in self.asked or len(self.asked) >= _MAX_UNKNOWN_TYPES:
                 continue
             self.asked.add(address)
             shape = map_shape(self.heap.process.types, address) if address % 8 == 0 else None
             if shape is not None and shape.fields.bucket_size >= 16:
                 self.shapes[address] = shape
-        hit: Bools = np.isin(values, np.fromiter(self.shapes, np.uint64, len(self.shapes)))
+        hit: Bools = among(values, np.fromiter(self.shapes, np.uint64, len(self.shapes)))
         return hit
 
     def _read(self, windows: U8) -> Columns:
@@ -240,18 +242,18 @@ class _Finder:
         sizes = self.index.sizes_of(ids[there])
         header[there] = (base[there] == address[there]) & (sizes == self.allocator.slot(struct.size, False))
         header[there] &= self.heap.state.flags[ids[there]] & 1 != 0
-        known: Bools = np.isin(address, self.maps.table.columns["address"]) | header
+        known: Bools = among(address, self.maps.table.columns["address"]) | header
         return known
 
     def _sizes(self, types: U8) -> U8:
         """Bytes of one bucket or group of each type."""
-        unique, inverse = np.unique(types, return_inverse=True)
-        each = [shape.fields.bucket_size if (shape := self.shapes.get(t)) else 0 for t in unique.tolist()]
+        kinds, inverse = np.unique(types, return_inverse=True)
+        each = [shape.fields.bucket_size if (shape := self.shapes.get(t)) else 0 for t in kinds.tolist()]
         return np.array(each, dtype=np.uint64)[inverse.reshape(-1)]
 
     def _noscan(self, types: U8) -> Bools:
-        unique, inverse = np.unique(types, return_inverse=True)
-        each = [shape.noscan if (shape := self.shapes.get(t)) else False for t in unique.tolist()]
+        kinds, inverse = np.unique(types, return_inverse=True)
+        each = [shape.noscan if (shape := self.shapes.get(t)) else False for t in kinds.tolist()]
         return np.array(each, dtype=np.bool_)[inverse.reshape(-1)]
 
     def _object(self, address: U8) -> tuple[I8, Bools, U8]:
@@ -333,15 +335,15 @@ class _Finder:
         """Whether the collector counts each window as alive, and whether only a conservative scan does."""
         live, maybe = np.zeros(len(windows), dtype=np.bool_), np.zeros(len(windows), dtype=np.bool_)
         scan = self.heap.frames.scan
-        certain = np.unique(scan.words.address[scan.words.certain])
-        unsure = np.unique(scan.words.address[~scan.words.certain])
+        certain = unique(scan.words.address[scan.words.certain])
+        unsure = unique(scan.words.address[~scan.words.certain])
         array = it["group.data"] if self.swiss else it["buckets"]
         array_at = self.layout.offset("group.data" if self.swiss else "buckets")
         in_heap = self.index.find(it["map"])[0] >= 0
         # a map on the stack is no pointer into the heap; its array may be
         offset = np.where(in_heap | (self.index.find(array)[0] < 0), self.map_at, array_at).astype(np.uint64)
-        live[on_stack] = np.isin(windows + offset, certain)[on_stack]
-        maybe[on_stack] = np.isin(windows + offset, unsure)[on_stack]
+        live[on_stack] = among(windows + offset, certain)[on_stack]
+        maybe[on_stack] = among(windows + offset, unsure)[on_stack]
         objects = scan.objects
         if len(objects):
             at = np.maximum(np.searchsorted(objects.address, windows, side="right") - 1, 0)
@@ -351,7 +353,7 @@ class _Finder:
             maybe |= covers & (objects.live[at] == MAYBE)
         ids, _ = self.index.find(windows)
         held = ~on_stack & (ids >= 0)
-        doubtful = np.isin(ids, self.heap.uncertain)
+        doubtful = among(ids, self.heap.uncertain)
         live |= held & ~doubtful
         maybe |= held & doubtful
         return live, maybe

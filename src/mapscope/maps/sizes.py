@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from mapscope.arrays import unique
+
 _MAX_SMALL = 32768
 _PAGE = 8192
 _HEADER = 8
@@ -92,7 +94,7 @@ def classic_needed(
     counts = np.minimum(counts, _MAX_COUNT)
     out = np.full(len(counts), allocator.slot(header, False), dtype=np.uint64)
     logs = classic_buckets_log2(counts, release)
-    for b in np.unique(logs[counts > 0]).tolist():
+    for b in unique(logs[counts > 0]).tolist():
         array, spare = classic_array(allocator, b, bucket_size, noscan)
         out[(logs == b) & (counts > 0)] += np.uint64(array + (allocator.slot(24, False) if spare else 0))
     return out
@@ -116,7 +118,7 @@ def swiss_needed(
     directory = _pow2(-(-target // _MAX_TABLE))
     capacity = np.maximum(_GROUP_SLOTS, _pow2(target // directory))
     keys = directory * (2 * _MAX_TABLE) + capacity
-    for key in np.unique(keys[large]).tolist():
+    for key in unique(keys[large]).tolist():
         tables, slots = divmod(key, 2 * _MAX_TABLE)
         groups = allocator.slot(slots // _GROUP_SLOTS * group_size, noscan)
         cost = allocator.slot(8 * tables, False) + tables * (allocator.slot(table, False) + groups)

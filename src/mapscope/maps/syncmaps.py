@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from mapscope.arrays import among, unique
 from mapscope.goruntime.index import column, gather
 from mapscope.heap.graph import Graph, RootKind
 from mapscope.heap.model import Heap
@@ -56,12 +57,12 @@ def find_sync_maps(heap: Heap, maps: MapSet, graph: Graph) -> tuple[SyncMap, ...
 
 def _read_only(heap: Heap, graph: Graph, headers: U8) -> U8:
     """Addresses of ``readOnly`` objects: 16 bytes, the first word is one of ``headers``."""
-    nodes = np.unique(_sources(graph, graph.node_of(heap.index.find(headers)[0])))
+    nodes = unique(_sources(graph, graph.node_of(heap.index.find(headers)[0])))
     objects = graph.object_of(nodes[nodes >= graph.base])
     objects = objects[heap.index.sizes_of(objects) == _READ_ONLY_BYTES]
     addresses = heap.index.address_of(objects)
     rows, ok = gather(heap.index, addresses, _READ_ONLY_BYTES)
-    fits = ok & np.isin(column(rows, 0, 8), headers) & (column(rows, 8, 1) <= 1)
+    fits = ok & among(column(rows, 0, 8), headers) & (column(rows, 8, 1) <= 1)
     return addresses[fits]
 
 
@@ -78,11 +79,11 @@ def _words_to(heap: Heap, graph: Graph, values: U8) -> tuple[U8, U8]:
     nodes = graph.node_of(heap.index.find(values)[0])
     at, held = _variables_to(heap, graph, nodes)
     places, what = [at], [held]
-    sources = np.unique(_sources(graph, nodes))
+    sources = unique(_sources(graph, nodes))
     objects = graph.object_of(sources[sources >= graph.base])
     sizes = heap.index.sizes_of(objects).astype(np.int64)
     starts = heap.index.address_of(objects)
-    for size in np.unique(sizes).tolist():  # one round a size class
+    for size in unique(sizes).tolist():  # one round a size class
         words = min(size // 8, _MAX_WORDS)
         of_size = starts[sizes == size]
         step = max(1, _MAX_WORDS // max(words, 1))
@@ -90,7 +91,7 @@ def _words_to(heap: Heap, graph: Graph, values: U8) -> tuple[U8, U8]:
             part = of_size[first : first + step]
             rows, ok = gather(heap.index, part, 8 * words)
             held = rows.view("<u8")
-            which, word = np.nonzero(np.isin(held, values) & ok[:, None])
+            which, word = np.nonzero(among(held, values) & ok[:, None])
             places.append(part[which] + word.astype(np.uint64) * np.uint64(8))
             what.append(held[which, word].astype(np.uint64))
     return np.concatenate(places), np.concatenate(what)
@@ -98,7 +99,7 @@ def _words_to(heap: Heap, graph: Graph, values: U8) -> tuple[U8, U8]:
 
 def _variables_to(heap: Heap, graph: Graph, nodes: I8) -> tuple[U8, U8]:
     roots = graph.roots
-    here = np.isin(roots.word_target, nodes[nodes >= 0]) & (roots.kind[roots.word_group] == RootKind.GLOBAL)
+    here = among(roots.word_target, nodes[nodes >= 0]) & (roots.kind[roots.word_group] == RootKind.GLOBAL)
     addresses = roots.word_address[here]
     rows, ok = gather(heap.index, addresses, 8)
     return addresses[ok], column(rows, 0, 8)[ok]
@@ -114,12 +115,12 @@ def _fields(heap: Heap, at: U8, read_only: U8, headers: U8) -> tuple[tuple[U8, U
     start = at - np.uint64(16 if old else 8)
     (kind, dirty), fits = _words(heap, (start + np.uint64(8), at + np.uint64(8)))
     (header, flags), fine = _words(heap, (read_only, read_only + np.uint64(8)))
-    fits &= fine & (at > 16) & np.isin(header, headers)
+    fits &= fine & (at > 16) & among(header, headers)
     if old:
-        named = {one for one in np.unique(kind).tolist() if _is_read_only(heap, one)}
-        fits &= np.isin(kind, np.fromiter(named, np.uint64, len(named)))
+        named = {one for one in unique(kind).tolist() if _is_read_only(heap, one)}
+        fits &= among(kind, np.fromiter(named, np.uint64, len(named)))
     ids, base = heap.index.find(dirty)
-    fits &= (dirty == 0) | np.isin(dirty, headers) | ((base == dirty) & (_sizes(heap, ids) == _HMAP_BYTES))
+    fits &= (dirty == 0) | among(dirty, headers) | ((base == dirty) & (_sizes(heap, ids) == _HMAP_BYTES))
     return (start, header, dirty, flags & np.uint64(0xFF)), fits
 
 

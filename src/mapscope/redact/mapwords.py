@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from msgspec import Struct
 
+from mapscope.arrays import among, unique
 from mapscope.goruntime.index import column, gather
 from mapscope.heap.model import Heap
 from mapscope.maps.find import MapSet
@@ -37,7 +38,7 @@ def mark_maps(words: Words, heap: Heap, maps: MapSet) -> None:
     at = np.asarray(columns["address"], dtype=np.uint64)
     words.runs(at, np.full(len(at), header.size // 8), STAYS)
     sure = np.asarray(columns["type_index"]).astype(np.int64) == maps.shape_of
-    for number in np.unique(maps.shape_of).tolist():
+    for number in unique(maps.shape_of).tolist():
         shape = maps.shapes[number] if number >= 0 else None
         for known in (True, False):
             rows = np.flatnonzero((maps.shape_of == number) & (sure == known))
@@ -78,7 +79,7 @@ def _buckets(words: Words, heap: Heap, blocks: U8, kind: _Kind, size: int) -> No
         words.mark(blocks + np.uint64(size - 8), POINTER)
         kind.lengths(words, blocks)
         rows, ok = gather(heap.index, blocks + np.uint64(size - 8), 8)
-        blocks = np.unique(column(rows, 0, 8)[ok])
+        blocks = unique(column(rows, 0, 8)[ok])
         blocks = blocks[(blocks != 0) & (blocks % np.uint64(8) == 0)]
         blocks = blocks[(_room(heap, blocks) >= size) & ~words.marked(blocks)]
         if not len(blocks):
@@ -97,7 +98,7 @@ def _swiss(words: Words, heap: Heap, maps: MapSet, rows: I8, kind: _Kind) -> Non
     size, struct = kind.shape.fields.bucket_size, heap.process.layouts.struct("table")
     for entries, _ in spread(directory, np.minimum(length, _room(heap, directory) // 8), 8):
         pointers, ok = gather(heap.index, entries, 8)
-        tables = np.unique(column(pointers, 0, 8)[ok])
+        tables = unique(column(pointers, 0, 8)[ok])
         tables = tables[_room(heap, tables) >= struct.size]
         words.fields(tables, struct)
         read, fine = gather(heap.index, tables, struct.size)
@@ -134,4 +135,4 @@ def _read_only(words: Words, heap: Heap, maps: MapSet) -> None:
     spans = heap.index.spans[(heap.index.spans["elemsize"] == 16) & (heap.index.spans["noscan"] == 0)]
     for start, _ in spread(spans["base"], spans["nelems"].astype(np.int64), 16):
         found, ok = gather(heap.index, start, 8)
-        words.mark(start[ok & np.isin(column(found, 0, 8), headers)] + np.uint64(8), BYTE)
+        words.mark(start[ok & among(column(found, 0, 8), headers)] + np.uint64(8), BYTE)

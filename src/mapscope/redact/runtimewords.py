@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mapscope.arrays import unique
 from mapscope.goruntime.index import GO_PAGE, column, gather
 from mapscope.goruntime.pointers import INLINE_MARK_BYTES, inline_marks, span_bitmaps
 from mapscope.goruntime.roots import special_kinds
@@ -138,7 +139,7 @@ def _page_heap(words: Words, heap: Heap) -> None:
         which, bitmap = span_bitmaps(memory, layouts, heap.index, table, heap.arenas)
         words.runs(bitmap, spans["bytes"][which].astype(np.int64) // 512, STAYS)
         headed = spans[spans["header"] != 0]
-        for start in np.unique(headed["elemsize"]).tolist():
+        for start in unique(headed["elemsize"]).tolist():
             of = headed[headed["elemsize"] == start]
             words.runs(of["base"], of["nelems"].astype(np.int64), KNOWN, start)
 
@@ -170,13 +171,13 @@ def _goroutines(words: Words, heap: Heap) -> None:
             words.fields(processors if processors is not None else _one(0)[:0], layouts.struct("p"), _P)
     g, m = layouts.struct("g"), layouts.struct("m")
     words.fields(table.address, g, _G)
-    threads = np.unique(table.m[table.m != 0])
+    threads = unique(table.m[table.m != 0])
     words.fields(threads, m, _M)
     rows, ok = gather(heap.index, threads + np.uint64(m.offset("gsignal")), 8)
     signal = column(rows, 0, 8)[ok]
     words.fields(signal[signal != 0], g, ("stack.lo", "stack.hi"))
     reasons = process.globals.get("runtime.waitReasonStrings", 0)
-    for number in np.unique(table.waitreason).tolist() if reasons else ():
+    for number in unique(table.waitreason).tolist() if reasons else ():
         if number < _MAX_REASON:
             words.run(reasons + 16 * number, 16)
 

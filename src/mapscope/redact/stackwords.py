@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mapscope.arrays import among, unique
 from mapscope.goruntime.goroutines import G_RUNNING
 from mapscope.goruntime.index import column, gather
 from mapscope.heap.model import Heap
@@ -112,7 +113,7 @@ def _signals(words: Words, heap: Heap) -> None:
     """What the kernel pushed for a signal: where that stack lies, and the registers that are places (see starts.py)."""
     process, table = heap.process, heap.goroutines
     m, g = process.layouts.struct("m"), process.layouts.struct("g")
-    for thread in np.unique(table.m[(table.status == G_RUNNING) & (table.m != 0)]).tolist():
+    for thread in unique(table.m[(table.status == G_RUNNING) & (table.m != 0)]).tolist():
         signal = process.memory.word(thread + m.offset("gsignal")) or 0
         bounds = process.memory.words(signal + g.offset("stack.lo"), 2) if signal else None
         if bounds is None or not 0 < int(bounds[1]) - int(bounds[0]) <= _MAX_SIGNAL_STACK:
@@ -130,8 +131,8 @@ def _signals(words: Words, heap: Heap) -> None:
 def _stubs(words: Words, heap: Heap) -> None:
     """Frames of reflect's stubs, whose argument masks only they tell (runtime/stkframe.go: argMapInternal)."""
     frames, code, memory = heap.frames.frames, heap.frames.code, heap.process.memory
-    stubs = [pc for pc in np.unique(frames.pc).tolist() if code.name(pc) in _STUBS]
-    for at in np.flatnonzero(np.isin(frames.pc, np.array(stubs, dtype=np.uint64))).tolist():
+    stubs = [pc for pc in unique(frames.pc).tolist() if code.name(pc) in _STUBS]
+    for at in np.flatnonzero(among(frames.pc, np.array(stubs, dtype=np.uint64))).tolist():
         first = int(frames.sp[at]) + (8 if code.uses_lr else 0)
         record = memory.words(memory.word(first) or 0, 3)
         vector = memory.words(int(record[1]), 2) if record is not None else None

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from mapscope.arrays import unique
 from mapscope.binary.structs import StructLayout
 from mapscope.evidence.memory import CHUNK_SHIFT
 from mapscope.heap.model import Heap
@@ -42,7 +43,7 @@ class Words:
         self._marks = np.zeros(len(index.page_host) >> (CHUNK_SHIFT - 12) << _WORD_SHIFT, dtype=np.uint8)
         types = heap.types
         known = types.hash_keys[(types.hash_keys != 0) & (types.hash_values >= 0)]
-        self._known = np.unique(known)
+        self._known = unique(known)
         self._known_chunk = np.zeros(len(index.chunk_slot) + 1, dtype=np.bool_)
         self._known_chunk[self._chunk(self._known)] = True
         self._known_chunk[-1] = False

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import asdict
 
+from mapscope.arrays import among
 from mapscope.findings import WHOLE_MAP
 from mapscope.findings.columns import current_waste, ints
 from mapscope.findings.model import Finding
@@ -260,7 +261,7 @@ def _notes(source: Source, findings: Iterable[Finding]) -> Iterator[str]:
     waste = current_waste(maps)
     subjects = np.fromiter((f.subject for f in findings), np.uint64)
     idle = (ints(maps, "count") == 0) & (waste >= DEFAULT.sparse_min_bytes)
-    idle &= ~np.isin(maps.columns["address"], subjects)
+    idle &= ~among(maps.columns["address"], subjects)
     if idle.any():
         count, held = int(idle.sum()), human_bytes(sum(waste[idle].tolist()))
         kept = f"map keeps arrays of {held}" if count == 1 else f"maps keep arrays of {held}"

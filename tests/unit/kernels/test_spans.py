@@ -111,6 +111,23 @@ def test_find_objects_finds_the_slot(side, plans, start, seed):
         assert (oid, base) == ((slot.oid, slot.base) if slot else (-1, 0))
 
 
+@pytest.mark.parametrize("side", SIDES)
+@PROPERTY
+@given(plans=span_plans(), start=STARTS, seed=SEEDS)
+def test_slots_have_their_address_and_size(side, plans, start, seed):
+    world, rng = random_world(plans, start, seed), random.Random(seed)
+    wanted = addresses(world, rng, 200)
+    sizes = np.full(200, 77, dtype=np.uint64)
+    kernel(side, "spans").slot_sizes(world.index, wanted, sizes)
+    slots = [world.slot_at(address) for address in wanted.tolist()]
+    assert sizes.tolist() == [slot.size if slot else 0 for slot in slots]
+    known = {slot.oid: (slot.base, slot.size) for slot in world.slots}
+    ids = [rng.choice((*known, -1, world.index.nobjects, rng.getrandbits(40))) for _ in range(200)]
+    base, size = np.full(200, 77, dtype=np.uint64), np.full(200, 77, dtype=np.uint64)
+    kernel(side, "spans").slots_of(world.index, np.array(ids, dtype=np.int64), base, size)
+    assert list(zip(base.tolist(), size.tolist(), strict=True)) == [known.get(oid, (0, 0)) for oid in ids]
+
+
 GO_CLASSES = [(8, 1), (24, 1), (48, 1), (80, 1), (416, 1), (1152, 1), (1408, 2), (2688, 1), (4864, 2), (6784, 6),
               (9472, 7), (9728, 1), (18432, 9), (20480, 5), (27264, 10), (28672, 7), (32768, 4)]  # fmt: skip
 """Size classes of runtime/sizeclasses.go: slot bytes and 8 KB pages, the hardest to divide by among them."""

@@ -68,6 +68,27 @@ def find_objects(
     out[:], base[:] = places(h, addresses)
 
 
+def slot_sizes(h: Any, addresses: npt.NDArray[np.uint64], out: npt.NDArray[np.uint64]) -> None:
+    """Bytes of the slot that holds each address; 0 where there is none."""
+    ids, _ = places(h, addresses)
+    out[:] = 0
+    there = ids >= 0
+    spans = np.searchsorted(h.spans["first"], ids[there], side="right") - 1
+    out[there] = h.spans["elemsize"][spans]
+
+
+def slots_of(
+    h: Any, objects: npt.NDArray[np.int64], address: npt.NDArray[np.uint64], size: npt.NDArray[np.uint64]
+) -> None:
+    """Address and bytes of the slot of each object id; 0 for what is none."""
+    address[:] = size[:] = 0
+    there = (objects >= 0) & (objects < h.nobjects)
+    ids = objects[there]
+    spans = h.spans[np.searchsorted(h.spans["first"], ids, side="right") - 1]
+    address[there] = spans["base"] + (ids - spans["first"]).astype(np.uint64) * spans["elemsize"]
+    size[there] = spans["elemsize"]
+
+
 def alloc_flags(
     h: Any, freeindex: npt.NDArray[np.uint64], allocbits: npt.NDArray[np.uint64], flags: npt.NDArray[np.uint8]
 ) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from mapscope.arrays import among
 from mapscope.maps.cells import CellArray
 from mapscope.maps.detail import MapDetail
 from mapscope.report.page.pack import Column, Texts
@@ -26,7 +27,7 @@ def looked_at(source: Source, rows: Rows, most: int) -> list[int]:
     about = {finding.subject for finding in source.findings} | {one.map for one in source.iterators}
     capacity = np.asarray(maps.columns["capacity"])[rows].astype(np.float64)
     capacity += 8 * np.asarray(maps.columns["noldbuckets"])[rows].astype(np.float64)
-    named = np.isin(address, np.array(sorted(about), dtype=np.uint64))
+    named = among(address, np.array(sorted(about), dtype=np.uint64))
     order = np.concatenate([np.flatnonzero(named), np.flatnonzero(~named)])
     order = order[capacity[order] > 0]
     within: list[int] = order[np.cumsum(capacity[order]) <= MOST_SLOTS].tolist()

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from mapscope.arrays import unique
 from mapscope.report.history_document import HistoryDocument
 from mapscope.report.page.pack import Column, Pack, Texts
 
@@ -109,7 +110,7 @@ def _seconds(row: msgspec.Struct) -> dict[str, object]:
 def _thinned(points: int, lines: int) -> npt.NDArray[np.int64]:
     """Rows of evenly spread points, the first and the last among them."""
     most = min(points, max(LEAST_POINTS, MOST_POINTS // max(lines, 1)))
-    return np.unique(np.linspace(0, max(points - 1, 0), most).round().astype(np.int64))
+    return unique(np.linspace(0, max(points - 1, 0), most).round().astype(np.int64))
 
 
 def _bounds(values: Sequence[float | None], at: npt.NDArray[np.int64]) -> Floats:

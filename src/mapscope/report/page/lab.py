@@ -12,6 +12,7 @@ import numpy.typing as npt
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from mapscope.arrays import unique
 from mapscope.report.page.pack import Column, Pack, Texts
 
 KIND = "lab"
@@ -100,7 +101,7 @@ def curves_pack(axes: Axes, curves: Sequence[CurveLine], summaries: Sequence[str
 
 
 def _spread(count: int) -> npt.NDArray[np.int64]:
-    return np.unique(np.linspace(0, max(count - 1, 0), min(count, MOST_POINTS)).round().astype(np.int64))
+    return unique(np.linspace(0, max(count - 1, 0), min(count, MOST_POINTS)).round().astype(np.int64))
 
 
 def _joined(parts: Iterable[Floats]) -> Floats:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from mapscope.arrays import among
 from mapscope.heap.holding import HeldTable
 from mapscope.heap.steps import StepTable
 from mapscope.maps.model import Confidence, Generation, MapTable, Place
@@ -37,7 +38,7 @@ def chosen_rows(source: Source, most: int) -> Rows:
     order = np.argsort(~size.astype(np.uint64), kind="stable")
     wanted = {finding.subject for finding in source.findings[: most // 2]}
     wanted |= {one.map for one in source.iterators[: most // 4]}
-    named = np.isin(maps.columns["address"], np.array(sorted(wanted), dtype=np.uint64))
+    named = among(maps.columns["address"], np.array(sorted(wanted), dtype=np.uint64))
     first = order[named[order]][:most]
     others = order[~named[order]][: most - len(first)]
     both: Rows = np.concatenate([first, others])

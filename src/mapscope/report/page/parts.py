@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from msgspec import Struct
 
+from mapscope.arrays import common
 from mapscope.findings.columns import current_waste, old_bytes
 from mapscope.report.source import Source
 
@@ -32,7 +33,7 @@ def heap_parts(source: Source) -> list[Part]:
     whole = sum(np.asarray(maps.columns["total_bytes"]).tolist())
     detached = {one.detached: one.detached_bytes for one in source.iterators if one.detached}
     for name in ("buckets", "oldbuckets"):  # counted as the map's own
-        both = np.intersect1d(np.array(list(detached), dtype=np.uint64), maps.columns[name])
+        both = common(np.array(list(detached), dtype=np.uint64), maps.columns[name])
         detached = {at: size for at, size in detached.items() if at not in both}
     stale = sum(one.bytes for one in source.findings if one.rule in STALE_RULES and not one.part_of)
     given = [

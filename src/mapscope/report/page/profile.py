@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
+from mapscope.arrays import unique
 from mapscope.profiles import indicators as ind
 from mapscope.profiles.classify import Classified
 from mapscope.profiles.flame import Stacks, flame, functions, map_stacks
@@ -156,7 +157,7 @@ def _stacks_of_sites(newest: Classified, stacks: Stacks) -> dict[str, Mapping[st
 
 def _series(pack: Pack, heaps: Sequence[Classified]) -> None:
     """Places over time: ``lines`` names each, ``points`` holds the bytes of all, a line behind the other."""
-    chosen = np.unique(np.linspace(0, len(heaps) - 1, min(len(heaps), MOST_TIMES)).round().astype(np.int64))
+    chosen = unique(np.linspace(0, len(heaps) - 1, min(len(heaps), MOST_TIMES)).round().astype(np.int64))
     every = courses([ind.groups(one) for one in heaps])
     shown, rest = every[:MOST_LINES], every[MOST_LINES:]
     at = chosen.tolist()

@@ -1,0 +1,43 @@
+"""Set operations on arrays of numbers.
+
+``np.unique`` and what NumPy builds on it (``isin``, ``intersect1d``) import ``numpy.ma`` when they are first called, to
+ask whether the array is a masked one: that takes as long as reading the spans of a large heap.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+T = TypeVar("T", bound=np.generic)
+
+
+def unique(values: npt.NDArray[T]) -> npt.NDArray[T]:
+    """The distinct values in ascending order, one dimension whatever that of ``values``."""
+    ordered = np.sort(values, axis=None)
+    return ordered[_changes(ordered)]
+
+
+def common(one: npt.NDArray[T], other: npt.NDArray[T]) -> npt.NDArray[T]:
+    """The distinct values that are in both, in ascending order."""
+    ordered = unique(one)
+    return ordered[among(ordered, other)]
+
+
+def among(values: npt.NDArray[T], wanted: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Which of ``values`` (any shape) are one of ``wanted``."""
+    known = unique(np.asarray(wanted, dtype=values.dtype))
+    if not len(known):
+        return np.zeros(values.shape, dtype=np.bool_)
+    at = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    hit: npt.NDArray[np.bool_] = known[at] == values
+    return hit
+
+
+def _changes(ordered: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
+    """Where another value begins."""
+    out = np.ones(len(ordered), dtype=np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=out[1:])
+    return out
