@@ -20,20 +20,20 @@ cdef struct Part:
     const int64_t *ends         # TEXT: its length; WORD, LIST: word i is text[ends[i]:ends[i + 1]]
 
 
-cdef inline int64_t digits(uint64_t v) noexcept nogil:
-    cdef int64_t n = 1
-    while v >= 10:
-        v //= 10
-        n += 1
-    return n
-
-
-cdef inline int64_t nibbles(uint64_t v) noexcept nogil:
-    cdef int64_t n = 1
-    while v >= 16:
-        v >>= 4
-        n += 1
-    return n
+cdef extern from *:
+    """
+    #include <stdint.h>
+    static const uint64_t ms_powers[20] = {
+        0ULL, 10ULL, 100ULL, 1000ULL, 10000ULL, 100000ULL, 1000000ULL, 10000000ULL, 100000000ULL, 1000000000ULL, 10000000000ULL,
+        100000000000ULL, 1000000000000ULL, 10000000000000ULL, 100000000000000ULL, 1000000000000000ULL, 10000000000000000ULL,
+        100000000000000000ULL, 1000000000000000000ULL, 10000000000000000000ULL};
+    static inline int64_t ms_bits(uint64_t v) { return 64 - __builtin_clzll(v | 1); }
+    /* 1233 / 4096 is the logarithm of 2 to the base 10, close enough for 64 bits */
+    static inline int64_t ms_digits(uint64_t v) { int64_t t = (ms_bits(v) * 1233) >> 12; return t + (v >= ms_powers[t]); }
+    static inline int64_t ms_nibbles(uint64_t v) { return (ms_bits(v) + 3) >> 2; }
+    """
+    int64_t digits "ms_digits"(uint64_t v) noexcept nogil
+    int64_t nibbles "ms_nibbles"(uint64_t v) noexcept nogil
 
 
 cdef inline int64_t size_of(const Part *p, int64_t row) noexcept nogil:

@@ -86,7 +86,7 @@ def command(
         from mapscope.report.source import Unheld
 
         shown = Unheld(snapshot)
-    pieces: Iterable[bytes]
+    pieces: Iterable[bytes | memoryview]
     if chosen == "sarif":
         pieces = _sarif(shown, tree)
     else:
@@ -124,7 +124,7 @@ def _text(source: Source, output: str | None) -> Iterator[bytes]:
     return text_pieces(text.render(document, style_for(output)), output)
 
 
-def _json(source: Source) -> Iterator[bytes]:
+def _json(source: Source) -> Iterator[bytes | memoryview]:
     from mapscope.report.build import json_of
 
     return json_of(source)

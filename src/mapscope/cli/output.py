@@ -54,7 +54,7 @@ def named_page(chosen: str, output: str | None) -> None:
         raise UsageError("-f html writes a page for a browser", "name it: -o report.html (or -o - for stdout)")
 
 
-def write(pieces: Iterable[bytes], path: str | None, force: bool) -> None:
+def write(pieces: Iterable[bytes | memoryview], path: str | None, force: bool) -> None:
     """Writes ``pieces`` to stdout (None or ``-``) or to ``path``.
 
     A file is written beside its place with mode 0600 and renamed, so that it is complete or absent; an existing one
@@ -112,7 +112,7 @@ def wants_colour(path: str | None) -> bool:
     return sys.stdout.isatty()
 
 
-def _to_stdout(pieces: Iterable[bytes]) -> None:
+def _to_stdout(pieces: Iterable[bytes | memoryview]) -> None:
     stream = sys.stdout.buffer
     try:
         for piece in pieces:
@@ -129,7 +129,7 @@ def _to_stdout(pieces: Iterable[bytes]) -> None:
         raise _named(error, "stdout") from error
 
 
-def _to_file(pieces: Iterable[bytes], path: str, target: str, force: bool) -> None:
+def _to_file(pieces: Iterable[bytes | memoryview], path: str, target: str, force: bool) -> None:
     import tempfile
 
     folder, name = os.path.split(target)
@@ -164,7 +164,7 @@ def _put_in_place(beside: str, target: str, path: str, force: bool) -> None:
         os.unlink(beside)
 
 
-def _copy(pieces: Iterable[bytes], stream: BinaryIO) -> None:
+def _copy(pieces: Iterable[bytes | memoryview], stream: BinaryIO) -> None:
     for piece in pieces:
         stream.write(piece)
 

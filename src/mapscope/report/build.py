@@ -67,13 +67,13 @@ def there(goroutines: Iterable[Goroutine]) -> list[Goroutine]:
     return [one for one in goroutines if one.status != "dead" or one.problem]
 
 
-def json_of(source: Source) -> Iterator[bytes]:
+def json_of(source: Source) -> Iterator[bytes | memoryview]:
     """The document as JSON, every map in it, in pieces of a few thousand maps; printable ASCII, one map a line."""
     head = build(source, np.zeros(0, np.int64))
     return _stream(head, source, np.arange(len(source.maps)))
 
 
-def maps_json(source: Source, rows: Rows, matching: int) -> Iterator[bytes]:
+def maps_json(source: Source, rows: Rows, matching: int) -> Iterator[bytes | memoryview]:
     """The document of ``mapscope maps``: the chosen rows in their order."""
     head = doc.MapsDocument(
         schema=doc.SCHEMA,
@@ -86,7 +86,7 @@ def maps_json(source: Source, rows: Rows, matching: int) -> Iterator[bytes]:
     return _stream(head, source, rows)
 
 
-def _stream(head: doc.Document | doc.MapsDocument, source: Source, rows: Rows) -> Iterator[bytes]:
+def _stream(head: doc.Document | doc.MapsDocument, source: Source, rows: Rows) -> Iterator[bytes | memoryview]:
     """``head`` with its last field, the empty ``maps``, replaced by ``rows``."""
     text = msgspec.json.format(msgspec.json.encode(head), indent=2)
     end = b'"maps": []\n}'
@@ -94,9 +94,9 @@ def _stream(head: doc.Document | doc.MapsDocument, source: Source, rows: Rows) -
         raise AssertionError("maps is the last field of the document")
     yield ascii_json(text[: -len(end)]) + b'"maps": ['
 
-    def lines(start: int) -> bytes:
+    def lines(start: int) -> memoryview:
         before = b",\n    " if start else b"\n    "
-        return map_lines(source.maps, rows[start : start + CHUNK], source.holders, (before, b",\n    ")).text.tobytes()
+        return map_lines(source.maps, rows[start : start + CHUNK], source.holders, (before, b",\n    ")).text.data
 
     yield from shared(partial(lines, start) for start in range(0, len(rows), CHUNK))
     yield b"\n  ]\n}\n" if len(rows) else b"]\n}\n"

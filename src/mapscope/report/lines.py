@@ -76,8 +76,21 @@ def address(values: npt.NDArray[np.generic]) -> Part:
 
 def render(parts: Iterable[Part], rows: int) -> Words:
     """The rows as texts."""
-    kernels, given = load("render"), list(parts)
+    kernels, given = load("render"), _joined(parts)
     ends = np.zeros(rows + 1, dtype=np.int64)
     out = np.empty(kernels.measure(given, ends), dtype=np.uint8)
     kernels.render(given, rows, out)
     return Words(out, ends)
+
+
+def _joined(parts: Iterable[Part]) -> list[Part]:
+    """The parts, with one in place of several constant ones that follow each other."""
+    out: list[Part] = []
+    text = b""
+    for part in parts:
+        if part.kind == TEXT and part.text is not None:
+            text += part.text.tobytes()
+            continue
+        out += [constant(text), part] if text else [part]
+        text = b""
+    return [*out, constant(text)] if text else out

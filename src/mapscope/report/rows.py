@@ -146,25 +146,25 @@ class _Columns:
 
     def states(self) -> Part:
         """As ``Map.state``, by column."""
-        return _words(STATES).chosen(state_codes(self._maps)[self._rows].astype(np.int32))
+        return _words(STATES).chosen(state_codes(self._maps, self._rows).astype(np.int32))
 
     def complete(self) -> Part:
         return Words.of([b"false", b"true"]).chosen((self.array("unreadable") == 0).astype(np.int32))
 
 
-def state_codes(maps: MapTable) -> Rows:
-    """``Map.state`` of each map as a code, into ``STATES``."""
-    columns = maps.columns
-    swiss = columns["generation"] == Generation.SWISS
-    growing = ~swiss & (columns["oldbuckets"] != 0)
-    same_size = columns["flags"].astype(np.int64) & FLAG_SAME_SIZE_GROW != 0
-    conditions = [growing & same_size, growing, columns["count"] == 0, swiss & (columns["dirLen"] == 0)]
-    return np.select(conditions, [1, 2, 3, 4], 0)
+def state_codes(maps: MapTable, rows: Rows | slice = slice(None)) -> Rows:
+    """``Map.state`` of some maps, or of all, as codes into ``STATES``."""
+    names = ("generation", "oldbuckets", "flags", "count", "dirLen")
+    generation, old, flags, count, directory = (maps.columns[name][rows] for name in names)
+    swiss = generation == Generation.SWISS
+    growing = ~swiss & (old != 0)
+    same_size = flags.astype(np.int64) & FLAG_SAME_SIZE_GROW != 0
+    return np.select([growing & same_size, growing, count == 0, swiss & (directory == 0)], [1, 2, 3, 4], 0)
 
 
 def _held(held: HeldTable | None, rows: int) -> dict[str, Part | list[Part]]:
     """Chain, retained bytes and dominator of each."""
-    if held is None:
+    if held is None or not held.live.any():
         return dict.fromkeys(("chain", "retained_bytes", "dominator"), constant(b"null"))
     ranges = np.where(held.live[:, None], held.chains.ranges, -1)
     sizes = render([number(held.retained)], rows)
