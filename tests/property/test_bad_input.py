@@ -14,11 +14,12 @@ import pytest
 
 from mapscope.evidence.capture import capture
 from mapscope.goruntime.layout import load
-from mapscope.goruntime.spans import SPAN_IN_USE
 from mapscope.lab import toolchains
 from tests.property.harness import HERE, Answer, Runner, Sample, copy_sparse, judge, make_sample
 
 OLD, NEW = "1.23.9", "1.26.6"
+_IN_USE = 1
+"""``mSpanInUse`` of runtime/mheap.go."""
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +207,7 @@ def test_a_span_of_more_slots_than_go_makes(runner: Runner, sample: Sample, tmp_
         spans = [
             at
             for at in sample.words(array, count)
-            if value(at, "state") & 0xFF == SPAN_IN_USE and value(at, "npages") > 1 and value(at, "spanclass") > 1
+            if value(at, "state") & 0xFF == _IN_USE and value(at, "npages") > 1 and value(at, "spanclass") > 1
         ]
         assert spans, "no span of the sample has several pages"
         for name, wanted in (("elemsize", 8), ("nelems", slots)):

@@ -64,15 +64,12 @@ cdef inline int fill_index(Index *ix, object h) except -1:
 
 cdef inline const uint8_t *host_of(const Index *ix, uint64_t address) noexcept nogil:
     # Host address of one byte; the bytes up to the end of its 4 KB page follow it.
+    # Slot 0, of chunks where nothing is mapped, has no pages.
     cdef uint64_t chunk = address >> 26
-    cdef int32_t slot
     cdef uint64_t page
     if chunk >= ix.chunks:
         return NULL
-    slot = ix.chunk_slot[chunk]
-    if slot < 0:
-        return NULL
-    page = ix.page_host[(<uint64_t>slot << 14) | ((address >> 12) & 16383)]
+    page = ix.page_host[(<uint64_t>ix.chunk_slot[chunk] << 14) | ((address >> 12) & 16383)]
     if page == 0:
         return NULL
     return <const uint8_t *>page + (address & 4095)
@@ -97,13 +94,9 @@ cdef inline bint load64(const Index *ix, uint64_t address, uint64_t *value) noex
 
 cdef inline int64_t find_span(const Index *ix, uint64_t address) noexcept nogil:
     cdef uint64_t chunk = address >> 26
-    cdef int32_t slot
     if chunk >= ix.chunks:
         return -1
-    slot = ix.chunk_slot[chunk]
-    if slot < 0:
-        return -1
-    return ix.page_span[(<uint64_t>slot << 13) | ((address >> 13) & 8191)]
+    return ix.page_span[(<uint64_t>ix.chunk_slot[chunk] << 13) | ((address >> 13) & 8191)]
 
 cdef inline int64_t slot_of(const Span *sp, uint64_t address) noexcept nogil:
     # Index of the slot in its span, or -1 for the tail behind the last slot (runtime: mspan.objIndex).

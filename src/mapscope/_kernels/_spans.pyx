@@ -70,8 +70,11 @@ def gather_fields(
             for k in range(fields.shape[0]):
                 v = 0
                 if p != NULL:
-                    for b in range(fields[k, 1]):
-                        v |= <uint64_t>p[fields[k, 0] + b] << <uint64_t>(8 * b)
+                    if fields[k, 1] == 8:
+                        v = ld64(p + fields[k, 0])
+                    else:
+                        for b in range(fields[k, 1]):
+                            v |= <uint64_t>p[fields[k, 0] + b] << <uint64_t>(8 * b)
                 out[k, i] = v
 
 

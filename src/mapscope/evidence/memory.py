@@ -38,7 +38,7 @@ class Extent(Struct, frozen=True):
 class PageTable(Struct, frozen=True):
     """Where each 4 KB page lies in this process, for the kernels.
 
-    ``chunk_slot``: int32 by ``address >> 26``, -1 where nothing is mapped. ``page_host``: uint64 by
+    ``chunk_slot``: int32 by ``address >> 26``, 0 where nothing is mapped: slot 0 has no pages. ``page_host``: uint64 by
     ``slot << 14 | page in chunk``: host address of the page, 0 where it is missing. Zero pages all point to one page of
     zeros.
     """
@@ -153,11 +153,11 @@ class Memory:
 
         ``include``: chunk numbers (address >> 26) that get a slot even if no byte of them is there (heap arenas).
         """
-        chunk_slot = np.full(1 << (ADDRESS_BITS - CHUNK_SHIFT), -1, dtype=np.int32)
+        chunk_slot = np.zeros(1 << (ADDRESS_BITS - CHUNK_SHIFT), dtype=np.int32)  # 16 MB, hardly any of it touched
         zero_page = np.zeros(PAGE, dtype=np.uint8)
         chunks = self._chunks(include)
-        chunk_slot[chunks] = np.arange(len(chunks), dtype=np.int32)
-        page_host = np.zeros(len(chunks) * PAGES_PER_CHUNK, dtype=np.uint64)
+        chunk_slot[chunks] = np.arange(1, len(chunks) + 1, dtype=np.int32)
+        page_host = np.zeros((len(chunks) + 1) * PAGES_PER_CHUNK, dtype=np.uint64)
         bases = [buffer.ctypes.data for buffer in self._buffers]
         zero = zero_page.ctypes.data
         for extent in self._extents:
@@ -168,7 +168,7 @@ class Memory:
                 continue
             for lo, hi in _split(first, last):
                 slot = int(chunk_slot[lo >> (CHUNK_SHIFT - 12)])
-                if slot < 0:
+                if not slot:
                     continue
                 at = slot * PAGES_PER_CHUNK + (lo & (PAGES_PER_CHUNK - 1))
                 target = page_host[at : at + hi - lo]

@@ -139,6 +139,18 @@ def gather_fields(
 
     Fields of the others are 0. A field counts with its first 8 bytes, or as many as ``sizes`` says.
     """
+    out, ok = gather_rows(pages, addresses, struct, names, sizes)
+    return dict(zip(names, out, strict=True)), ok
+
+
+def gather_rows(
+    pages: PageTable | HeapIndex,
+    addresses: npt.NDArray[np.uint64],
+    struct: StructLayout,
+    names: Sequence[str],
+    sizes: Mapping[str, int] | None = None,
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
+    """The same as one array, a row a field in the order of ``names``."""
     flat = np.ascontiguousarray(addresses, dtype=np.uint64).reshape(-1)
     entries = [struct.field(name) for name in names]
     widths = [(sizes or {}).get(name, min(entry.size, 8)) for name, entry in zip(names, entries, strict=True)]
@@ -146,7 +158,7 @@ def gather_fields(
     out = np.empty((len(names), len(flat)), dtype=np.uint64)
     ok = np.zeros(len(flat), dtype=np.uint8)
     load("spans").gather_fields(pages, flat, struct.size, fields.reshape(-1, 2), out, ok)
-    return dict(zip(names, out, strict=True)), ok.view(np.bool_)
+    return out, ok.view(np.bool_)
 
 
 def column(rows: npt.NDArray[np.uint8], offset: int, size: int) -> npt.NDArray[np.uint64]:
@@ -160,24 +172,11 @@ def build_index(pages: PageTable, spans: npt.NDArray[np.void]) -> HeapIndex:
     """Index of ``spans`` (ordered by base, not overlapping, every page in a chunk of ``pages``).
 
     Fills ``first``, ``maskbit``, ``divmul`` and ``host`` of the spans; base, elemsize, nelems, bytes, noscan and header
-    are the caller's.
+    are the caller's. ValueError for spans outside of ``pages``.
     """
-    nelems = spans["nelems"].astype(np.int64)
-    spans["first"] = np.concatenate(([0], np.cumsum(nelems)[:-1])) if len(spans) else 0
-    nobjects = int(nelems.sum())
-    slots = pages.chunk_slot[(spans["base"] >> np.uint64(CHUNK_SHIFT)).astype(np.int64)].astype(np.int64)
-    in_chunk = (spans["base"] & np.uint64((1 << CHUNK_SHIFT) - 1)).astype(np.int64)
-    spans["maskbit"] = slots * _MASK_BITS_PER_CHUNK + (in_chunk >> 3)
-    single = spans["nelems"] <= 1
-    spans["divmul"] = np.where(single, 0, ((1 << 32) + spans["elemsize"] - 1) // np.maximum(spans["elemsize"], 1))
     nslots = len(pages.page_host) >> (CHUNK_SHIFT - 12)
     page_span = np.full(nslots * _SPAN_PAGES_PER_CHUNK, -1, dtype=np.int32)
-    npages = (spans["bytes"] // GO_PAGE).astype(np.int64)
-    start = slots * _SPAN_PAGES_PER_CHUNK + (in_chunk >> 13)
-    total = int(npages.sum())
-    offsets = np.arange(total, dtype=np.int64) - np.repeat(np.cumsum(npages) - npages, npages)
-    page_span[np.repeat(start, npages) + offsets] = np.repeat(np.arange(len(spans), dtype=np.int32), npages)
-    spans["host"] = _contiguous_host(pages, slots * (1 << (CHUNK_SHIFT - 12)) + (in_chunk >> 12), npages * 2)
+    nobjects = load("spantable").place(pages.chunk_slot, pages.page_host, spans.view(np.uint8), page_span)
     ptrmask = np.zeros(nslots * (_MASK_BITS_PER_CHUNK // 64) + 1, dtype=np.uint64)
     return HeapIndex(pages.chunk_slot, pages.page_host, page_span, spans, ptrmask, nobjects, pages.zero_page)
 
@@ -190,19 +189,5 @@ def missing_bytes(index: HeapIndex) -> int:
     # maskbit counts words, of which a page has 512
     first = (broken["maskbit"] >> np.uint64(9)).astype(np.int64)
     pages = (broken["bytes"] >> np.uint64(12)).astype(np.int64)
-    absent = np.concatenate(([0], np.cumsum(index.page_host == 0)))
-    return int((absent[first + pages] - absent[first]).sum()) * 4096
-
-
-def _contiguous_host(
-    pages: PageTable, first: npt.NDArray[np.int64], count: npt.NDArray[np.int64]
-) -> npt.NDArray[np.uint64]:
-    """Host address of each run of 4 KB pages that lies in one piece in the evidence, else 0."""
-    host = pages.page_host
-    if not len(first):
-        return np.zeros(0, dtype=np.uint64)
-    follows = np.zeros(len(host), dtype=np.int64)
-    follows[1:] = (host[1:] == host[:-1] + np.uint64(4096)) & (host[:-1] != 0)
-    broken = np.concatenate(([0], np.cumsum(1 - follows)))
-    whole = broken[first + count] - broken[first + 1] == 0
-    return np.where(whole & (host[first] != 0), host[first], np.uint64(0))
+    within = np.arange(int(pages.sum()), dtype=np.int64) - np.repeat(np.cumsum(pages) - pages, pages)
+    return int((index.page_host[np.repeat(first, pages) + within] == 0).sum()) * 4096

@@ -11,20 +11,17 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from mapscope.arrays import among
+from mapscope._kernels import load
+from mapscope._kernels.reference.spantable import BAD, FIELDS, GOOD, OWN
 from mapscope.errors import EvidenceError, LayoutError
 from mapscope.evidence.memory import CHUNK_SHIFT, Memory, PageTable
-from mapscope.goruntime.index import GO_PAGE, SPAN_DTYPE, HeapIndex, gather_fields
+from mapscope.goruntime.index import GO_PAGE, SPAN_DTYPE, HeapIndex, gather_rows
 from mapscope.goruntime.layout import Layouts
 
-SPAN_IN_USE = 1
-SPAN_MANUAL = 2
-"""``mSpanInUse``, ``mSpanManual`` of runtime/mheap.go."""
-
-_FIELDS = ("state", "spanclass", "startAddr", "npages", "elemsize", "nelems", "freeindex", "allocBits", "gcmarkBits",
-           "allocCount", "sweepgen", "specials")  # fmt: skip
+_FIELDS = ("freeindex", "allocBits", "gcmarkBits", "allocCount", "sweepgen", "specials")
 _LATER_FIELDS = ("allocCountBeforeCache", "largeType", "isUserArenaChunk")
-"""Fields of ``mspan`` that are read; the second not every release has. ``state`` is a struct of one byte."""
+"""Fields of ``mspan`` that are read beside ``FIELDS``; the second not every release has. ``state`` is a struct of one
+byte."""
 _MAX_SPANS = 1 << 28
 _MAX_ARENAS = 1 << 22
 _AMD64_ARENA_BASE = 0x800000000000 >> CHUNK_SHIFT
@@ -32,8 +29,6 @@ _AMD64_ARENA_BASE = 0x800000000000 >> CHUNK_SHIFT
 _MAX_OBJECTS = 1024
 """``MaxObjsPerSpan`` of internal/runtime/gc/sizeclasses.go, the same in every release: 8 kB of 8 bytes. The walk of the
 heap looks at all slots of a span whenever one of them waits, so its time depends on this."""
-_SMALL_CLASSES = 68 * 2
-"""``numSpanClasses``; span class 0 and 1 are large objects."""
 
 
 class Arenas(Struct, frozen=True):
@@ -109,72 +104,58 @@ def read_spans(memory: Memory, pages: PageTable, layouts: Layouts, mheap: int, a
     pointers = memory.words(array, count)
     assert pointers is not None
     struct = layouts.struct("mspan")
-    names = [*_FIELDS, *(name for name in _LATER_FIELDS if name in struct)]
-    col, ok = gather_fields(pages, pointers, struct, names, sizes={"state": 1})
-    state, spanclass = col["state"], col["spanclass"]
-    base, npages, elemsize, nelems = col["startAddr"], col["npages"], col["elemsize"], col["nelems"]
-    in_use = ok & (state == SPAN_IN_USE)
-    manual = ok & (state == SPAN_MANUAL)
-    arena = among((base >> np.uint64(CHUNK_SHIFT)).astype(np.int64), arenas.number)
-    size = npages * np.uint64(GO_PAGE)
-    fits = (
-        arena
-        & (base % np.uint64(GO_PAGE) == 0)
-        & (npages > 0)
-        & (npages < np.uint64(1 << 35))
-        & (elemsize >= 8)
-        & (elemsize <= size)
-        & (nelems > 0)
-        & (nelems <= _MAX_OBJECTS)
-        & (nelems <= size // np.maximum(elemsize, np.uint64(1)))
-        & (spanclass < _SMALL_CLASSES)
+    names = (*FIELDS, *_FIELDS, *(name for name in _LATER_FIELDS if name in struct))
+    rows, ok = gather_rows(pages, pointers, struct, names, sizes={"state": 1})
+    kernel = load("spantable")
+    verdict = np.empty(len(pointers), dtype=np.uint8)
+    kernel.judge(
+        rows[: len(FIELDS)], ok.view(np.uint8), _by_chunk(arenas, len(pages.chunk_slot)), _MAX_OBJECTS, verdict
     )
-    good = in_use & fits
-    claimed, bad = int(in_use.sum()), int((in_use & ~fits).sum())
+    good, bad = np.flatnonzero(verdict == GOOD), int((verdict == BAD).sum())
+    claimed = len(good) + bad
     if claimed == 0 or bad > max(2, claimed // 100):
         raise LayoutError(
             f"of {claimed} spans in use {bad} fail the self-check (page-aligned, inside an arena, counts that "
             f"fit) with the layout of {layouts.used_series}",
             "this Go release is not supported yet, or the core is damaged",
         )
-    order = np.flatnonzero(good)
-    order = order[np.argsort(base[order], kind="stable")]
-    # no overlap, and every chunk that a span touches has a slot, next to the slot before it
-    end = (base + size)[order]
-    highest = np.concatenate(([np.uint64(0)], np.maximum.accumulate(end)[:-1])) if len(order) else end
-    last = ((end - np.uint64(1)) >> np.uint64(CHUNK_SHIFT)).astype(np.int64)
-    first = (base[order] >> np.uint64(CHUNK_SHIFT)).astype(np.int64)
-    last = np.minimum(last, len(pages.chunk_slot) - 1)
-    slot_first, slot_last = pages.chunk_slot[first], pages.chunk_slot[last]
-    keep = (base[order] >= highest) & (slot_first >= 0) & (slot_last - slot_first == last - first)
-    dropped = bad + int((~keep).sum())
-    order = order[keep]
-    own = np.flatnonzero(manual & arena & (base % np.uint64(GO_PAGE) == 0) & (npages < np.uint64(1 << 35)))
+    base, size = rows[FIELDS.index("startAddr")], rows[FIELDS.index("npages")] * np.uint64(GO_PAGE)
+    order = good[np.argsort(base[good], kind="stable")]
+    keep = np.empty(len(order), dtype=np.uint8)
+    kernel.apart(base[order], size[order], pages.chunk_slot, keep)
+    order = order[keep != 0]
+    own = np.flatnonzero(verdict == OWN)
     own = own[np.argsort(base[own], kind="stable")]
     if len(own):
         own = own[np.concatenate(([True], base[own][1:] >= (base + size)[own][:-1]))]
     spans = np.zeros(len(order), dtype=SPAN_DTYPE)
-    spans["base"], spans["elemsize"] = base[order], elemsize[order]
-    spans["bytes"], spans["nelems"] = size[order], nelems[order]
-    spans["noscan"] = (spanclass[order] & np.uint64(1)).astype(np.uint8)
+    kernel.write(rows[: len(FIELDS)], order, spans.view(np.uint8))
+    col = dict(zip(names[len(FIELDS) :], np.take(rows[len(FIELDS) :], order, axis=1), strict=True))
 
     def optional(name: str) -> npt.NDArray[np.uint64]:
-        return col[name][order] if name in col else np.zeros(len(order), dtype=np.uint64)
+        return col[name] if name in col else np.zeros(len(order), dtype=np.uint64)
 
     return SpanTable(
         spans=spans,
-        spanclass=spanclass[order].astype(np.uint8),
-        freeindex=col["freeindex"][order],
-        allocbits=col["allocBits"][order],
-        gcmarkbits=col["gcmarkBits"][order],
-        alloc_count=col["allocCount"][order],
+        spanclass=rows[FIELDS.index("spanclass")][order].astype(np.uint8),
+        freeindex=col["freeindex"],
+        allocbits=col["allocBits"],
+        gcmarkbits=col["gcmarkBits"],
+        alloc_count=col["allocCount"],
         alloc_count_before_cache=optional("allocCountBeforeCache"),
-        sweepgen=col["sweepgen"][order],
-        specials=col["specials"][order],
+        sweepgen=col["sweepgen"],
+        specials=col["specials"],
         large_type=optional("largeType"),
         user_arena=optional("isUserArenaChunk") != 0,
         struct=pointers[order],
         manual_base=base[own],
         manual_bytes=size[own],
-        dropped=dropped,
+        dropped=bad + len(good) - len(order),
     )
+
+
+def _by_chunk(arenas: Arenas, chunks: int) -> npt.NDArray[np.uint8]:
+    """By address >> 26, 1 where an arena lies."""
+    there = np.zeros(chunks, dtype=np.uint8)
+    there[arenas.number[(arenas.number >= 0) & (arenas.number < chunks)]] = 1
+    return there

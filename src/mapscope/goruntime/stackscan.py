@@ -292,9 +292,7 @@ class Scanner:
         sane = chunk < np.uint64(len(index.chunk_slot))
         slot = index.chunk_slot[np.where(sane, chunk, np.uint64(0)).astype(np.int64)].astype(np.int64)
         page = slot << 13 | (value >> np.uint64(13) & np.uint64(8191)).astype(np.int64)
-        there = sane & (slot >= 0)
-        inside: npt.NDArray[np.bool_] = np.zeros(len(value), dtype=np.bool_)
-        inside[there] = index.page_span[page[there]] >= 0
+        inside: npt.NDArray[np.bool_] = sane & (index.page_span[page] >= 0)
         return inside
 
 

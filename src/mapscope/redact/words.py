@@ -95,7 +95,7 @@ class Words:
         chunk = self._chunk(addresses)
         inside = chunk < len(self.index.chunk_slot)
         there: Bools = inside.copy()
-        there[inside] = self.index.chunk_slot[chunk[inside]] >= 0
+        there[inside] = self.index.chunk_slot[chunk[inside]] > 0
         return there
 
     def _places(self, addresses: U8) -> I8:
@@ -108,7 +108,7 @@ class Words:
     def filtered(self, address: int, words: U8) -> U8:
         """The words at ``address`` (a multiple of 8, all in one chunk) with zeros for all that does not stay."""
         slot = int(self.index.chunk_slot[address >> CHUNK_SHIFT])
-        if slot < 0:
+        if not slot:
             return np.zeros_like(words)
         first = slot << _WORD_SHIFT | (address >> 3) & (1 << _WORD_SHIFT) - 1
         marks = self._marks[first : first + len(words)]

@@ -39,7 +39,7 @@ class Pages:
     def _host(self, address: int) -> int:
         """Where the byte at ``address`` lies in this process, 0 when it is missing; good up to the end of its page."""
         chunk = address >> _CHUNK_SHIFT
-        if chunk >= len(self._chunk_slot) or self._chunk_slot[chunk] < 0:
+        if chunk >= len(self._chunk_slot):
             return 0
         page: int = self._page_host[self._chunk_slot[chunk] << 14 | (address >> 12) & 0x3FFF]
         return page + (address & 4095) if page else 0
@@ -97,7 +97,7 @@ class Slots(Pages):
     def span(self, address: int) -> int:
         """Index of the span whose pages hold ``address``, -1 for none."""
         chunk = (address & U64) >> _CHUNK_SHIFT
-        if chunk >= len(self._chunk_slot) or self._chunk_slot[chunk] < 0:
+        if chunk >= len(self._chunk_slot):
             return -1
         found: int = self._page_span[self._chunk_slot[chunk] << 13 | (address >> 13) & 0x1FFF]
         return found
@@ -185,10 +185,10 @@ def places(h: Any, addresses: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.in
     ids = np.full(len(addresses), -1, dtype=np.int64)
     bases = np.zeros(len(addresses), dtype=np.uint64)
     chunk = addresses >> np.uint64(_CHUNK_SHIFT)
-    slots = np.full(len(addresses), -1, dtype=np.int64)
+    slots = np.zeros(len(addresses), dtype=np.int64)
     low = chunk < len(h.chunk_slot)
     slots[low] = h.chunk_slot[chunk[low].astype(np.int64)]
-    at = np.flatnonzero(slots >= 0)
+    at = np.flatnonzero(slots)
     page = ((addresses[at] >> np.uint64(13)) & np.uint64(0x1FFF)).astype(np.int64)
     which = h.page_span[slots[at] << 13 | page]
     at, which = at[which >= 0], which[which >= 0]
