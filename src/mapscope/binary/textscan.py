@@ -75,15 +75,16 @@ def scan_text(
     exe: Executable,
     *,
     on_stacks: Iterable[int] = (),
+    variables: bool = True,
     budget: int = BUDGET,
     tell: Callable[[int, int], None] | None = None,
 ) -> TextFacts:
     """The facts that the text of ``exe`` gives; a part of them, with a note, when capstone is not installed.
 
     ``on_stacks``: entries (static) of functions that are on stacks; they are decoded for ``frame_maps`` in any case.
-    Others only when they call what names a type and touch globals or a closure. ``budget``: bytes of code to decode,
-    the main module's first; a note says what was left out. ``tell``: called with the pieces of code that are done, and
-    of how many.
+    Others only when they call what names a type and touch globals or a closure; without ``variables`` (for who knows
+    their types already) only those with closures. ``budget``: bytes of code to decode, the main module's first; a note
+    says what was left out. ``tell``: called with the pieces of code that are done, and of how many.
     """
     module, table = exe.module, exe.functions
     data = exe.image.view(module.text, min(module.etext - module.text, _MAX_TEXT))
@@ -93,12 +94,13 @@ def scan_text(
     calls = code.calls()
     made = code.addresses(module.types, module.etypes)
     candidates = unique(made.target)
-    known = exe.types_in_file.all_types(candidates.tolist())
     low, high = min(module.noptrdata, module.data), module.end
     collected = _Collected()
-    methods = Methods(table, exe.types_in_file, known, calls)
-    for address, of, what in methods.called_on(code, calls, low, high):
-        collected.globals[address, what].add(of)
+    methods = None
+    if variables:
+        methods = Methods(table, exe.types_in_file, exe.types_in_file.all_types(candidates.tolist()), calls)
+        for address, of, what in methods.called_on(code, calls, low, high):
+            collected.globals[address, what].add(of)
     notes: tuple[str, ...] = (NO_CAPSTONE,)
     decoded = 0
     if have_capstone():
@@ -174,8 +176,9 @@ class _Scan:
         calls: References,
         made: References,
         collected: _Collected,
-        methods: Methods,
+        methods: Methods | None,
     ) -> None:
+        """``methods``: None where only closures are asked for."""
         self.code, self.calls, self.made, self.out, self.methods = code, calls, made, collected, methods
         self.table = exe.functions
         self.types = exe.types_in_file
@@ -194,7 +197,8 @@ class _Scan:
         """Collect from such functions as far as ``budget`` goes; how many that were."""
         decoded = 0
         functions = self._functions(on_stacks)
-        windows = self.methods.windows(self.code, self.calls, self.low, self.high)
+        methods = self.methods
+        windows = [] if methods is None else methods.windows(self.code, self.calls, self.low, self.high)
         done = _counting(len(functions) + len(windows), tell)
         for index in done(functions):
             entry = int(self.table.entry[index])
@@ -211,8 +215,8 @@ class _Scan:
             budget -= _WINDOW_COST
             if budget < 0:
                 self.left_out += 1
-            elif index >= 0 and self.table.end_of(index) >= end:
-                self._method(self._trace(index, start, end, addresses((callee,))), end)
+            elif methods is not None and index >= 0 and self.table.end_of(index) >= end:
+                self._method(methods, self._trace(index, start, end, addresses((callee,))), end)
         return decoded
 
     def _trace(self, index: int, start: int, end: int, wanted: npt.NDArray[np.int64]) -> list[Event]:
@@ -220,7 +224,7 @@ class _Scan:
         depths = self.table.pcvalues(int(self.table.pcsp[index]))
         return self.tracer.trace(self.machine.operations(data, start), depths, int(self.table.entry[index]), wanted)
 
-    def _method(self, events: list[Event], end: int) -> None:
+    def _method(self, methods: Methods, events: list[Event], end: int) -> None:
         """What the last call of a window is on: a global's address, or the pointer in a global."""
         last = events[-1] if events else None
         if last is None or last.kind is not EventKind.CALL or not end - 8 < last.address < end:
@@ -228,28 +232,29 @@ class _Scan:
         value = last.values[0]
         if value is None or value[0] not in ("address", "load") or not self.low <= _number(value) < self.high:
             return
-        of = self.methods.receiver.get(last.target, 0)
+        of = methods.receiver.get(last.target, 0)
         if not of and (dictionary := self._constant(last, 1)):
-            of = self.methods.instance(last.target, dictionary, self.types_low, self.types_high)
+            of = methods.instance(last.target, dictionary, self.types_low, self.types_high)
         if of:
             self.out.globals[_number(value), "value" if value[0] == "address" else "pointer"].add(of)
 
     def _functions(self, on_stacks: set[int]) -> list[int]:
         """Functions to decode: those on stacks, then the main module's, then the others."""
         callees, table = self.callees, self.table
-        stores = table.find_many(self.code.stores(self.low, self.high).site)
-        addresses = table.find_many(self.code.addresses(self.low, self.high).site)
-        loads = table.find_many(self.code.loads(self.low, self.high).site)
         maps = self._callers({*callees.maps, *callees.makes})
         names = table.names()
-        inner = [index for index in maps.tolist() if index >= 0 and _CLOSURE.search(names[index])]
+        inner = np.array([index for index in maps.tolist() if index >= 0 and _CLOSURE.search(names[index])], np.int64)
         stacks = table.find_many(np.array(sorted(on_stacks), np.uint64))
-        chosen = [
-            common(maps, np.concatenate([stores, addresses, loads, np.array(inner, np.int64), stacks])),
-            common(self._callers({*callees.allocations}), stores),
-            common(self._callers(callees.typed), addresses),
-            self._closure_makers(),
-        ]
+        chosen = [common(maps, np.concatenate([inner, stacks])), self._closure_makers()]
+        if self.methods is not None:
+            stores = table.find_many(self.code.stores(self.low, self.high).site)
+            addresses = table.find_many(self.code.addresses(self.low, self.high).site)
+            loads = table.find_many(self.code.loads(self.low, self.high).site)
+            chosen += [
+                common(maps, np.concatenate([stores, addresses, loads])),
+                common(self._callers({*callees.allocations}), stores),
+                common(self._callers(callees.typed), addresses),
+            ]
         found = unique(np.concatenate(chosen))
         own = ("main.", self.main_path + ".", self.main_path + "/") if self.main_path else ("main.",)
         waiting = set(stacks.tolist())

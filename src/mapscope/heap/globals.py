@@ -23,7 +23,9 @@ _MAX_MADE = 1 << 16
 _BUDGET_OF_REFERENCE = 8 << 20
 """Where there are no compiled kernels, for which code takes several times as long."""
 _BUDGET_WITH_DWARF = 1 << 20
-"""Bytes of code to decode where DWARF names the variables: only closures are still to be learned."""
+"""Bytes of code to decode where DWARF names the variables."""
+_OWN_VARIABLE = "runtime.mheap_"
+"""Where DWARF names this one, it is that of the Go code, and not of C code alone."""
 _ITAB_TABLE_ENTRIES = 1 << 20
 
 
@@ -41,8 +43,9 @@ def typed_globals(
 ) -> TypedGlobals:
     """Everything that makes a root typed. Also tells ``types`` the itabs and the closures' types."""
     notes: list[str] = []
-    facts = _text_facts(process, notes, progress) if saved is None or saved.facts is None else saved.facts
-    if facts is not None and process.dwarf is None:
+    named = process.dwarf is not None and any(one.name == _OWN_VARIABLE for one in process.dwarf.globals)
+    facts = _text_facts(process, named, notes, progress) if saved is None or saved.facts is None else saved.facts
+    if facts is not None and not named:
         notes.extend(facts.notes)
     extra = facts.types.tolist() if facts is not None else []
     process.types.adopt(process.executable.types_in_file)
@@ -56,11 +59,12 @@ def typed_globals(
     return TypedGlobals(regions, variables, facts, notes)
 
 
-def _text_facts(process: Process, notes: list[str], progress: Progress) -> TextFacts | None:
+def _text_facts(process: Process, named: bool, notes: list[str], progress: Progress) -> TextFacts | None:
+    """``named``: DWARF names the variables; only closures are still to be learned."""
     whole = BUDGET if compiled() else _BUDGET_OF_REFERENCE
-    budget = _BUDGET_WITH_DWARF if process.dwarf is not None else whole
+    budget = _BUDGET_WITH_DWARF if named else whole
     try:
-        return scan_text(process.executable, budget=budget, tell=partial(progress, "code"))
+        return scan_text(process.executable, variables=not named, budget=budget, tell=partial(progress, "code"))
     except MapscopeError as error:
         notes.append(f"{error}: types of variables and closures come from DWARF and interfaces only")
         return None
