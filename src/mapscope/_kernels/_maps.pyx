@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from mapscope._kernels._index cimport (
-    Index, Span, ctz64, fill_index, find_span, host_of, ld16, ld64, load64, maskword, slot_of,
+    Index, Span, ctz64, fill_index, find_span, host_of, ld16, ld64, load64, prefetch, maskword, slot_of,
 )
 
 cdef enum:
@@ -40,6 +40,9 @@ cdef enum:
     R_UNREADABLE = 7
     R_CORRUPT = 8
     R_WIDTH = 9
+
+cdef enum:
+    NEXT = 6
 
 
 cdef inline uint64_t slot_base(const Index *ix, uint64_t address) noexcept nogil:
@@ -168,11 +171,17 @@ def classic(h, const uint8_t[::1] flags, const uint64_t[:, ::1] maps, uint64_t[:
     """Walks the buckets of classic maps: rows of C_WIDTH numbers in, rows of R_WIDTH numbers out (zeroed by the caller)."""
     cdef Index ix
     cdef int64_t k
+    cdef const uint8_t *p
     fill_index(&ix, h)
     if maps.shape[0] == 0:
         return
     with nogil:
         for k in range(maps.shape[0]):
+            if k + NEXT < maps.shape[0]:  # most maps are small, and the bucket of each lies elsewhere
+                p = host_of(&ix, maps[k + NEXT, C_BUCKETS])
+                if p != NULL:
+                    prefetch(p)
+                    prefetch(p + 64)
             if maps[k, C_B] < 44 and maps[k, C_BSIZE] >= 16:
                 walk_classic(&ix, &flags[0] if flags.shape[0] else NULL, &maps[k, 0], &out[k, 0], NULL, 0, NULL, 0)
 
@@ -316,11 +325,17 @@ def swiss(h, const uint64_t[::1] lay, const uint64_t[:, ::1] maps, uint64_t[:, :
     """Walks directories and tables of Swiss maps: rows of S_WIDTH in, rows of T_WIDTH out (zeroed by the caller)."""
     cdef Index ix
     cdef int64_t k
+    cdef const uint8_t *p
     fill_index(&ix, h)
     if maps.shape[0] == 0:
         return
     with nogil:
         for k in range(maps.shape[0]):
+            if k + NEXT < maps.shape[0]:  # most maps are small, and the bucket of each lies elsewhere
+                p = host_of(&ix, maps[k + NEXT, C_BUCKETS])
+                if p != NULL:
+                    prefetch(p)
+                    prefetch(p + 64)
             if maps[k, S_LEN] <= <uint64_t>1 << 36:
                 walk_swiss(&ix, &lay[0], &maps[k, 0], &out[k, 0], NULL, NULL, 0)
 

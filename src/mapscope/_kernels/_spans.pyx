@@ -2,11 +2,12 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from mapscope._kernels._index cimport Index, Span, fill_index, find_span, host_of, ld64, load64, maskword, slot_of
+from mapscope._kernels._index cimport Index, Span, fill_index, find_span, host_of, ld64, load64, maskword, prefetch, slot_of
 
 cdef enum:
     ALLOCATED = 1
     MAX_STRUCT = 4096
+    NEXT = 4
 
 
 cdef bint copy_bytes(const Index *ix, uint64_t address, uint64_t n, uint8_t *out) noexcept nogil:
@@ -63,6 +64,10 @@ def gather_fields(
         raise ValueError(f"structs of {size} bytes")
     with nogil:
         for i in range(addresses.shape[0]):
+            if i + 2 * NEXT < addresses.shape[0]:
+                p = host_of(&ix, addresses[i + 2 * NEXT])
+                if p != NULL:
+                    prefetch(p)
             p = host_of(&ix, addresses[i])
             if p == NULL or <int64_t>(addresses[i] & 4095) + size > 4096:
                 p = &whole[0] if copy_bytes(&ix, addresses[i], <uint64_t>size, &whole[0]) else NULL
@@ -86,6 +91,10 @@ def find_objects(h, const uint64_t[::1] addresses, int64_t[::1] out, uint64_t[::
     fill_index(&ix, h)
     with nogil:
         for i in range(addresses.shape[0]):
+            if i + 2 * NEXT < addresses.shape[0]:
+                s = find_span(&ix, addresses[i + 2 * NEXT])
+                if s >= 0:
+                    prefetch(&ix.spans[s])
             out[i] = -1
             base[i] = 0
             s = find_span(&ix, addresses[i])
@@ -117,6 +126,10 @@ def slot_sizes(h, const uint64_t[::1] addresses, uint64_t[::1] out):
     fill_index(&ix, h)
     with nogil:
         for i in range(addresses.shape[0]):
+            if i + 2 * NEXT < addresses.shape[0]:
+                s = find_span(&ix, addresses[i + 2 * NEXT])
+                if s >= 0:
+                    prefetch(&ix.spans[s])
             s = find_span(&ix, addresses[i])
             out[i] = ix.spans[s].elemsize if s >= 0 and slot_of(&ix.spans[s], addresses[i]) >= 0 else 0
 
@@ -143,19 +156,23 @@ def alloc_flags(h, const uint64_t[::1] freeindex, const uint64_t[::1] allocbits,
     """Sets bit 0 of ``flags`` for allocated slots (runtime: mspan.isFree). Returns how many spans had no readable bits."""
     cdef Index ix
     cdef int64_t s, unreadable = 0
-    cdef uint32_t i
+    cdef uint32_t i, below
     cdef const Span *sp
     cdef const uint8_t *p
+    cdef uint8_t *own
     cdef uint64_t address
     fill_index(&ix, h)
+    if not ix.nobjects:
+        return 0
     with nogil:
         for s in range(ix.nspans):
             sp = &ix.spans[s]
+            own = &flags[0] + sp.first
+            below = sp.nelems if freeindex[s] >= sp.nelems else <uint32_t>freeindex[s]
+            for i in range(below):
+                own[i] |= ALLOCATED
             p = NULL
-            for i in range(sp.nelems):
-                if i < freeindex[s]:
-                    flags[sp.first + i] |= ALLOCATED
-                    continue
+            for i in range(below, sp.nelems):
                 address = allocbits[s] + (i >> 3)
                 if p == NULL or (i & 7) == 0:
                     p = host_of(&ix, address)
@@ -163,7 +180,7 @@ def alloc_flags(h, const uint64_t[::1] freeindex, const uint64_t[::1] allocbits,
                         unreadable += 1
                         break
                 if (p[0] >> (i & 7)) & 1:
-                    flags[sp.first + i] |= ALLOCATED
+                    own[i] |= ALLOCATED
     return unreadable
 
 
@@ -311,21 +328,34 @@ def slots_like(
     cdef Index ix
     cdef int64_t k, n = 0, room = ids.shape[0], shift
     cdef uint32_t i
-    cdef uint64_t v, words
+    cdef uint64_t v, words, mask, bit
     cdef const Span *sp
+    cdef const Span *later
     cdef const uint8_t *own
+    cdef const uint8_t *bits
     fill_index(&ix, h)
+    bits = <const uint8_t *>ix.ptrmask
     with nogil:
         for k in range(which.shape[0]):
             sp = &ix.spans[which[k]]
             words = sp.elemsize >> 3
+            # spans of one size lie far apart, and so does what is known of their slots
+            if k + 2 * NEXT < which.shape[0]:
+                prefetch(&ix.spans[which[k + 2 * NEXT]])
+            if k + NEXT < which.shape[0]:
+                later = &ix.spans[which[k + NEXT]]
+                prefetch(&flags[0] + later.first)
+                prefetch(&flags[0] + later.first + 64)
+                prefetch(bits + (later.maskbit >> 3))
+                prefetch(bits + (later.maskbit >> 3) + 64)
+            mask = (<uint64_t>1 << words) - 1 if words < 64 else <uint64_t>0xFFFFFFFFFFFFFFFF
             own = &flags[0] + sp.first
             for i in range(sp.nelems):
                 if own[i] & need != need:
                     continue
-                v = maskword(&ix, sp.maskbit + (<uint64_t>i * sp.elemsize >> 3))
-                if words < 64:
-                    v &= (<uint64_t>1 << words) - 1
+                bit = sp.maskbit + (<uint64_t>i * sp.elemsize >> 3)
+                # of 64 bits from a byte on, 57 are from any bit of it on
+                v = mask & (ld64(bits + (bit >> 3)) >> (bit & 7) if words <= 57 else maskword(&ix, bit))
                 for shift in range(shifts):
                     if v >> <uint64_t>shift & every == want:
                         if n < room:

@@ -24,10 +24,17 @@ def open_evidence(core: str, executable: str | None, progress: Progress | None, 
         from mapscope.opening import open_live
 
         pid = int(core.removeprefix(LIVE))
-        return open_live(pid, executable, limits=limits(), progress=progress, holding=holding)
-    from mapscope.opening import open_snapshot
+        snapshot = open_live(pid, executable, limits=limits(), progress=progress, holding=holding)
+    else:
+        from mapscope.opening import open_snapshot
 
-    return open_snapshot(core, executable, progress=progress, holding=holding, keep=cached())
+        snapshot = open_snapshot(core, executable, progress=progress, holding=holding, keep=cached())
+    _LAST[:] = [snapshot]
+    return snapshot
+
+
+_LAST: list[Snapshot] = []
+"""The one that was opened last stays to the end of the process, which takes memory apart faster than Python does."""
 
 
 @contextmanager

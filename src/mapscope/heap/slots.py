@@ -67,7 +67,8 @@ def _spans(process: Process) -> Spans:
     absent = missing_bytes(index)
     if absent:
         notes.append(f"{absent:,} bytes of heap spans are not in this core: what they hold is missing from every sum")
-    return Spans(arenas, pages, table, index, np.zeros(index.nobjects, dtype=np.uint8), notes)
+    flags = np.full(index.nobjects, 0, dtype=np.uint8)  # read before it is written: zeros() would map each page twice
+    return Spans(arenas, pages, table, index, flags, notes)
 
 
 def _slots(process: Process, spans: Spans, saved: SavedHeap | None) -> Slots:

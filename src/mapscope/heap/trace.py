@@ -76,7 +76,7 @@ class TraceState(Struct):
         return cls(
             flags,
             np.full(count, -1, dtype=np.int32),
-            np.zeros(count, dtype=np.uint8),
+            np.full(count, 0, dtype=np.uint8),  # all of it is read before it is written: zeros() would map pages twice
             leaf,
             np.zeros(max(nspans, 1), dtype=np.int32),
             np.zeros(max(nspans, 1), dtype=np.uint8),

@@ -15,7 +15,7 @@ from mapscope.goruntime.index import HeapIndex
 from mapscope.goruntime.layout import Layouts
 from mapscope.heap.later import shared
 from mapscope.maps.headers import read_headers
-from mapscope.maps.model import COLUMNS, FLAG_SAME_SIZE_GROW, Generation, Map, MapTable, Place
+from mapscope.maps.model import FLAG_SAME_SIZE_GROW, Generation, Map, MapTable, Place
 from mapscope.maps.sizes import Allocator, classic_needed, swiss_needed
 from mapscope.maps.types import MapShape
 
@@ -103,11 +103,22 @@ def decode(
         rows = slice(start, start + _CHUNK)
         columns, ok[rows] = _columns(decoder, addresses[rows], which[rows], shapes, swiss)
         for name, values in columns.items():
-            table.columns[name][rows] = values.astype(COLUMNS[name], copy=False)
+            table.columns[name][rows] = values
 
     for _ in shared(partial(part, start) for start in range(0, len(addresses), _CHUNK)):
         pass
     return table, ok
+
+
+class _Columns(dict[str, npt.NDArray[np.uint64]]):
+    """Columns of so many rows. One that nobody has set is zeros."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    def __missing__(self, name: str) -> npt.NDArray[np.uint64]:
+        self[name] = np.zeros(self.rows, dtype=np.uint64)
+        return self[name]
 
 
 def _columns(
@@ -118,7 +129,7 @@ def _columns(
     swiss: bool,
 ) -> tuple[dict[str, npt.NDArray[np.generic]], npt.NDArray[np.bool_]]:
     """The columns of some of the maps, and which of their headers could be read."""
-    out: dict[str, npt.NDArray[np.uint64]] = {name: np.zeros(len(addresses), dtype=np.uint64) for name in COLUMNS}
+    out = _Columns(len(addresses))
     header, ok = read_headers(decoder.index, decoder.layouts, addresses, swiss)
     for name, values in header.items():
         out[name] = np.where(ok, values, np.uint64(0))
@@ -127,11 +138,7 @@ def _columns(
     layout_slot = decoder.allocator.slot(decoder.layouts.struct("swissmap" if swiss else "hmap").size, False)
     typed = (which >= 0) & ok
     (_decode_swiss if swiss else _decode_classic)(decoder, out, which, shapes, typed, ids >= 0)
-    parts = [
-        name
-        for name in COLUMNS
-        if name.endswith("_bytes") and name not in ("total_bytes", "needed_bytes", "waste_bytes")
-    ]
+    parts = [name for name in out if name.endswith("_bytes") and name != "needed_bytes"]
     out["total_bytes"] = np.sum([out[name] for name in parts], axis=0, dtype=np.uint64)
     on_stack = ids < 0
     out["needed_bytes"][on_stack] -= np.minimum(out["needed_bytes"][on_stack], np.uint64(layout_slot))
@@ -144,7 +151,7 @@ def _columns(
 
 def _decode_classic(
     decoder: Decoder,
-    out: dict[str, npt.NDArray[np.uint64]],
+    out: _Columns,
     which: npt.NDArray[np.int64],
     shapes: Sequence[MapShape],
     typed: npt.NDArray[np.bool_],
@@ -215,7 +222,7 @@ def _list_bytes(decoder: Decoder, extra: npt.NDArray[np.uint64], offset: int) ->
 
 def _decode_swiss(
     decoder: Decoder,
-    out: dict[str, npt.NDArray[np.uint64]],
+    out: _Columns,
     which: npt.NDArray[np.int64],
     shapes: Sequence[MapShape],
     typed: npt.NDArray[np.bool_],
