@@ -19,7 +19,7 @@ import numpy as np
 from msgspec import Struct, field
 
 from mapscope.evidence import procfs
-from mapscope.evidence.corewriter import Segment
+from mapscope.evidence.corewriter import HUGE_PAGE, Segment
 from mapscope.evidence.plan import Plan
 from mapscope.evidence.procfs import PAGE
 from mapscope.evidence.ptrace import IoVec
@@ -61,7 +61,7 @@ class Buffers:
     def __init__(self, wanted: int) -> None:
         """``wanted`` bytes, or as many as there is room for."""
         room = int(available_bytes() * _SHARE)
-        count = max(_MIN_CHUNKS, min(-(-wanted // CHUNK) + 1, room // CHUNK))
+        count = max(_MIN_CHUNKS, min(-(-wanted // CHUNK) + 2, room // CHUNK))  # not all become full
         self.size = count * CHUNK
         self._area = mmap.mmap(-1, self.size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         for advice in (getattr(mmap, "MADV_HUGEPAGE", 14), _POPULATE_WRITE):
@@ -283,16 +283,23 @@ def _append(filled: list[Piece], at: int, segment: Segment, address: int, size: 
 
 
 def _batches(plans: Sequence[Plan]) -> Iterator[_Batch]:
-    """All ranges, cut and gathered so that each batch fits one buffer."""
+    """All ranges, cut and gathered so that each batch fits one buffer.
+
+    What is cut is cut between huge pages, of the memory and of the file (see CoreLayout.place): the kernel keeps a file
+    in such pages only where they are written whole.
+    """
     batch = _Batch()
     for plan in plans:
         for start, end in plan.ranges:
             while start < end:
                 size = min(end - start, CHUNK - batch.size)
+                over = (start + size) % HUGE_PAGE
+                if size < end - start and over < size:
+                    size -= over
                 batch.pieces.append((plan.segment, start, size))
                 batch.size += size
                 start += size
-                if batch.size == CHUNK:
+                if start < end or batch.size == CHUNK:
                     yield batch
                     batch = _Batch()
     if batch.pieces:

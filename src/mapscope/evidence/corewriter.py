@@ -29,6 +29,9 @@ _PHDR = struct.Struct("<IIQQQQQQ")
 _SHDR = struct.Struct("<IIQQQQIIQQ")
 _SPARE_SEGMENTS = 512
 """Room in the table of segments for splits around pages that turn out unreadable."""
+HUGE_PAGE = 2 << 20
+"""Of amd64 and, with pages of 4 kB, arm64."""
+_LARGE = 2 * HUGE_PAGE
 _STATES = "RSDTZW"
 
 
@@ -56,8 +59,14 @@ class CoreLayout:
         self.size = self.place(_page_up(self.notes_offset + len(notes)))
 
     def place(self, offset: int) -> int:
-        """Gives each segment its offset, on a page border; answers the size of the file."""
+        """Gives each segment its offset, on a page border; answers the size of the file.
+
+        A large one lies in the file as it does in huge pages of memory, behind a hole: whoever maps a file that was
+        written so, while the page cache has it, gets it in huge pages too.
+        """
         for segment in self.segments:
+            if segment.file_bytes >= _LARGE:
+                offset += (segment.mapping.start - offset) % HUGE_PAGE
             segment.offset = offset
             offset += _page_up(segment.file_bytes)
         return offset
