@@ -51,13 +51,14 @@ def open_snapshot(
     """
     say = progress or quiet
     say("open", 0, 0)
+    begun = _Begun(say, early=not keep)
     if is_heap_dump(path):
         from mapscope.goruntime.dumped import open_dumped
 
         process = open_dumped(HeapDump.open(path), executable)
     else:
-        process = open_process(Core.open(path), executable)
-    return _open(process, say, holding=holding, keep=keep)
+        process = open_process(Core.open(path), executable, begun)
+    return _open(process, say, begun.reading, holding=holding, keep=keep)
 
 
 def open_live(
@@ -93,13 +94,26 @@ def open_live(
         program.elf.path = Path(running_program(pid))
     else:
         program = executable
-    core = take(pid, limits=limits, progress=say)
-    return _open(open_process(core, program), say, holding=holding, keep=False)
+    begun = _Begun(say, early=True)
+    process = open_process(take(pid, limits=limits, progress=say), program, begun)
+    return _open(process, say, begun.reading, holding=holding, keep=False)
 
 
-def _open(process: Process, say: Progress, *, holding: bool, keep: bool) -> Snapshot:
-    begun = None
-    if process.core is not None and not keep:
+class _Begun:
+    """Begins to read spans and slots as soon as ``open_process`` says that it can be done, if ``early``."""
+
+    def __init__(self, say: Progress, *, early: bool) -> None:
+        self._say, self._early = say, early
+        self.reading: Reading | None = None
+
+    def __call__(self, process: Process) -> None:
+        if self._early:
+            self._say("spans", 0, 0)
+            self.reading = begin_reading(process)
+
+
+def _open(process: Process, say: Progress, begun: Reading | None, *, holding: bool, keep: bool) -> Snapshot:
+    if begun is None and process.core is not None and not keep:
         say("spans", 0, 0)
         begun = begin_reading(process)
     # behind what has begun, since importing them takes as long as reading the spans of a gigabyte

@@ -8,6 +8,7 @@ reads.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -281,13 +282,14 @@ def _read(path: Path) -> Any:
     return table
 
 
-def check_against_dwarf(layouts: Layouts, dwarf: Dwarf) -> list[str]:
+def check_against_dwarf(layouts: Layouts, dwarf: Dwarf, names: Iterable[str] | None = None) -> list[str]:
     """What an executable's own DWARF says otherwise than the table: one line a difference, empty when they agree.
 
+    ``names``: the structs that are asked about, by Go's full names; None: all.
     Structs and fields that the executable does not describe are not differences: the linker drops unused types.
     """
     differences: list[str] = []
-    for name in layouts.names():
+    for name in layouts.names() if names is None else names:
         theirs = dwarf.struct(name)
         if theirs is None or theirs.size == 0:
             continue

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mapscope.binary.dwarf import Dwarf
 from mapscope.binary.executable import Executable
@@ -27,6 +28,10 @@ _MAX_CANDIDATES = 12
 _MAX_LIBRARIES = 256
 _RUNTIME = "runtime.mallocinit"
 """A function of every Go runtime."""
+
+
+SPAN_STRUCTS = ("runtime.mheap", "runtime.mspan", "runtime.heapArena")
+"""What spans and slots are read with."""
 
 
 class Process(Struct, frozen=True):
@@ -81,8 +86,15 @@ class Process(Struct, frozen=True):
         return self.globals["runtime.mheap_"]
 
 
-def open_process(core: Core, executable: str | os.PathLike[str] | Executable | None = None) -> Process:
+def open_process(
+    core: Core,
+    executable: str | os.PathLike[str] | Executable | None = None,
+    begin: Callable[[Process], None] | None = None,
+) -> Process:
     """Puts core and executable together. ``executable``: its path, or the program of a live process, opened already.
+
+    ``begin`` is called as soon as everything is known that spans are read with (``SPAN_STRUCTS``), before all other
+    layouts are checked. It is not where those of spans differ from the table.
 
     Raises:
         ExecutableError: no executable was found, it is not a Go program, or it is not the one that made the core.
@@ -124,7 +136,7 @@ def open_process(core: Core, executable: str | os.PathLike[str] | Executable | N
     plugins = attach(core, modules[1:], warnings)
     _other_heaps(core, [exe.path, *(one.elf.path for one in plugins)], warnings)
     dwarf = Dwarf.from_elf(exe.elf) if exe.has_dwarf else None
-    layouts = chosen_layouts(exe, dwarf, warnings)
+    layouts = load(exe.go_version, exe.arch)
     types = TypeReader(memory, modules, series=exe.series, swiss_maps=exe.swiss_maps)
     globals_ = {name: address + bias for name, address in runtime_globals(exe).items()}
     if "runtime.mheap_" not in globals_:
@@ -132,22 +144,13 @@ def open_process(core: Core, executable: str | os.PathLike[str] | Executable | N
             f"runtime.mheap_ cannot be found in {exe.path}: it has no symbols and its code could not be decoded",
             "install the disassembler (pip install 'mapscope[asm]') or give the unstripped executable",
         )
-    return Process(
-        core,
-        exe,
-        found_by,
-        bias,
-        memory,
-        modules,
-        layouts,
-        types,
-        globals_,
-        exe.go_version,
-        dwarf,
-        core.missing,
-        tuple(warnings),
+    process = Process(
+        core, exe, found_by, bias, memory, modules, layouts, types, globals_, exe.go_version, dwarf, core.missing, (),
         plugins,
-    )
+    )  # fmt: skip
+    if begin is not None and (dwarf is None or not check_against_dwarf(layouts, dwarf, SPAN_STRUCTS)):
+        begin(process)
+    return replace(process, layouts=chosen_layouts(exe, dwarf, warnings), warnings=tuple(warnings))
 
 
 def _other_heaps(core: Core, known: list[Path], warnings: list[str]) -> None:
