@@ -23,13 +23,3 @@ def swiss_detail(
     occupancy: NDArray[np.uint64],
     tables: NDArray[np.uint64],
 ) -> None: ...
-def string_keys(
-    h: Any,
-    rows: NDArray[np.uint64],
-    is_swiss: bool,
-    lay: NDArray[np.uint64],
-    seen: NDArray[np.uint8],
-    touched: NDArray[np.int64],
-    rounded: NDArray[np.uint32],
-    out: NDArray[np.uint64],
-) -> None: ...

@@ -2,31 +2,15 @@
 # One C loop over maps; every walk is bounded by what the header could explain. See reference/maps.py for the plain version.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from mapscope._kernels._index cimport (
-    Index, Span, ctz64, fill_index, find_span, host_of, ld16, ld64, load64, prefetch, maskword, slot_of,
+from mapscope._kernels._index cimport Index, fill_index, find_span, host_of, ld16, ld64, load64, prefetch, slot_of
+from mapscope._kernels._maprows cimport (
+    C_B, C_BSIZE, C_BUCKETS, C_COUNT, C_EIND, C_ELEMS, C_ESTRIDE, C_KEYS, C_KIND, C_KSTRIDE, C_OLD, C_SAME, EVACUATED_EMPTY,
+    EVACUATED_X, MIN_TOPHASH, S_DIR, S_EIND, S_ELEMS, S_ESTRIDE, S_GSIZE, S_KEYS, S_KIND, S_KSTRIDE, S_LEN, S_SCAN, array_fits,
+    chain_budget, slot_base, slot_bytes,
 )
 
 cdef enum:
     MARKED = 2
-    MIN_TOPHASH = 5      # runtime/map.go: minTopHash; below it are the marks of empty and evacuated cells
-    EVACUATED_X = 2
-    EVACUATED_EMPTY = 4
-
-cdef enum:
-    # columns of a classic map's row
-    C_B = 0
-    C_SAME = 1
-    C_BUCKETS = 2
-    C_OLD = 3
-    C_COUNT = 4
-    C_BSIZE = 5
-    C_KEYS = 6
-    C_KSTRIDE = 7
-    C_KIND = 8           # 1: keys are held by pointer
-    C_ELEMS = 9
-    C_ESTRIDE = 10
-    C_EIND = 11
-    C_WIDTH = 12
 
 cdef enum:
     # columns of a classic map's result
@@ -42,25 +26,7 @@ cdef enum:
     R_WIDTH = 9
 
 cdef enum:
-    NEXT = 6
-
-
-cdef inline uint64_t slot_base(const Index *ix, uint64_t address) noexcept nogil:
-    # Address of the heap slot that holds address; address itself when none does.
-    cdef int64_t s = find_span(ix, address)
-    cdef int64_t i
-    if s < 0:
-        return address
-    i = slot_of(&ix.spans[s], address)
-    return ix.spans[s].base + <uint64_t>i * ix.spans[s].elemsize if i >= 0 else address
-
-
-cdef inline uint64_t slot_bytes(const Index *ix, uint64_t address) noexcept nogil:
-    # Size of the heap slot that holds address, 0 when none does.
-    cdef int64_t s = find_span(ix, address)
-    if s < 0 or slot_of(&ix.spans[s], address) < 0:
-        return 0
-    return ix.spans[s].elemsize
+    NEXT = 6            # maps ahead whose bucket is fetched
 
 
 cdef inline bint is_marked(const Index *ix, const uint8_t *flags, uint64_t address) noexcept nogil:
@@ -70,18 +36,6 @@ cdef inline bint is_marked(const Index *ix, const uint8_t *flags, uint64_t addre
         return False
     i = slot_of(&ix.spans[s], address)
     return i >= 0 and (flags[ix.spans[s].first + i] & MARKED) != 0
-
-
-cdef inline uint64_t chain_budget(const Index *ix, uint64_t buckets, uint64_t count) noexcept nogil:
-    # Overflow buckets that an honest map of so many buckets and entries can have. The count may be damaged, and a chain a
-    # ring: but every overflow bucket that does not lie behind the array is an object of its own.
-    return 4 * buckets + (count if count < <uint64_t>ix.nobjects else <uint64_t>ix.nobjects) + 4096
-
-
-cdef inline bint array_fits(const Index *ix, uint64_t array, uint64_t buckets, uint64_t bucket_size) noexcept nogil:
-    # An array must fit its slot; one outside the heap (a map on a stack) has a bucket or a few.
-    cdef uint64_t size = slot_bytes(ix, array)
-    return buckets * bucket_size <= size if size else buckets <= 64
 
 
 cdef uint64_t bucket_live(const Index *ix, uint64_t bucket, uint64_t top, const uint64_t *m, uint64_t *indirect) noexcept nogil:
@@ -197,20 +151,6 @@ def classic_histogram(h, const uint8_t[::1] flags, const uint64_t[::1] one, uint
         walk_classic(&ix, &flags[0] if flags.shape[0] else NULL, &one[0], &out[0], &occupancy[0], occupancy.shape[0],
                      &chains[0], chains.shape[0])
 
-
-cdef enum:
-    # columns of a Swiss map's row
-    S_DIR = 0
-    S_LEN = 1
-    S_GSIZE = 2
-    S_KEYS = 3
-    S_KSTRIDE = 4
-    S_KIND = 5
-    S_ELEMS = 6
-    S_ESTRIDE = 7
-    S_EIND = 8
-    S_SCAN = 9           # 1: read the control words too (live cells, histogram, pointers)
-    S_WIDTH = 10
 
 cdef enum:
     T_USED = 0
@@ -350,101 +290,3 @@ def swiss_detail(h, const uint64_t[::1] lay, const uint64_t[::1] one, uint64_t[:
         return
     with nogil:
         walk_swiss(&ix, &lay[0], &one[0], &out[0], &occupancy[0], &tables[0, 0], tables.shape[0])
-
-
-cdef void add_string(const Index *ix, uint8_t *seen, int64_t *touched, int64_t *ntouched, int64_t cap, uint64_t address,
-                     const uint32_t *rounded, uint64_t *out) noexcept nogil:
-    # One string key: out[0] keys, out[1] length bytes, out[2] bytes of distinct objects, out[3] distinct objects,
-    # out[4] bytes that a copy of each key would take.
-    cdef uint64_t ptr = 0, length = 0
-    cdef int64_t s, i, oid
-    cdef const Span *sp
-    if not load64(ix, address, &ptr) or not load64(ix, address + 8, &length) or length == 0:
-        return
-    s = find_span(ix, ptr)
-    if s < 0:
-        return
-    sp = &ix.spans[s]
-    i = slot_of(sp, ptr)
-    if i < 0 or length > sp.base + <uint64_t>(i + 1) * sp.elemsize - ptr:
-        return
-    oid = sp.first + i
-    out[0] += 1
-    out[1] += length
-    out[4] += rounded[(length + 7) >> 3] if length <= 32768 else (length + 8191) & ~<uint64_t>8191
-    if seen[oid]:
-        return
-    if ntouched[0] >= cap:
-        return
-    seen[oid] = 1
-    touched[ntouched[0]] = oid
-    ntouched[0] += 1
-    out[2] += sp.elemsize
-    out[3] += 1
-
-
-cdef void strings_of(const Index *ix, const uint64_t *one, bint is_swiss, const uint64_t *lay, uint8_t *seen, int64_t *touched,
-                     int64_t cap, const uint32_t *rounded, uint64_t *out) noexcept nogil:
-    cdef int64_t n = 0, k
-    cdef uint64_t i, g, j, b, nb, address, top = 0, over = 0, table = 0, before = 0, budget, data, groups
-    cdef const uint8_t *p
-    if is_swiss:
-        nb = one[S_LEN] if one[S_LEN] else 1
-        for i in range(nb):
-            if one[S_LEN]:
-                if not load64(ix, one[S_DIR] + 8 * i, &table):
-                    break
-                if table == before:
-                    continue
-                before = table
-                p = host_of(ix, table)
-                if p == NULL or (table & 4095) > 4096 - 32:
-                    continue
-                data = ld64(p + lay[5])
-                groups = ld16(p + lay[1]) >> 3
-            else:
-                data = one[S_DIR]
-                groups = 1
-            for g in range(groups):
-                if not load64(ix, data + g * one[S_GSIZE], &top):
-                    break
-                for j in range(8):
-                    if not (top >> (8 * j)) & 0x80:
-                        add_string(ix, seen, touched, &n, cap, data + g * one[S_GSIZE] + one[S_KEYS] + j * one[S_KSTRIDE], rounded, out)
-    else:
-        for k in range(2):
-            address = one[C_BUCKETS] if k == 0 else one[C_OLD]
-            if address == 0 or one[C_B] >= 44 or one[C_BSIZE] < 16:
-                continue
-            nb = <uint64_t>1 << one[C_B]
-            if k == 1 and not one[C_SAME]:
-                nb >>= 1
-            if not array_fits(ix, address, nb, one[C_BSIZE]):
-                continue
-            budget = chain_budget(ix, nb, one[C_COUNT])
-            for b in range(nb):
-                over = address + b * one[C_BSIZE]
-                while over != 0 and budget > 0:
-                    budget -= 1
-                    if not load64(ix, over, &top):
-                        break
-                    if k == 1 and EVACUATED_X <= (top & 255) <= EVACUATED_EMPTY:
-                        break
-                    for j in range(8):
-                        if ((top >> (8 * j)) & 255) >= MIN_TOPHASH:
-                            add_string(ix, seen, touched, &n, cap, over + one[C_KEYS] + j * one[C_KSTRIDE], rounded, out)
-                    if not load64(ix, over + one[C_BSIZE] - 8, &over):
-                        break
-    for k in range(n):
-        seen[touched[k]] = 0
-
-def string_keys(h, const uint64_t[:, ::1] rows, bint is_swiss, const uint64_t[::1] lay, uint8_t[::1] seen, int64_t[::1] touched,
-                const uint32_t[::1] rounded, uint64_t[:, ::1] out):
-    """R16 for maps with string keys: five sums each (see add_string). ``seen`` is zero by object id, and is left zero;
-    ``rounded[k]`` is the size class of 8*k bytes, k to 4096."""
-    cdef Index ix
-    cdef int64_t row
-    fill_index(&ix, h)
-    with nogil:
-        for row in range(rows.shape[0]):
-            strings_of(&ix, &rows[row, 0], is_swiss, &lay[0], &seen[0], &touched[0], touched.shape[0], &rounded[0], &out[row, 0])

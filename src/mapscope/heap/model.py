@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
@@ -78,6 +80,9 @@ def read_heap(
     dump = process.evidence if isinstance(process.evidence, HeapDump) else None
     progress("spans", 0, 0)
     reading = _dumped(process, dump, saved) if dump is not None else begun or begin_reading(process, saved)
+    fresh = Later(partial(_fresh, reading))
+    if saved is None:
+        fresh.start()
     types = TypeTable(process.types, process.layouts)
     _ranges(process, types)
     known = typed_globals(process, types, saved, progress)
@@ -97,7 +102,7 @@ def read_heap(
         if other:
             notes.append(f"{other} frames are listed in this heap dump otherwise than its stacks show them")
     if saved is None:
-        state, uncertain = _traced(process, reading, types, roots, known.regions, progress)
+        state, uncertain = _traced(process, reading, fresh.get(), types, roots, known.regions, progress)
     else:
         state, uncertain = _resumed(reading.slots.get(), types, saved)
     notes = reading.slots.get().notes + notes + roots.notes + known.notes if saved is None else list(saved.notes)
@@ -118,13 +123,23 @@ def _resumed(slots: Slots, types: TypeTable, saved: SavedHeap) -> tuple[TraceSta
     return state, saved.uncertain
 
 
+def _fresh(reading: Reading) -> TraceState:
+    """The state before the trace, whose memory takes a while to get."""
+    spans = reading.spans.get()
+    return TraceState.fresh(spans.flags, spans.table.spans)
+
+
 def _traced(
-    process: Process, reading: Reading, types: TypeTable, roots: Roots, known: npt.NDArray[np.int64], progress: Progress
+    process: Process,
+    reading: Reading,
+    state: TraceState,
+    types: TypeTable,
+    roots: Roots,
+    known: npt.NDArray[np.int64],
+    progress: Progress,
 ) -> tuple[TraceState, npt.NDArray[np.int64]]:
     """The state after the trace, and the ids of the objects that only conservative scans reach."""
-    spans = reading.spans.get()
-    index, state = spans.index, TraceState.fresh(spans.flags, spans.table.spans)
-    slots = reading.slots.get()
+    index, slots = reading.spans.get().index, reading.slots.get()
     _apply_headers(index, types, state, slots.words.objects, slots.words.types)
     progress("mark", 0, 0)
     regions = np.concatenate([known, roots.regions]) if len(known) else roots.regions

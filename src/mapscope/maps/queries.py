@@ -48,7 +48,7 @@ class Queries:
         slots, entries = (int(maps.columns[name][rows].max(initial=0)) for name in ("capacity", "count"))
         touched = np.empty(max(1, min(2 * slots + entries, self._heap.index.nobjects)), dtype=np.int64)
         out = np.zeros((len(asked), 5), dtype=np.uint64)
-        load("maps").string_keys(
+        load("mapkeys").string_keys(
             self._heap.index, made, self._maps.swiss, self._lay, self._seen, touched, self._rounded, out
         )
         found: list[StringKeys | None] = [None] * len(rows)

@@ -55,7 +55,7 @@ def swiss(side: str, world: World, *rows: np.ndarray) -> list[dict[str, int]]:
 def strings(side: str, world: World, row: np.ndarray, is_swiss: bool, most: int = 1000) -> list[int]:
     seen, touched = np.zeros(world.index.nobjects, dtype=np.uint8), np.zeros(most, dtype=np.int64)
     rows, out = np.stack([row, row]), np.zeros((2, 5), dtype=np.uint64)
-    kernel(side, "maps").string_keys(world.index, rows, is_swiss, LAY, seen, touched, ROUNDED, out)
+    kernel(side, "mapkeys").string_keys(world.index, rows, is_swiss, LAY, seen, touched, ROUNDED, out)
     assert not seen.any()
     assert out[0].tolist() == out[1].tolist(), "one map leaves nothing behind that the next one sees"
     return out[0].tolist()
