@@ -27,9 +27,9 @@ EXIT_BUG = 101
 EXIT_INTERRUPTED = 130
 EXIT_CLOSED = 141
 _MAX_CAUSES = 8
-_GARBAGE = 50_000
+_GARBAGE = 250_000
 """New objects before Python looks for cycles among them. Its default (700 in Python 3.11) has it look through
-modules that have just been imported, again and again."""
+modules that have just been imported, again and again, and then through types and functions that stay to the end."""
 _SWITCH_SECONDS = 0.0001
 """How long a thread that waits for Python's lock lets the other have it. The one that reads spans has the lock for
 moments between kernels; with Python's default of 5 ms it waits longer for it than it works."""
