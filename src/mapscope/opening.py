@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
+from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +40,7 @@ def open_snapshot(
     progress: Progress | None = None,
     holding: bool = False,
     keep: bool = False,
+    needed: Sequence[str] = (),
 ) -> Snapshot:
     """Opens a core or a heap dump, reads the heap and finds all maps.
 
@@ -45,6 +50,7 @@ def open_snapshot(
         progress: called on the way.
         keep: use the cache beside the core, and leave one there for the next opening (see mapscope.cache).
         holding: begin graph and dominators in another thread, for callers who will ask who holds what.
+        needed: modules that the caller is about to import, which is done while the heap is walked.
 
     Raises:
         MapscopeError: the evidence cannot be used; the message says why and the hint what to do.
@@ -58,7 +64,7 @@ def open_snapshot(
         process = open_dumped(HeapDump.open(path), executable)
     else:
         process = open_process(Core.open(path), executable, begun)
-    return _open(process, say, begun.reading, holding=holding, keep=keep)
+    return _open(process, say, begun.reading, needed, holding=holding, keep=keep)
 
 
 def open_live(
@@ -68,6 +74,7 @@ def open_live(
     limits: Limits | None = None,
     progress: Progress | None = None,
     holding: bool = False,
+    needed: Sequence[str] = (),
 ) -> Snapshot:
     """Takes a core of a live process into a temporary file that has no name, and opens that as ``open_snapshot`` does.
 
@@ -77,6 +84,7 @@ def open_live(
         limits: when to give up.
         progress: called on the way.
         holding: as in ``open_snapshot``.
+        needed: likewise.
 
     Raises:
         MapscopeError: the process cannot be captured or is no Go process; the message says why and the hint what to do.
@@ -96,7 +104,7 @@ def open_live(
         program = executable
     begun = _Begun(say, early=True)
     process = open_process(take(pid, limits=limits, progress=say), program, begun)
-    return _open(process, say, begun.reading, holding=holding, keep=False)
+    return _open(process, say, begun.reading, needed, holding=holding, keep=False)
 
 
 class _Begun:
@@ -112,18 +120,20 @@ class _Begun:
             self.reading = begin_reading(process)
 
 
-def _open(process: Process, say: Progress, begun: Reading | None, *, holding: bool, keep: bool) -> Snapshot:
+def _open(
+    process: Process, say: Progress, begun: Reading | None, needed: Sequence[str], *, holding: bool, keep: bool
+) -> Snapshot:
     if begun is None and process.core is not None and not keep:
         say("spans", 0, 0)
         begun = begin_reading(process)
-    # behind what has begun, since importing them takes as long as reading the spans of a gigabyte
+    saved = _saved(process) if keep else None
+    heap, maps = _read(process, say, saved, begun, needed)
+    # by now these are imported already: see _import
     from mapscope.heap.graph import object_graph
     from mapscope.heap.reconcile import summarise
     from mapscope.maps.find import find_maps
     from mapscope.snapshot import Snapshot
 
-    saved = _saved(process) if keep else None
-    heap, maps = _read(process, say, saved, begun)
     objects: Later[ObjectGraph] = Later(lambda: object_graph(heap.index, heap.state.flags))
     sums: Later[HeapSummary] = Later(lambda: summarise(heap))
     if holding:
@@ -141,8 +151,22 @@ def _open(process: Process, say: Progress, begun: Reading | None, *, holding: bo
     return snapshot
 
 
+def _import(modules: Sequence[str]) -> None:
+    """Imports what is needed behind the walk while the kernels walk, which leaves time on one of two processors.
+
+    An error of it comes again where the module is needed.
+    """
+
+    def run() -> None:
+        with contextlib.suppress(Exception):
+            for module in ("mapscope.snapshot", *modules):
+                import_module(module)
+
+    threading.Thread(target=run, name="mapscope-imports").start()
+
+
 def _read(
-    process: Process, say: Progress, saved: cache.Saved | None, begun: Reading | None
+    process: Process, say: Progress, saved: cache.Saved | None, begun: Reading | None, needed: Sequence[str]
 ) -> tuple[Heap, MapSet | None]:
     """The heap, and the maps where the cache knows them. A cache that does not fit is as good as none."""
     from mapscope.heap.model import read_heap
@@ -155,7 +179,7 @@ def _read(
             maps = cache.restore_maps(heap, saved)
             if maps is not None:
                 return heap, maps
-    return read_heap(process, say, begun=begun), None
+    return read_heap(process, say, begun=begun, meanwhile=partial(_import, needed)), None
 
 
 def _saved(process: Process) -> cache.Saved | None:

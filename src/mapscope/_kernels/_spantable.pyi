@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+def pages(chunk_slot: NDArray[np.int32], runs: NDArray[np.uint64], page_host: NDArray[np.uint64]) -> None: ...
 def judge(
     columns: NDArray[np.uint64],
     ok: NDArray[np.uint8],

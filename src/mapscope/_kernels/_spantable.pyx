@@ -28,6 +28,28 @@ cdef inline int32_t slot_of_chunk(const int32_t[::1] chunk_slot, uint64_t addres
     return chunk_slot[<int64_t>chunk] if chunk < <uint64_t>chunk_slot.shape[0] else 0
 
 
+def pages(const int32_t[::1] chunk_slot, const uint64_t[:, ::1] runs, uint64_t[::1] page_host):
+    """Where the pages of runs lie in this process; see reference/spantable.py."""
+    cdef int64_t r, at
+    cdef uint64_t page, stop
+    cdef int32_t slot
+    with nogil:
+        for r in range(runs.shape[0]):
+            page = runs[r, 0]
+            while page < runs[r, 1]:
+                stop = (page | 16383) + 1
+                if stop > runs[r, 1]:
+                    stop = runs[r, 1]
+                slot = slot_of_chunk(chunk_slot, page << 12)
+                at = (<int64_t>slot << 14) + <int64_t>(page & 16383)
+                if slot > 0 and at + <int64_t>(stop - page) <= page_host.shape[0]:
+                    while page < stop:
+                        page_host[at] = runs[r, 2] + (page - runs[r, 0]) * runs[r, 3]
+                        at += 1
+                        page += 1
+                page = stop
+
+
 def judge(const uint64_t[:, ::1] columns, const uint8_t[::1] ok, const uint8_t[::1] arena, uint64_t most, uint8_t[::1] verdict):
     """Which spans are in use and pass the checks; see reference/spantable.py."""
     cdef int64_t i

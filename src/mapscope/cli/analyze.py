@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
@@ -79,8 +77,7 @@ def command(
         raise UsageError("-f html writes a page for a browser", "name it: -o report.html (or -o - for stdout)")
     tree = open_tree(source)
     with watched() as progress:
-        snapshot = open_evidence(core, executable, progress, holding=not no_chains)
-        _import_beside("mapscope.report.build")
+        snapshot = open_evidence(core, executable, progress, holding=not no_chains, needed=("mapscope.report.build",))
         if progress is not None:
             progress("judging maps", 0, 0)
         found = {finding.rule for finding in snapshot.findings}
@@ -97,13 +94,6 @@ def command(
     write(pieces, output, force)
     failing = found if rules is None else found & rules
     return 1 if failing and not exit_zero else 0
-
-
-def _import_beside(module: str) -> None:
-    """Has the other thread import what the report needs, while this one judges."""
-    from mapscope.heap.later import Later
-
-    Later(partial(import_module, module)).start()
 
 
 def parse_rules(values: Iterable[str]) -> frozenset[str] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,15 @@ if TYPE_CHECKING:
     from mapscope.snapshot import Snapshot
 
 
-def open_evidence(core: str, executable: str | None, progress: Progress | None, *, holding: bool = False) -> Snapshot:
-    """The snapshot of ``core``, or of the process of ``--pid``; ``holding`` as in ``open_snapshot``.
+def open_evidence(
+    core: str,
+    executable: str | None,
+    progress: Progress | None,
+    *,
+    holding: bool = False,
+    needed: Sequence[str] = (),
+) -> Snapshot:
+    """The snapshot of ``core``, or of the process of ``--pid``; ``holding`` and ``needed`` as in ``open_snapshot``.
 
     Raises the errors of :mod:`mapscope.errors`.
     """
@@ -24,11 +31,11 @@ def open_evidence(core: str, executable: str | None, progress: Progress | None, 
         from mapscope.opening import open_live
 
         pid = int(core.removeprefix(LIVE))
-        snapshot = open_live(pid, executable, limits=limits(), progress=progress, holding=holding)
+        snapshot = open_live(pid, executable, limits=limits(), progress=progress, holding=holding, needed=needed)
     else:
         from mapscope.opening import open_snapshot
 
-        snapshot = open_snapshot(core, executable, progress=progress, holding=holding, keep=cached())
+        snapshot = open_snapshot(core, executable, progress=progress, holding=holding, keep=cached(), needed=needed)
     _LAST[:] = [snapshot]
     return snapshot
 

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from mapscope._kernels import load
+
 PAGE = 4096
 CHUNK_SHIFT = 26
 """Kernels look addresses up in chunks of 64 MB, the size of a heap arena (``heapArenaBytes`` in runtime/malloc.go)."""
@@ -159,24 +161,20 @@ class Memory:
         chunk_slot[chunks] = np.arange(1, len(chunks) + 1, dtype=np.int32)
         page_host = np.zeros((len(chunks) + 1) * PAGES_PER_CHUNK, dtype=np.uint64)
         bases = [buffer.ctypes.data for buffer in self._buffers]
-        zero = zero_page.ctypes.data
+        runs = []
         for extent in self._extents:
             first, last = -(-extent.start // PAGE), extent.end // PAGE
             if extent.buffer in self._padded:
                 first, last = extent.start // PAGE, -(-extent.end // PAGE)
-            if extent.end > 1 << ADDRESS_BITS:
+            if extent.end > 1 << ADDRESS_BITS or first >= last:
                 continue
-            for lo, hi in _split(first, last):
-                slot = int(chunk_slot[lo >> (CHUNK_SHIFT - 12)])
-                if not slot:
-                    continue
-                at = slot * PAGES_PER_CHUNK + (lo & (PAGES_PER_CHUNK - 1))
-                target = page_host[at : at + hi - lo]
-                if extent.offset < 0:
-                    target[:] = zero
-                else:
-                    host = bases[extent.buffer] + extent.offset + lo * PAGE - extent.start
-                    target[:] = np.uint64(host) + np.arange(hi - lo, dtype=np.uint64) * np.uint64(PAGE)
+            if extent.offset < 0:
+                runs.append((first, last, zero_page.ctypes.data, 0))
+            else:
+                host = bases[extent.buffer] + extent.offset + first * PAGE - extent.start
+                runs.append((first, last, host, PAGE))
+        table = np.array(runs, dtype=np.uint64).reshape(-1, 4)
+        load("spantable").pages(chunk_slot, table, page_host)
         return PageTable(chunk_slot, page_host, zero_page)
 
     def _chunks(self, include: Iterable[int]) -> npt.NDArray[np.int64]:
@@ -186,11 +184,3 @@ class Memory:
             if extent.offset >= 0 and extent.end <= 1 << ADDRESS_BITS:
                 found.update(range(extent.start >> CHUNK_SHIFT, ((extent.end - 1) >> CHUNK_SHIFT) + 1))
         return np.array(sorted(found), dtype=np.int64)
-
-
-def _split(first: int, last: int) -> Iterable[tuple[int, int]]:
-    """Page range cut at chunk borders."""
-    while first < last:
-        stop = min(last, (first | (PAGES_PER_CHUNK - 1)) + 1)
-        yield first, stop
-        first = stop

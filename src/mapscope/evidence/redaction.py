@@ -6,8 +6,6 @@ and iterators were known by their shape, which pages were resident, what was mis
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
@@ -41,6 +39,8 @@ class Redaction(Struct, frozen=True):
 
     def encode(self) -> bytes:
         """The description of the note."""
+        import json
+
         arrays = {"maps": self.maps, "iterators": self.iterators, "resident": self.resident.reshape(-1)}
         head = {"version": VERSION, "tool": self.tool, "missing": list(self.missing)}
         text = json.dumps(head | {name: len(values) for name, values in arrays.items()}).encode()
@@ -51,6 +51,8 @@ class Redaction(Struct, frozen=True):
     @classmethod
     def decode(cls, description: bytes) -> Redaction | None:
         """The note, or None where it is none that this version understands."""
+        import json  # few cores have such a note
+
         size = int.from_bytes(description[:_HEAD], "little")
         if size > min(_MAX_HEAD, len(description) - _HEAD):
             return None

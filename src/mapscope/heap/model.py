@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -64,6 +65,7 @@ def read_heap(
     progress: Progress = quiet,
     saved: SavedHeap | None = None,
     begun: Reading | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Heap:
     """Spans, objects, pointers, roots, then the trace. The steps are named to ``progress``.
 
@@ -72,6 +74,7 @@ def read_heap(
         progress: called on the way.
         saved: what an earlier reading of the same process left; pointer words and trace are taken from there.
         begun: the reading of slots, where it has begun already (of a core, and without ``saved``).
+        meanwhile: called when the walk is about to begin, which is kernels for a while.
 
     Raises:
         ValueError: ``saved`` does not fit.
@@ -101,6 +104,8 @@ def read_heap(
         other = other_frames(dump, frames.frames)
         if other:
             notes.append(f"{other} frames are listed in this heap dump otherwise than its stacks show them")
+    if meanwhile is not None:
+        meanwhile()
     if saved is None:
         state, uncertain = _traced(process, reading, fresh.get(), types, roots, known.regions, progress)
     else:

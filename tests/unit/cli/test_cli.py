@@ -27,7 +27,7 @@ def opened(monkeypatch):
     """Which evidence was opened; ``opened.snapshot`` is what comes out, ``opened.error`` is raised instead."""
     state = types.SimpleNamespace(snapshot=sample(), error=None, calls=[])
 
-    def open_snapshot(path, executable=None, *, progress=None, holding=False, keep=False):
+    def open_snapshot(path, executable=None, *, progress=None, holding=False, keep=False, needed=()):
         state.calls.append((path, executable, progress))
         state.kept = keep
         if state.error is not None:
@@ -362,7 +362,7 @@ def test_without_chains_nobody_is_asked_who_holds_what(capfd, opened, monkeypatc
 def test_a_process_stands_where_the_core_would(monkeypatch, capfd, opened, words, behind):
     seen = []
 
-    def open_live(pid, executable=None, *, limits=None, progress=None, holding=False, keep=False):
+    def open_live(pid, executable=None, *, limits=None, progress=None, holding=False, keep=False, needed=()):
         seen.append((pid, executable, limits.max_pause))
         return opened.snapshot
 

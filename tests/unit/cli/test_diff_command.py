@@ -21,7 +21,7 @@ def opened(monkeypatch):
     """Snapshots by path, and how they were opened."""
     state = types.SimpleNamespace(by_path={"old": snap(GROWING), "new": snap(GROWING)}, calls=[])
 
-    def open_snapshot(path, executable=None, *, progress=None, holding=False, keep=False):
+    def open_snapshot(path, executable=None, *, progress=None, holding=False, keep=False, needed=()):
         state.calls.append((path, executable))
         return state.by_path[path]
 

@@ -19,7 +19,7 @@ def opened(monkeypatch):
     """What was opened; ``made`` is what comes out."""
     state = types.SimpleNamespace(made=snapshot(), calls=[])
 
-    def open_snapshot(path, executable=None, *, progress=None, holding=False, keep=False):
+    def open_snapshot(path, executable=None, *, progress=None, holding=False, keep=False, needed=()):
         state.calls.append((path, executable))
         return state.made
 

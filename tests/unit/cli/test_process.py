@@ -23,7 +23,7 @@ STUB = textwrap.dedent(
     sys.path.insert(0, {root!r})
     from tests.unit.report import fakes
     snapshot = types.ModuleType("mapscope.opening")
-    def open_snapshot(path, executable=None, *, progress=None, holding=False, keep=False):
+    def open_snapshot(path, executable=None, *, progress=None, holding=False, keep=False, needed=()):
         if progress is not None:
             for done in range(3):
                 progress("reading spans", done, 3)

@@ -19,6 +19,28 @@ MOST = 1024
 CHUNKS = 8
 
 
+@pytest.mark.parametrize("side", SIDES)
+@PROPERTY
+@given(seed=SEEDS)
+def test_pages_of_runs_are_found_where_they_lie(side, seed):
+    rng = random.Random(seed)
+    chunk_slot = np.array([rng.choice((0, 0, 1, 2, 3)) for _ in range(CHUNKS)], dtype=np.int32)
+    runs, truth = [], {}
+    for _ in range(5):
+        first = rng.randrange((CHUNKS + 1) << 14)
+        last = first + rng.choice((1, 3, 16384, 40_000, 1 << 36))
+        host, step = rng.randrange(1, 1 << 40), rng.choice((0, PAGE))
+        runs.append((first, last, host, step))
+        for chunk in range(first >> 14, min((last - 1 >> 14) + 1, CHUNKS)):
+            if 0 < chunk_slot[chunk] < 3:  # the tables have room for slots 0 to 2
+                low, high = max(first, chunk << 14), min(last, chunk + 1 << 14)
+                truth |= {((int(chunk_slot[chunk]) << 14) + page % 16384): host + (page - first) * step
+                          for page in range(low, high)}  # fmt: skip
+    page_host = np.zeros(3 << 14, dtype=np.uint64)
+    kernel(side, "spantable").pages(chunk_slot, np.array(runs, dtype=np.uint64), page_host)
+    assert {at: host for at, host in enumerate(page_host.tolist()) if host} == truth
+
+
 def random_span(rng: random.Random) -> list[int]:
     """Fields of a span: often sound, often with one that is not."""
     pages = rng.choice((1, 2, 4, 9, 1000))

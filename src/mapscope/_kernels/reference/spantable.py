@@ -32,6 +32,22 @@ _SPAN: Final = np.dtype(
 )
 
 
+def pages(chunk_slot: npt.NDArray[np.int32], runs: U8, page_host: U8) -> None:
+    """Where the pages of ``runs`` lie in this process.
+
+    A run is (first page, the one behind the last, host address of the first, bytes from one to the next there). Pages
+    of chunks without a slot are passed over.
+    """
+    there = np.flatnonzero(chunk_slot > 0)
+    for first, last, host, step in runs.tolist():
+        for chunk in there[(there >= first >> 14) & (there <= last - 1 >> 14)].tolist():
+            low, high = max(first, chunk << 14), min(last, chunk + 1 << 14)
+            at = (int(chunk_slot[chunk]) << 14) + (low & 16383)
+            if at + high - low <= len(page_host):
+                page = np.arange(low - first, high - first, dtype=np.uint64)
+                page_host[at : at + high - low] = np.uint64(host) + page * np.uint64(step)
+
+
 def judge(
     columns: U8, ok: npt.NDArray[np.uint8], arena: npt.NDArray[np.uint8], most: int, verdict: npt.NDArray[np.uint8]
 ) -> None:
