@@ -6,7 +6,7 @@ ask whether the array is a masked one: that takes as long as reading the spans o
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,18 @@ def among(values: npt.NDArray[T], wanted: npt.ArrayLike) -> npt.NDArray[np.bool_
     at = np.minimum(np.searchsorted(known, values), len(known) - 1)
     hit: npt.NDArray[np.bool_] = known[at] == values
     return hit
+
+
+def zeros(count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """``count`` zeros for a table in which kernels look here and there.
+
+    NumPy asks for huge pages where it makes memory, not where it makes zeros (``np.zeros`` takes pages that the kernel
+    has not touched, one by one as they are used): a large table costs thousands of page faults, and later misses of
+    the processor's table of pages.
+    """
+    out = np.empty(count, dtype=dtype)
+    out.view(np.uint8)[:] = 0
+    return out
 
 
 def _changes(ordered: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:

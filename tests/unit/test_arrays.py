@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mapscope.arrays import among, common, unique
+from mapscope.arrays import among, common, unique, zeros
+from mapscope.goruntime.index import SPAN_DTYPE
 
 DTYPES = (np.uint8, np.int32, np.int64, np.uint64)
 NUMBERS = st.lists(st.integers(0, 20) | st.sampled_from([100, 127]), max_size=40)
@@ -42,6 +43,14 @@ def test_any_shape_will_do(shape):
     values = np.arange(int(np.prod(shape))).reshape(shape) % 3
     assert among(values, [0, 2]).tolist() == (values != 1).tolist()
     assert unique(values).tolist() == sorted(set(values.reshape(-1).tolist()))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint64, SPAN_DTYPE])
+@pytest.mark.parametrize("count", [0, 1, 100_000])
+def test_zeros_are_zeros(count, dtype):
+    made = zeros(count, dtype)
+    assert (made.dtype, len(made)) == (dtype, count)
+    assert not made.view(np.uint8).any()
 
 
 def test_masked_arrays_are_not_imported():

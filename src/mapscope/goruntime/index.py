@@ -9,6 +9,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from mapscope._kernels import load
+from mapscope.arrays import zeros
 from mapscope.binary.structs import StructLayout
 from mapscope.evidence.memory import CHUNK_SHIFT, PageTable
 
@@ -177,7 +178,7 @@ def build_index(pages: PageTable, spans: npt.NDArray[np.void]) -> HeapIndex:
     nslots = len(pages.page_host) >> (CHUNK_SHIFT - 12)
     page_span = np.full(nslots * _SPAN_PAGES_PER_CHUNK, -1, dtype=np.int32)
     nobjects = load("spantable").place(pages.chunk_slot, pages.page_host, spans.view(np.uint8), page_span)
-    ptrmask = np.zeros(nslots * (_MASK_BITS_PER_CHUNK // 64) + 1, dtype=np.uint64)
+    ptrmask = zeros(nslots * (_MASK_BITS_PER_CHUNK // 64) + 1, np.uint64)
     return HeapIndex(pages.chunk_slot, pages.page_host, page_span, spans, ptrmask, nobjects, pages.zero_page)
 
 

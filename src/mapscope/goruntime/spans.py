@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from mapscope._kernels import load
 from mapscope._kernels.reference.spantable import BAD, FIELDS, GOOD, OWN
+from mapscope.arrays import zeros
 from mapscope.errors import EvidenceError, LayoutError
 from mapscope.evidence.memory import CHUNK_SHIFT, Memory, PageTable
 from mapscope.goruntime.index import GO_PAGE, SPAN_DTYPE, HeapIndex, gather_rows
@@ -128,7 +129,7 @@ def read_spans(memory: Memory, pages: PageTable, layouts: Layouts, mheap: int, a
     own = own[np.argsort(base[own], kind="stable")]
     if len(own):
         own = own[np.concatenate(([True], base[own][1:] >= (base + size)[own][:-1]))]
-    spans = np.zeros(len(order), dtype=SPAN_DTYPE)
+    spans = zeros(len(order), SPAN_DTYPE)
     kernel.write(rows[: len(FIELDS)], order, spans.view(np.uint8))
     col = dict(zip(names[len(FIELDS) :], np.take(rows[len(FIELDS) :], order, axis=1), strict=True))
 
