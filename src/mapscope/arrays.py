@@ -40,8 +40,8 @@ def zeros(count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """``count`` zeros for a table in which kernels look here and there.
 
     NumPy asks for huge pages where it makes memory, not where it makes zeros (``np.zeros`` takes pages that the kernel
-    has not touched, one by one as they are used): a large table costs thousands of page faults, and later misses of
-    the processor's table of pages.
+    has not touched, one by one as they are used): a large table costs thousands of page faults, two a page where it is
+    read before it is written, and later misses of the processor's table of pages.
     """
     out = np.empty(count, dtype=dtype)
     out.view(np.uint8)[:] = 0

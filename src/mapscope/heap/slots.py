@@ -13,6 +13,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from mapscope._kernels import load
+from mapscope.arrays import zeros
 from mapscope.errors import LayoutError
 from mapscope.goruntime.index import build_index, missing_bytes
 from mapscope.goruntime.pointers import TypeWords, fill_pointer_mask, mark_headers
@@ -67,8 +68,7 @@ def _spans(process: Process) -> Spans:
     absent = missing_bytes(index)
     if absent:
         notes.append(f"{absent:,} bytes of heap spans are not in this core: what they hold is missing from every sum")
-    flags = np.full(index.nobjects, 0, dtype=np.uint8)  # read before it is written: zeros() would map each page twice
-    return Spans(arenas, pages, table, index, flags, notes)
+    return Spans(arenas, pages, table, index, zeros(index.nobjects, np.uint8), notes)
 
 
 def _slots(process: Process, spans: Spans, saved: SavedHeap | None) -> Slots:

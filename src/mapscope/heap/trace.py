@@ -11,7 +11,7 @@ import numpy.typing as npt
 from msgspec import Struct, field
 
 from mapscope._kernels import load
-from mapscope.arrays import unique
+from mapscope.arrays import unique, zeros
 from mapscope.goruntime.index import HeapIndex
 from mapscope.goruntime.typetable import TypeTable
 from mapscope.heap.later import Later
@@ -76,7 +76,7 @@ class TraceState(Struct):
         return cls(
             flags,
             np.full(count, -1, dtype=np.int32),
-            np.full(count, 0, dtype=np.uint8),  # all of it is read before it is written: zeros() would map pages twice
+            zeros(count, np.uint8),
             leaf,
             np.zeros(max(nspans, 1), dtype=np.int32),
             np.zeros(max(nspans, 1), dtype=np.uint8),
