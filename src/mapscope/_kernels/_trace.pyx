@@ -14,6 +14,10 @@ from mapscope._kernels._walk cimport (
     words_of,
 )
 
+cdef enum:
+    FIRST_CHANGE = 16       # of the high half of cover, which counts the types that visits gave
+
+
 cdef inline void hand_over(Trace *t, uint64_t v, int64_t s, int32_t kind) noexcept nogil:
     # A pointer to a leaf: nothing is walked from there, so whoever has time may visit it. One at a time does, in the order in
     # which they were met: what comes out does not depend on who it was.
@@ -101,6 +105,9 @@ cdef void visit(Trace *t, const Met *one) noexcept nogil:
     if i < 0:
         return
     oid = sp.first + i
+    # Most pointers lead to where others of their type have led: a type that a visit gave stands on a marked object.
+    if type_id >= 0 and t.obj_type[oid] == type_id and t.cover[oid] >= FIRST_CHANGE and cover <= t.cover[oid] & 15:
+        return
     if not t.flags[oid] & ALLOCATED:
         t.dangling += 1
         return
