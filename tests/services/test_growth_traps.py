@@ -155,9 +155,11 @@ def test_a_sender_that_sends_nothing_is_waited_for(pair: Growing, servers: list[
             return
         while not (
             found := pair.ask(
-                "a", "select active_pid from pg_replication_slots where active and database = current_database()"
+                "a",
+                "select active_pid from pg_replication_slots join pg_stat_replication on pid = active_pid "
+                "where database = current_database() and state = 'streaming'",
             )
-        ):
+        ):  # a sender that stands before it has answered is waited for without any timeout
             time.sleep(0.01)
         sender = int(str(found[0][0]))
         os.kill(sender, signal.SIGSTOP)
