@@ -42,7 +42,9 @@ def extensions() -> list[Extension]:
         "cdivision": True,
         "initializedcheck": False,
     }
-    made: list[Extension] = cythonize(modules, compiler_directives=directives, build_dir="build/cython")
+    made: list[Extension] = cythonize(
+        modules, compiler_directives=directives, build_dir="build/cython", nthreads=os.cpu_count() or 1
+    )
     for extension in made:
         extension.optional = True  # cythonize makes new objects and forgets this
     return made
