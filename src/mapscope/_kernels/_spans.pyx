@@ -83,6 +83,15 @@ def gather_fields(
                 out[k, i] = v
 
 
+cdef inline void fetch_ahead(const Index *ix, const uint64_t[::1] addresses, int64_t i) noexcept nogil:
+    # The span of an address that is asked for some turns later.
+    cdef int64_t s
+    if i + 2 * NEXT < addresses.shape[0]:
+        s = find_span(ix, addresses[i + 2 * NEXT])
+        if s >= 0:
+            prefetch(&ix.spans[s])
+
+
 def find_objects(h, const uint64_t[::1] addresses, int64_t[::1] out, uint64_t[::1] base):
     """Object id and slot address of each address; -1 where none of the spans' slots holds it."""
     cdef Index ix
@@ -91,10 +100,7 @@ def find_objects(h, const uint64_t[::1] addresses, int64_t[::1] out, uint64_t[::
     fill_index(&ix, h)
     with nogil:
         for i in range(addresses.shape[0]):
-            if i + 2 * NEXT < addresses.shape[0]:
-                s = find_span(&ix, addresses[i + 2 * NEXT])
-                if s >= 0:
-                    prefetch(&ix.spans[s])
+            fetch_ahead(&ix, addresses, i)
             out[i] = -1
             base[i] = 0
             s = find_span(&ix, addresses[i])
@@ -126,10 +132,7 @@ def slot_sizes(h, const uint64_t[::1] addresses, uint64_t[::1] out):
     fill_index(&ix, h)
     with nogil:
         for i in range(addresses.shape[0]):
-            if i + 2 * NEXT < addresses.shape[0]:
-                s = find_span(&ix, addresses[i + 2 * NEXT])
-                if s >= 0:
-                    prefetch(&ix.spans[s])
+            fetch_ahead(&ix, addresses, i)
             s = find_span(&ix, addresses[i])
             out[i] = ix.spans[s].elemsize if s >= 0 and slot_of(&ix.spans[s], addresses[i]) >= 0 else 0
 

@@ -36,11 +36,6 @@ def is_swiss(maps: MapTable) -> Bools:
     return np.asarray(maps.columns["generation"] == Generation.SWISS)
 
 
-def needed_slots(maps: MapTable, go_release: tuple[int, int]) -> Ints:
-    """Slots of the arrays that ``make(map, count)`` would take, by row."""
-    return slots_for(ints(maps, "count"), is_swiss(maps), go_release)
-
-
 def slots_for(count: Ints, swiss: Bools, go_release: tuple[int, int]) -> Ints:
     """Slots of the arrays of a map made for ``count`` entries (at most 2^48).
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mapscope.findings import RULES, run
-from mapscope.findings.columns import needed_slots
+from mapscope.findings.columns import slots_for
 from mapscope.findings.context import StaleValues, StringKeys
 from mapscope.maps.model import Confidence
 from tests.unit.report.fakes import STRING_KEYS, Queries, classic, context, judge, map_type, stalled, swiss, table
@@ -53,13 +53,13 @@ COUNTS = sorted({*range(60), *(1 << n for n in range(24)), 13_313, 106_497, 851_
 
 @pytest.mark.parametrize(("release", "load"), [((1, 21), (12, 2)), ((1, 23), (13, 2))])
 def test_needed_slots_of_classic_maps(release, load):
-    maps = table(*({"count": count, "capacity": 8} for count in COUNTS))
-    assert needed_slots(maps, release).tolist() == [classic_slots(count, load) for count in COUNTS]
+    needed = slots_for(np.array(COUNTS), np.zeros(len(COUNTS), np.bool_), release)
+    assert needed.tolist() == [classic_slots(count, load) for count in COUNTS]
 
 
 def test_needed_slots_of_swiss_maps():
-    maps = table(*({"count": count, "generation": 1} for count in COUNTS))
-    assert needed_slots(maps, (1, 26)).tolist() == [swiss_slots(count) for count in COUNTS]
+    needed = slots_for(np.array(COUNTS), np.ones(len(COUNTS), np.bool_), (1, 26))
+    assert needed.tolist() == [swiss_slots(count) for count in COUNTS]
 
 
 # --- R1 --------------------------------------------------------------------------------------------------------------

@@ -79,9 +79,8 @@ def apart(base: U8, size: U8, chunk_slot: npt.NDArray[np.int32], keep: npt.NDArr
     highest = np.concatenate(([np.uint64(0)], np.maximum.accumulate(end)[:-1]))
     first, last = base >> _CHUNK, (end - np.uint64(1)) >> _CHUNK
     inside = last < len(chunk_slot)
-    slots = np.concatenate((chunk_slot, chunk_slot[:0]))
     room = np.uint64(len(chunk_slot) - 1)
-    low, high = slots[np.minimum(first, room).astype(np.int64)], slots[np.minimum(last, room).astype(np.int64)]
+    low, high = (chunk_slot[np.minimum(one, room).astype(np.int64)] for one in (first, last))
     follow = (high - low).astype(np.int64) == (last - first).astype(np.int64)
     keep[:] = inside & (base >= highest) & (low > 0) & (high > 0) & follow
 
