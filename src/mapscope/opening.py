@@ -57,13 +57,13 @@ def open_snapshot(
     """
     say = progress or quiet
     say("open", 0, 0)
-    begun = _Begun(say, early=not keep)
+    begun = _Begun(say)
     if is_heap_dump(path):
         from mapscope.goruntime.dumped import open_dumped
 
         process = open_dumped(HeapDump.open(path), executable)
     else:
-        process = open_process(Core.open(path), executable, begun)
+        process = open_process(Core.open(path), executable, None if keep else begun)
     return _open(process, say, begun.reading, needed, holding=holding, keep=keep)
 
 
@@ -102,22 +102,21 @@ def open_live(
         program.elf.path = Path(running_program(pid))
     else:
         program = executable
-    begun = _Begun(say, early=True)
+    begun = _Begun(say)
     process = open_process(take(pid, limits=limits, progress=say), program, begun)
     return _open(process, say, begun.reading, needed, holding=holding, keep=False)
 
 
 class _Begun:
-    """Begins to read spans and slots as soon as ``open_process`` says that it can be done, if ``early``."""
+    """Begins to read spans and slots as soon as ``open_process`` says that it can be done."""
 
-    def __init__(self, say: Progress, *, early: bool) -> None:
-        self._say, self._early = say, early
+    def __init__(self, say: Progress) -> None:
+        self._say = say
         self.reading: Reading | None = None
 
     def __call__(self, process: Process) -> None:
-        if self._early:
-            self._say("spans", 0, 0)
-            self.reading = begin_reading(process)
+        self._say("spans", 0, 0)
+        self.reading = begin_reading(process)
 
 
 def _open(
