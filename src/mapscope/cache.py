@@ -30,14 +30,14 @@ from mapscope.heap.saved import SavedHeap
 from mapscope.maps.find import MapSet
 from mapscope.maps.model import COLUMNS, MapTable
 
-MAGIC = b"mapscope cache 2\n"
+MAGIC = b"mapscope cache 3\n"
 SUFFIX = ".mapscope-cache"
 _ALIGN = 64
 _MAX_HEADER = 1 << 28
 _SAMPLES = 256
 _SAMPLE = 4096
 
-_HEAP = ("flags", "obj_type", "cover", "ptrmask", "uncertain", "journal")
+_HEAP = ("flags", "known", "ptrmask", "uncertain", "journal")
 
 
 class _Place(msgspec.Struct):
@@ -142,7 +142,7 @@ def _start(header: int) -> int:
 
 def _arrays(heap: Heap, maps: MapSet) -> Iterator[tuple[str, npt.NDArray[np.generic]]]:
     state = heap.state
-    yield from (("flags", state.flags), ("obj_type", state.obj_type), ("cover", state.cover))
+    yield from (("flags", state.flags), ("known", state.known))
     yield from (("ptrmask", heap.index.ptrmask), ("uncertain", heap.uncertain))
     yield "journal", np.array(heap.types.journal[heap.journal_start :], dtype=np.uint64).astype(np.int64).reshape(-1, 2)
     yield "facts.types", np.zeros(0, np.uint64) if heap.facts is None else heap.facts.types
@@ -170,7 +170,7 @@ def _parse(process: Process, data: mmap.mmap) -> Saved | None:
         count = int(np.prod(place.shape, dtype=np.int64))
         return np.frombuffer(data, np.dtype(dtype), count, start + place.offset).reshape(place.shape)
 
-    kinds = dict(zip(_HEAP, ("u1", "i4", "u1", "u8", "i8", "i8"), strict=True))
+    kinds = dict(zip(_HEAP, ("u1", "u4", "u8", "i8", "i8"), strict=True))
     own = {name: array(name, kind) for name, kind in kinds.items()}
     facts = None
     if header.facts is not None:
@@ -188,7 +188,7 @@ def _sound(saved: Saved) -> bool:
     objects = len(heap.flags)
     types = saved.maps["type_index"]
     return (
-        len(heap.obj_type) == len(heap.cover) == objects
+        len(heap.known) == objects
         and heap.journal.ndim == 2
         and all(len(values) == rows and values.ndim == 1 for values in saved.maps.values())
         and (not rows or bool(-1 <= saved.shape_of.min() <= saved.shape_of.max() < len(saved.shapes)))

@@ -98,7 +98,7 @@ class Tables:
         retained, above = np.zeros(len(ids), dtype=np.uint64), np.zeros(len(ids), dtype=np.int64)
         nodes = graph.base + np.arange(int(live.sum()))  # nodes are numbered as the marked objects are
         retained[live], above[live] = dominators.retained[nodes], dominators.idom[nodes]
-        type_id = state.obj_type[ids]
+        type_id = state.types_of(ids)
         return Table("objects", {
             "address": self._address_of(ids),
             "bytes": self._bytes_of(ids),
@@ -116,7 +116,7 @@ class Tables:
         """One row a type that the heap or the program's types lead to, with the live objects of it."""
         records, state = self._heap.types.records, self._heap.state
         live = np.flatnonzero(state.flags & MARKED)
-        of = state.obj_type[live]
+        of = state.types_of(live)
         count, size = np.zeros(len(records), dtype=np.uint64), np.zeros(len(records), dtype=np.uint64)
         for at in range(0, len(live), _CHUNK):
             part = slice(at, at + _CHUNK)

@@ -1,14 +1,35 @@
 # From the state of the walk (see reference/trace.py) to what its kernel works on, and back.
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from mapscope._kernels._index cimport fill_index
+from mapscope._kernels._targets cimport fill_targets
 from mapscope._kernels._walk cimport SHARED_IN, Met, Trace
 
 
-cdef inline int load_walk(Trace *t, object h, object st, object types) except -1:
+cdef inline int load_leaves(Trace *t, object h, object st, object types) except -1:
+    # What the visit of leaves needs.
     cdef uint8_t[::1] flags = st.flags
-    cdef int32_t[::1] obj_type = st.obj_type
-    cdef uint8_t[::1] cover = st.cover
+    cdef bint at_once = st.at_once
+    cdef uint32_t[::1] known = st.known
+    cdef const int32_t[::1] t_words = types.words
+    cdef const uint8_t[::1] t_pseudo = types.pseudo
+    cdef const uint8_t[::1] ring = st.leaves.view("u1")
+    cdef uint64_t[::1] shared = st.shared
+    fill_index(&t.ix, h)
+    fill_targets(&t.to, st.targets)
+    t.flags = &flags[0] if at_once else NULL
+    t.known = &known[0]
+    t.t_words = &t_words[0]
+    t.t_pseudo = &t_pseudo[0]
+    t.places = ring.shape[0] // sizeof(Met)
+    t.queued = <Met *>&ring[0]
+    t.shared = &shared[0]
+    t.nqueued = shared[SHARED_IN]
+    t.dangling = 0
+    return 0
+
+
+cdef inline int load_walk(Trace *t, object h, object st, object types) except -1:
     cdef int32_t[::1] queue = st.queue
     cdef uint8_t[::1] in_queue = st.in_queue
     cdef uint64_t[::1] plain_stack = st.plain_stack
@@ -17,16 +38,11 @@ cdef inline int load_walk(Trace *t, object h, object st, object types) except -1
     cdef int32_t[::1] loose_type = st.loose_type
     cdef uint64_t[::1] loose_stack = st.loose_stack
     cdef const int64_t[::1] t_off = types.offsets
-    cdef const int32_t[::1] t_words = types.words
     cdef const uint64_t[::1] t_iface = types.iface
-    cdef const uint8_t[::1] t_pseudo = types.pseudo
     cdef const uint64_t[::1] desc = types.descriptors
     cdef const uint64_t[::1] h_keys = types.hash_keys
     cdef const int32_t[::1] h_vals = types.hash_values
-    fill_index(&t.ix, h)
-    t.flags = &flags[0]
-    t.obj_type = &obj_type[0]
-    t.cover = &cover[0]
+    load_leaves(t, h, st, types)
     t.queue = &queue[0]
     t.in_queue = &in_queue[0]
     t.queue_head = st.queue_head
@@ -36,9 +52,7 @@ cdef inline int load_walk(Trace *t, object h, object st, object types) except -1
     t.stack_cap = plain_stack.shape[0]
     t.nplain = st.nplain
     t.t_off = &t_off[0]
-    t.t_words = &t_words[0]
     t.t_iface = &t_iface[0]
-    t.t_pseudo = &t_pseudo[0]
     t.desc = &desc[0]
     t.h_keys = &h_keys[0]
     t.h_vals = &h_vals[0]
@@ -55,8 +69,7 @@ cdef inline int load_walk(Trace *t, object h, object st, object types) except -1
     t.loose_mask = loose.shape[0] - 1
     t.nloose = st.nloose
     t.nloose_stack = st.nloose_stack
-    t.dangling = 0
-    t.nmet = t.nvisited = 0
+    t.nmet = t.nwarm = t.nvisited = 0
     return 0
 
 
@@ -68,17 +81,4 @@ cdef inline int save_walk(const Trace *t, object st) except -1:
     st.nloose = t.nloose
     st.nloose_stack = t.nloose_stack
     st.dangling = st.dangling + t.dangling
-    return 0
-
-
-cdef inline int load_leaves(Trace *t, object st) except -1:
-    # What the visit of leaves needs, beside flags, types and covers.
-    cdef const uint8_t[::1] leaf = st.leaf
-    cdef const uint8_t[::1] ring = st.leaves.view("u1")
-    cdef uint64_t[::1] shared = st.shared
-    t.leaf = &leaf[0]
-    t.places = ring.shape[0] // sizeof(Met)
-    t.queued = <Met *>&ring[0]
-    t.shared = &shared[0]
-    t.nqueued = shared[SHARED_IN]
     return 0

@@ -21,3 +21,10 @@ def place(
     spans: NDArray[np.uint8],
     page_span: NDArray[np.int32],
 ) -> int: ...
+def targets(
+    chunk_slot: NDArray[np.int32],
+    spans: NDArray[np.uint8],
+    holds: NDArray[np.uint8],
+    pages: NDArray[np.uint64],
+    kinds: NDArray[np.uint8],
+) -> None: ...

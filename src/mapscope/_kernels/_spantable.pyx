@@ -3,6 +3,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from mapscope._kernels._index cimport Span
+from mapscope._kernels._targets cimport HOLDS_LEAVES, HOLDS_POINTERS, Kind
 
 cdef enum:
     # rows of ``columns``
@@ -21,6 +22,8 @@ cdef enum:
     OWN = 3
     GO_PAGE = 8192
     CLASSES = 136
+    KINDS = 1024            # places of a hash table, a power of two
+    TRIES = 8
 
 
 cdef inline int32_t slot_of_chunk(const int32_t[::1] chunk_slot, uint64_t address) noexcept nogil:
@@ -148,3 +151,50 @@ def place(const int32_t[::1] chunk_slot, const uint64_t[::1] page_host, uint8_t[
     if objects < 0:
         raise ValueError("a span outside of the page table")
     return objects
+
+
+def targets(const int32_t[::1] chunk_slot, const uint8_t[::1] spans, uint8_t[::1] holds, uint64_t[::1] pages, uint8_t[::1] kinds):
+    """What a page and the kind of its span tell of a pointer there; see reference/spantable.py."""
+    cdef const Span *sp
+    cdef Kind *of
+    cdef int64_t i, k, first, count = spans.shape[0] // <int64_t>sizeof(Span)
+    cdef int64_t room = kinds.shape[0] // <int64_t>sizeof(Kind), places = pages.shape[0]
+    cdef int32_t at[KINDS]
+    cdef uint64_t where, size
+    cdef int64_t kind, known = 1
+    if not count or not room:
+        return
+    sp = <const Span *>&spans[0]
+    of = <Kind *>&kinds[0]
+    with nogil:
+        for k in range(KINDS):
+            at[k] = 0
+        for i in range(count):
+            kind = 0
+            if sp[i].nelems > 1 and sp[i].elemsize < (<uint64_t>1 << 32) and sp[i].bytes <= <uint64_t>GO_PAGE << 16:
+                where = (sp[i].elemsize * 31 + sp[i].nelems * 4 + sp[i].noscan * 2 + sp[i].header) * <uint64_t>0x9E3779B97F4A7C15 >> 54
+                for k in range(TRIES):
+                    kind = at[(where + <uint64_t>k) & (KINDS - 1)]
+                    if kind == 0:
+                        if known == room:
+                            break
+                        kind = known
+                        known += 1
+                        at[(where + <uint64_t>k) & (KINDS - 1)] = <int32_t>kind
+                        of[kind].divmul, of[kind].nelems = sp[i].divmul, sp[i].nelems
+                        of[kind].elemsize = <uint32_t>sp[i].elemsize
+                        of[kind].noscan, of[kind].header = sp[i].noscan, sp[i].header
+                        break
+                    if (
+                        of[kind].elemsize == sp[i].elemsize and of[kind].nelems == sp[i].nelems
+                        and of[kind].noscan == sp[i].noscan and of[kind].header == sp[i].header
+                    ):
+                        break
+                    kind = 0
+            first = (<int64_t>slot_of_chunk(chunk_slot, sp[i].base) << 13) + <int64_t>((sp[i].base & 0x3FFFFFF) >> 13)
+            size = sp[i].bytes // GO_PAGE
+            if size > <uint64_t>places or first + <int64_t>size > places or first + <int64_t>size > holds.shape[0]:
+                continue
+            for k in range(<int64_t>size):
+                holds[first + k] = HOLDS_LEAVES if sp[i].noscan else HOLDS_POINTERS
+                pages[first + k] = <uint64_t>sp[i].first << 32 | <uint64_t>kind << 16 | (<uint64_t>k if kind else 0)

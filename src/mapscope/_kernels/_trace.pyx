@@ -5,20 +5,19 @@
 # untyped ones only when no typed one is left, so that most objects are walked once.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from mapscope._kernels._index cimport Span, ctz64, fill_index, find_span, host_of, ld64, load64, maskword, prefetch, slot_of
+from mapscope._kernels._index cimport Span, ctz64, find_span, host_of, ld64, load64, maskword, prefetch, slot_of
 from mapscope._kernels._setup cimport load_leaves, load_walk, save_walk
+from mapscope._kernels._targets cimport HOLDS_LEAVES, HOLDS_NOTHING, page_of
+from mapscope._kernels._visit cimport visit, warm
 from mapscope._kernels._walk cimport (
-    AHEAD, ALLOCATED, BATCH, COVER_ELEM, COVER_FILL, COVER_HEADER, COVER_NONE, HALF, MARKED, MAX_UPGRADES, OP_EFACE, OP_FILL,
-    OP_FUNC, OP_IFACE, OP_NONE, OP_PTR, OP_SWISSDIR, OP_TRIENODE, QUEUED, SHARED_DONE, SHARED_IN, SHARED_LOCK, SHARED_OUT, Met,
-    Trace, enqueue, line_up, load_word, lookup, note_loose, push, store_word, swap_word, wait_a_little, warm,
-    words_of,
+    AHEAD, ALLOCATED, BATCH, CHANGE, COVER_ELEM, COVER_FILL, COVER_MASK, COVER_NONE, FLAG_ALLOCATED, FLAG_MARKED, FLAGS, HALF,
+    OP_EFACE, OP_FILL, OP_FUNC, OP_IFACE, OP_NONE, OP_PTR, OP_SWISSDIR, OP_TRIENODE, OUTSIDE, QUEUED, QUEUED_TWICE, SHARED_DONE,
+    SHARED_IN, SHARED_LOCK, SHARED_OUT, TYPE_SHIFT, Met, Trace, line_up, load_word, lookup, store_word, swap_word, type_of,
+    wait_a_little, words_of,
 )
 
-cdef enum:
-    FIRST_CHANGE = 16       # of the high half of cover, which counts the types that visits gave
 
-
-cdef inline void hand_over(Trace *t, uint64_t v, int64_t s, int32_t kind) noexcept nogil:
+cdef inline void hand_over(Trace *t, uint64_t v, int32_t kind) noexcept nogil:
     # A pointer to a leaf: nothing is walked from there, so whoever has time may visit it. One at a time does, in the order in
     # which they were met: what comes out does not depend on who it was.
     cdef Met *one
@@ -28,7 +27,7 @@ cdef inline void hand_over(Trace *t, uint64_t v, int64_t s, int32_t kind) noexce
             wait_a_little()
     one = &t.queued[t.nqueued & (t.places - 1)]
     one.value = v
-    one.place = <int32_t>s
+    one.oid = 0
     one.kind = kind
     t.nqueued += 1
     if t.nqueued & (BATCH - 1) == 0:
@@ -39,18 +38,18 @@ cdef bint take_leaves(Trace *t, uint64_t most) noexcept nogil:
     # Visits leaves that were handed over, the oldest first; False where another thread is at it, or there are none.
     cdef uint64_t at, end
     cdef int64_t i
-    cdef const Met *one
     if swap_word(&t.shared[SHARED_LOCK], 1):
         return False
     at, end = t.shared[SHARED_OUT], load_word(&t.shared[SHARED_IN])
     if end - at > most:
         end = at + most
-    for i in range(<int64_t>(end - at)):
+    for i in range(-HALF, <int64_t>(end - at)):
         if at + i + AHEAD < end:
-            prefetch(&t.ix.spans[t.queued[(at + i + AHEAD) & (t.places - 1)].place])
+            prefetch(&t.to.pages[page_of(&t.ix, t.queued[(at + i + AHEAD) & (t.places - 1)].value)])
         if at + i + HALF < end:
             warm(t, &t.queued[(at + i + HALF) & (t.places - 1)])
-        visit(t, &t.queued[(at + i) & (t.places - 1)])
+        if i >= 0:
+            visit(t, &t.queued[(at + i) & (t.places - 1)])
     store_word(&t.shared[SHARED_OUT], end)
     store_word(&t.shared[SHARED_LOCK], 0)
     return end != at
@@ -58,102 +57,40 @@ cdef bint take_leaves(Trace *t, uint64_t most) noexcept nogil:
 
 cdef inline void meet(Trace *t, uint64_t v, int32_t type_id, uint8_t cover) noexcept nogil:
     # A pointer that has been met is visited AHEAD pointers later. Meanwhile what its visit looks at comes into the cache: first
-    # its span, and half way, when that is there, the object.
-    cdef int64_t s = find_span(&t.ix, v)
-    cdef Met *one = &t.met[t.nmet & (AHEAD - 1)]
-    if s >= 0 and t.leaf[s]:
-        hand_over(t, v, s, type_id * 4 + cover)
+    # what its page tells, and half way, when that is there, what is known of the object.
+    cdef int64_t page = page_of(&t.ix, v)
+    cdef uint8_t holds = t.to.holds[page] if page >= 0 else HOLDS_NOTHING
+    cdef Met *one
+    if holds == HOLDS_LEAVES:
+        hand_over(t, v, type_id * 4 + cover)
         return
+    if holds == HOLDS_NOTHING and (type_id < 0 or t.t_words[type_id] <= 0 or v < t.outside_lo or v >= t.outside_hi):
+        return
+    one = &t.met[t.nmet & (AHEAD - 1)]
     if t.nmet - t.nvisited == AHEAD:
         visit(t, one)
         t.nvisited += 1
     one.value = v
-    one.place = <int32_t>s
     one.kind = type_id * 4 + cover
-    if s >= 0:
-        prefetch(&t.ix.spans[s])
+    one.oid = OUTSIDE if holds == HOLDS_NOTHING else 0
+    if holds != HOLDS_NOTHING:
+        prefetch(&t.to.pages[page])
     t.nmet += 1
-    if t.nmet - t.nvisited > HALF:
-        warm(t, &t.met[(t.nmet - 1 - HALF) & (AHEAD - 1)])
+    if t.nmet - t.nwarm > HALF:
+        warm(t, &t.met[t.nwarm & (AHEAD - 1)])
+        t.nwarm += 1
 
 
 cdef inline bint visit_next(Trace *t) noexcept nogil:
     # The pointer that has waited longest; False where none waits.
     if t.nmet == t.nvisited:
         return False
+    if t.nwarm == t.nvisited:
+        warm(t, &t.met[t.nvisited & (AHEAD - 1)])
+        t.nwarm += 1
     visit(t, &t.met[t.nvisited & (AHEAD - 1)])
     t.nvisited += 1
     return True
-
-
-cdef void visit(Trace *t, const Met *one) noexcept nogil:
-    cdef uint64_t v = one.value
-    cdef int32_t type_id = one.kind >> 2
-    cdef uint8_t cover = one.kind & 3
-    cdef int64_t s = one.place
-    cdef int64_t i, oid
-    cdef const Span *sp
-    cdef uint64_t off, entry
-    cdef uint8_t was, changes
-    cdef bint better
-    if s < 0:
-        if type_id >= 0 and t.outside_lo <= v < t.outside_hi:
-            note_loose(t, v, type_id)
-        return
-    sp = &t.ix.spans[s]
-    i = slot_of(sp, v)
-    if i < 0:
-        return
-    oid = sp.first + i
-    # Most pointers lead to where others of their type have led: a type that a visit gave stands on a marked object.
-    if type_id >= 0 and t.obj_type[oid] == type_id and t.cover[oid] >= FIRST_CHANGE and cover <= t.cover[oid] & 15:
-        return
-    if not t.flags[oid] & ALLOCATED:
-        t.dangling += 1
-        return
-    entry = (<uint64_t>s << 32) | <uint64_t>i
-    if type_id >= 0:
-        off = v - sp.base - <uint64_t>i * sp.elemsize
-        if sp.header and off >= 8:
-            off -= 8
-        if off != 0:
-            # Interior: only a slice of a known element tells what the whole slot is, and only from an element's border.
-            if cover != COVER_FILL or t.t_words[type_id] <= 0 or off % (<uint64_t>t.t_words[type_id] * 8) != 0:
-                if cover == COVER_ELEM and t.obj_type[oid] < 0 and not sp.noscan:
-                    note_loose(t, v, type_id)
-                type_id = -1
-    if type_id < 0:
-        if not t.flags[oid] & MARKED:
-            t.flags[oid] |= MARKED
-            if not sp.noscan:
-                if t.obj_type[oid] >= 0:
-                    enqueue(t, s, oid)
-                else:
-                    push(t.plain_stack, &t.nplain, t.stack_cap, entry)
-        return
-    was = t.cover[oid] & 15
-    changes = t.cover[oid] >> 4
-    if t.obj_type[oid] < 0:
-        better = True
-    elif t.obj_type[oid] == type_id:
-        better = cover > was
-    elif was == COVER_HEADER:
-        better = t.t_pseudo[type_id] != 0
-    elif t.t_pseudo[t.obj_type[oid]]:
-        better = False
-    elif t.t_pseudo[type_id]:
-        better = True
-    else:
-        better = was == COVER_ELEM and (cover == COVER_FILL or t.t_words[type_id] > t.t_words[t.obj_type[oid]])
-    if better and changes < MAX_UPGRADES:
-        t.obj_type[oid] = type_id
-        t.cover[oid] = cover | <uint8_t>((changes + 1) << 4)
-    elif t.flags[oid] & MARKED:
-        return
-    t.flags[oid] |= MARKED
-    if sp.noscan or t.flags[oid] & QUEUED:
-        return
-    enqueue(t, s, oid)
 
 
 cdef inline bint follow_iface(Trace *t, uint64_t tw, uint64_t v, bint is_eface) noexcept nogil:
@@ -235,14 +172,14 @@ cdef void scan_object(Trace *t, uint64_t entry, bint typed) noexcept nogil:
     cdef uint64_t start = sp.header
     cdef uint64_t bit0 = sp.maskbit + ((base - sp.base) >> 3)
     cdef const uint8_t *p = <const uint8_t *>(sp.host + i * sp.elemsize) if sp.host else NULL
-    cdef int32_t type_id = t.obj_type[oid] if typed else -1
+    cdef int32_t type_id = type_of(t, oid) if typed else -1
     cdef uint64_t tw = 0
     cdef bint fill = False
     cdef const uint64_t *desc = NULL
-    cdef uint64_t k, m, w, v, rel, before, d
+    cdef uint64_t k, m, w, v, rel, before, d, lap = 0
     cdef bint scalar
     if type_id >= 0:
-        fill = (t.cover[oid] & 15) >= COVER_FILL
+        fill = (t.known[oid] & COVER_MASK) >= COVER_FILL
         tw = words_of(t, type_id)
         desc = t.desc + t.t_off[type_id]
     elif nwords > 0 and not (maskword(&t.ix, bit0) & 1):
@@ -255,8 +192,7 @@ cdef void scan_object(Trace *t, uint64_t entry, bint typed) noexcept nogil:
         if v >= t.text_lo and v < t.text_hi:
             type_id = lookup(t, v)
             if type_id >= 0:
-                t.obj_type[oid] = type_id
-                t.cover[oid] = COVER_ELEM | 16
+                t.known[oid] = (<uint32_t>type_id + 1) << TYPE_SHIFT | (t.known[oid] & FLAGS) | CHANGE | COVER_ELEM
                 tw = words_of(t, type_id)
                 desc = t.desc + t.t_off[type_id]
     k = 0
@@ -275,11 +211,13 @@ cdef void scan_object(Trace *t, uint64_t entry, bint typed) noexcept nogil:
                 continue
             d = OP_NONE
             if type_id >= 0 and tw > 0:
-                rel = w - start
-                if rel >= tw:
-                    if fill:
-                        d = desc[rel % tw]
-                else:
+                rel = w - start - lap
+                if rel < tw:
+                    d = desc[rel]
+                elif fill:
+                    # mostly the next element of an array, for which a division takes long
+                    rel = rel - tw if rel - tw < tw else rel % tw
+                    lap = w - start - rel if w >= start else 0
                     d = desc[rel]
                 if d != OP_NONE:
                     follow(t, d, v, base + 8 * w)
@@ -344,18 +282,18 @@ cdef void scan_span(Trace *t, int64_t s) noexcept nogil:
     # needed.
     cdef const Span *sp = &t.ix.spans[s]
     cdef int64_t i = 0, n = sp.nelems
-    cdef uint8_t *flags = &t.flags[sp.first]
+    cdef uint32_t *known = &t.known[sp.first]
     t.here = s
     while i < n:
-        if i + 8 <= n and not ld64(flags + i) & <uint64_t>0x0404040404040404:
-            i += 8
+        if i + 4 <= n and not (ld64(known + i) | ld64(known + i + 2)) & <uint64_t>QUEUED_TWICE:
+            i += 4
             continue
-        if flags[i] & QUEUED:
+        if known[i] & QUEUED:
             if t.npending >= t.pending_cap:
                 t.here = -1
                 line_up(t, s)
                 return
-            flags[i] &= ~<uint8_t>QUEUED
+            known[i] &= ~<uint32_t>QUEUED
             t.reached = sp.first + i
             scan_object(t, (<uint64_t>s << 32) | <uint64_t>i, True)
         i += 1
@@ -390,7 +328,7 @@ cdef void drain(Trace *t) noexcept nogil:
         t.nplain -= 1
         entry = t.plain_stack[t.nplain]
         oid = t.ix.spans[entry >> 32].first + <int64_t>(entry & <uint64_t>0xFFFFFFFF)
-        if t.obj_type[oid] < 0:
+        if type_of(t, oid) < 0:
             scan_object(t, entry, False)
 
 
@@ -406,20 +344,20 @@ cdef void finish(Trace *t) noexcept nogil:
 def visit_leaves(h, st, types):
     """Visits leaves while ``trace`` hands them over; see reference/trace.py."""
     cdef Trace t
-    cdef uint8_t[::1] flags = st.flags
-    cdef int32_t[::1] obj_type = st.obj_type
-    cdef uint8_t[::1] cover = st.cover
-    cdef const int32_t[::1] t_words = types.words
-    cdef const uint8_t[::1] t_pseudo = types.pseudo
-    fill_index(&t.ix, h)
-    load_leaves(&t, st)
-    t.flags, t.obj_type, t.cover, t.t_words, t.t_pseudo = &flags[0], &obj_type[0], &cover[0], &t_words[0], &t_pseudo[0]
-    t.dangling = 0
+    load_leaves(&t, h, st, types)
     with nogil:
         while not load_word(&t.shared[SHARED_DONE]):
             if not take_leaves(&t, t.places):
                 wait_a_little()
     return t.dangling
+
+
+def settle(const uint32_t[::1] known, uint8_t[::1] flags):
+    """Tells by ``flags`` what the words of objects say; see reference/trace.py."""
+    cdef int64_t i
+    with nogil:
+        for i in range(known.shape[0]):
+            flags[i] = <uint8_t>(known[i] // ALLOCATED & (FLAG_ALLOCATED | FLAG_MARKED))
 
 
 def trace(h, st, types, regions, mask, pairs):
@@ -433,7 +371,6 @@ def trace(h, st, types, regions, mask, pairs):
         st.shared[SHARED_DONE] = 1
         return
     load_walk(&t, h, st, types)
-    load_leaves(&t, st)
     with nogil:
         for r in range(seeds.shape[0]):
             if not follow_iface(&t, seeds[r, 0], seeds[r, 1], False):

@@ -1,7 +1,8 @@
 # What the trace kernel works on: its state, the types that it knows, and the sets that it fills.
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from mapscope._kernels._index cimport Index, Span, prefetch, slot_of
+from mapscope._kernels._index cimport Index, find_span
+from mapscope._kernels._targets cimport Targets
 
 cdef extern from *:
     """
@@ -28,9 +29,22 @@ cdef enum:
     OP_TRIENODE = 7
 
 cdef enum:
-    ALLOCATED = 1
-    MARKED = 2
-    QUEUED = 4
+    # What is known of an object, one word: the cover in the lowest two bits, how often the type changed, flags, and above
+    # TYPE_SHIFT the type's number plus one. Most visits look at nothing else.
+    COVER_MASK = 3
+    CHANGE = 4
+    CHANGES = 28            # the bits that CHANGE counts in
+    ALLOCATED = 32
+    MARKED = 64
+    QUEUED = 128
+    FLAGS = 224
+    TYPE_SHIFT = 8
+    QUEUED_TWICE = 0x8000000080     # in two words
+
+cdef enum:
+    # Bits of the array that others read.
+    FLAG_ALLOCATED = 1
+    FLAG_MARKED = 2
 
 cdef enum:
     COVER_NONE = 0
@@ -54,18 +68,24 @@ cdef enum:
     SHARED_DONE = 24
     BATCH = 512             # so many leaves at a time become visible to the other thread
 
+cdef enum:
+    # In place of an object's number, which is below (MOST_OBJECTS in goruntime/index.py).
+    NOWHERE = 0xFFFFFFFE    # the pointer leads behind the last slot of a span
+    OUTSIDE = 0xFFFFFFFF    # to static data
+
 cdef struct Met:
-    # A pointer that waits for its visit; `place`: its span, or -1; `kind`: type << 2 | cover. LEAF in heap/trace.py.
+    # A pointer that waits for its visit; `oid`: the object, once the pointer is warm; `kind`: type << 2 | cover. LEAF in
+    # heap/trace.py.
     uint64_t value
-    int32_t place
+    uint32_t oid
     int32_t kind
 
 cdef struct Trace:
     # What one round works on: the fields of TraceState and TypeTable (see reference/trace.py), as pointers.
     Index ix
-    uint8_t *flags
-    int32_t *obj_type
-    uint8_t *cover          # low 4 bits: how the type covers the slot; high 4 bits: how often it changed
+    Targets to
+    uint8_t *flags          # NULL where they are told afterwards
+    uint32_t *known         # by object: see above
     int32_t *queue          # spans with typed objects that wait: nqueue from queue_head on, round
     uint8_t *in_queue       # by span
     int64_t queue_head
@@ -101,13 +121,13 @@ cdef struct Trace:
     uint64_t *loose_stack   # positions in the set, still to be walked
     int64_t nloose_stack
     int64_t dangling
-    const uint8_t *leaf     # by span: its objects hold no pointers
     Met *queued             # pointers to leaves, for whoever has time: a ring of places (a power of two)
     uint64_t places
     uint64_t *shared        # SHARED_…
     uint64_t nqueued
-    Met met[AHEAD]          # a ring: those from nvisited to nmet wait
+    Met met[AHEAD]          # a ring: those from nvisited to nmet wait, those up to nwarm are warm
     uint64_t nmet
+    uint64_t nwarm
     uint64_t nvisited
 
 
@@ -166,23 +186,14 @@ cdef inline void line_up(Trace *t, int64_t s) noexcept nogil:
     t.nqueue += 1
 
 
-cdef inline void enqueue(Trace *t, int64_t s, int64_t oid) noexcept nogil:
+cdef inline void enqueue(Trace *t, uint64_t address, int64_t oid) noexcept nogil:
     # A typed object waits until its span is walked. In the span that is being walked, those ahead are met anyhow.
-    t.flags[oid] |= QUEUED
+    cdef int64_t s = find_span(&t.ix, address)
+    t.known[oid] |= QUEUED
     if s != t.here or oid <= t.reached:
         line_up(t, s)
 
 
-cdef inline void warm(const Trace *t, const Met *one) noexcept nogil:
-    cdef const Span *sp
-    cdef int64_t i, oid
-    if one.place < 0:
-        return
-    sp = &t.ix.spans[one.place]
-    i = slot_of(sp, one.value)
-    if i < 0:
-        return
-    oid = sp.first + i
-    prefetch(&t.flags[oid])
-    prefetch(&t.obj_type[oid])
-    prefetch(&t.cover[oid])
+cdef inline int32_t type_of(const Trace *t, int64_t oid) noexcept nogil:
+    # -1: not known.
+    return <int32_t>(t.known[oid] >> TYPE_SHIFT) - 1

@@ -14,7 +14,7 @@ from mapscope._kernels import load
 from mapscope._kernels.reference.dump import BASE, PAGE, POINTERS, SIZE
 from mapscope.arrays import unique
 from mapscope.binary.buildinfo import go_experiments
-from mapscope.errors import EvidenceError, LayoutError
+from mapscope.errors import EvidenceError
 from mapscope.evidence.heapdump import BSS, DATA, FINALIZER, FRAME, OTHER_ROOT, QUEUED, HeapDump, class_pages
 from mapscope.evidence.memory import CHUNK_SHIFT
 from mapscope.evidence.paged import Paged
@@ -51,8 +51,6 @@ def lay_heap(process: Process, dump: HeapDump) -> tuple[Spans, TypeWords, int]:
     paged.lay(process.memory)
     pages = process.memory.page_table(unique(base >> CHUNK_SHIFT).tolist())
     index = build_index(pages, spans)
-    if index.nobjects >= 1 << 32:
-        raise LayoutError(f"{index.nobjects} slots in the heap are more than mapscope can number", "tell us about it")
     flags = np.zeros(index.nobjects, dtype=np.uint8)
     dropped = load("dump").fill(dump.data, rows, paged.bytes, paged.places(base), index, flags, index.ptrmask)
     table = _table(index, _with_headers(process, index))

@@ -11,6 +11,7 @@ from msgspec import Struct
 from mapscope._kernels import load
 from mapscope.arrays import zeros
 from mapscope.binary.structs import StructLayout
+from mapscope.errors import LayoutError
 from mapscope.evidence.memory import CHUNK_SHIFT, PageTable
 
 SPAN_DTYPE = np.dtype(
@@ -32,6 +33,8 @@ SPAN_DTYPE = np.dtype(
 
 GO_PAGE = 8192
 """``pageSize`` of runtime/malloc.go, in every release."""
+MOST_OBJECTS = (1 << 32) - 2
+"""The walk keeps ids of objects in 32 bits, of which two values stand for something else."""
 _SPAN_PAGES_PER_CHUNK = 1 << (CHUNK_SHIFT - 13)
 _MASK_BITS_PER_CHUNK = 1 << (CHUNK_SHIFT - 3)
 
@@ -173,11 +176,13 @@ def build_index(pages: PageTable, spans: npt.NDArray[np.void]) -> HeapIndex:
     """Index of ``spans`` (ordered by base, not overlapping, every page in a chunk of ``pages``).
 
     Fills ``first``, ``maskbit``, ``divmul`` and ``host`` of the spans; base, elemsize, nelems, bytes, noscan and header
-    are the caller's. ValueError for spans outside of ``pages``.
+    are the caller's. ValueError for spans outside of ``pages``, LayoutError for more slots than can be numbered.
     """
     nslots = len(pages.page_host) >> (CHUNK_SHIFT - 12)
     page_span = np.full(nslots * _SPAN_PAGES_PER_CHUNK, -1, dtype=np.int32)
     nobjects = load("spantable").place(pages.chunk_slot, pages.page_host, spans.view(np.uint8), page_span)
+    if nobjects > MOST_OBJECTS:
+        raise LayoutError(f"{nobjects} slots in the heap are more than mapscope can number", "tell us about it")
     ptrmask = zeros(nslots * (_MASK_BITS_PER_CHUNK // 64) + 1, np.uint64)
     return HeapIndex(pages.chunk_slot, pages.page_host, page_span, spans, ptrmask, nobjects, pages.zero_page)
 

@@ -31,7 +31,7 @@ def type_channels(heap: Heap) -> npt.NDArray[np.int64]:
     want = sum(1 << (layout.offset(name) // 8) for name in _POINTERS if name in layout)
     state = heap.state
     ids, _ = heap.index.slots_like(which, want, flags=state.flags, need=MARKED)
-    ids = ids[state.obj_type[ids] < 0]
+    ids = ids[state.types_of(ids) < 0]
     field, ok = gather_fields(heap.index, heap.index.address_of(ids), layout, _FIELDS)
     elemtype, elemsize, length, capacity = (field[name] for name in _FIELDS[:4])
     ok &= (length <= capacity) & (capacity > 0) & (field["sendx"] < capacity) & (field["recvx"] < capacity)
@@ -45,8 +45,7 @@ def type_channels(heap: Heap) -> npt.NDArray[np.int64]:
             continue
         here = ok & (elemtype == address) & (elemsize == rtype.size)
         type_id = heap.types.channel_type(address)
-        state.obj_type[ids[here]] = type_id
-        state.cover[ids[here]] = COVER_ELEM
+        state.give(ids[here], type_id, COVER_ELEM)
         regions = np.empty((int(here.sum()), 5), dtype=np.int64)
         regions[:, 0] = heap.index.address_of(ids[here]).astype(np.int64)
         regions[:, 1:] = (layout.size // 8, type_id, -1, 0)

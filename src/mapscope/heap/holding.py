@@ -302,7 +302,7 @@ class Holding:
         """Type id of each node."""
         state, base = self._heap.state, self.graph.base
         out = np.full(len(self.graph), -1, dtype=np.int32)
-        out[base:] = state.obj_type[self._heap.live]
+        out[base:] = state.types_of(self._heap.live)
         return out
 
     def _in_words(self, rows: Sequence[tuple[tuple[int, ...], int, int, tuple[int, ...]]]) -> list[Dominator]:

@@ -121,17 +121,18 @@ def _resumed(slots: Slots, types: TypeTable, saved: SavedHeap) -> tuple[TraceSta
     """The state after the trace, as it was kept."""
     types.replay((step, argument) for step, argument in saved.journal.tolist())
     types.freeze()
-    if len(saved.obj_type) and not -1 <= int(saved.obj_type.min()) <= int(saved.obj_type.max()) < len(types):
+    state = TraceState.fresh(saved.flags, slots.spans.index)
+    state.resume(saved.known)
+    state.dangling = saved.dangling
+    if len(state.known) and int(state.types.max()) >= len(types):
         raise ValueError("types that do not exist")
-    state = TraceState.fresh(saved.flags, slots.spans.table.spans)
-    state.obj_type, state.cover, state.dangling = saved.obj_type, saved.cover, saved.dangling
     return state, saved.uncertain
 
 
 def _fresh(reading: Reading) -> TraceState:
     """The state before the trace, whose memory takes a while to get."""
     spans = reading.spans.get()
-    return TraceState.fresh(spans.flags, spans.table.spans)
+    return TraceState.fresh(spans.flags, spans.index)
 
 
 def _traced(
@@ -222,8 +223,7 @@ def _apply_headers(
     unique, inverse = np.unique(words, return_inverse=True)
     ids = np.array([-1 if (found := types.intern(a)) is None else found for a in unique.tolist()], dtype=np.int32)
     if len(unique):
-        state.obj_type[objects] = ids[inverse.reshape(-1)]
-        state.cover[objects] = COVER_HEADER
+        state.give(objects, ids[inverse.reshape(-1)], COVER_HEADER)
 
 
 __all__ = ["ALLOCATED", "COVER_FILL", "DwarfTypes", "Heap", "read_heap"]

@@ -15,13 +15,12 @@ if TYPE_CHECKING:
 class SavedHeap(Struct, frozen=True):
     """The dear parts of a traced heap: taken up again instead of reading pointer words and walking.
 
-    ``flags``, ``obj_type``, ``cover``: as in TraceState, after all maps were found. ``ptrmask``: as in HeapIndex.
+    ``flags``, ``known``: as in TraceState, after all maps were found. ``ptrmask``: as in HeapIndex.
     ``uncertain``: ids of objects. ``journal``: int64 (n, 2), steps of the table of types since it knew the variables.
     """
 
     flags: npt.NDArray[np.uint8]
-    obj_type: npt.NDArray[np.int32]
-    cover: npt.NDArray[np.uint8]
+    known: npt.NDArray[np.uint32]
     ptrmask: npt.NDArray[np.uint64]
     uncertain: npt.NDArray[np.int64]
     journal: npt.NDArray[np.int64]

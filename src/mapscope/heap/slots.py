@@ -14,7 +14,6 @@ from msgspec import Struct
 
 from mapscope._kernels import load
 from mapscope.arrays import zeros
-from mapscope.errors import LayoutError
 from mapscope.goruntime.index import build_index, missing_bytes
 from mapscope.goruntime.pointers import TypeWords, fill_pointer_mask, mark_headers
 from mapscope.goruntime.process import Process
@@ -61,8 +60,6 @@ def _spans(process: Process) -> Spans:
     table = read_spans(memory, pages, layouts, process.mheap, arenas)
     mark_headers(layouts, table)
     index = build_index(pages, table.spans)
-    if index.nobjects >= 1 << 32:
-        raise LayoutError(f"{index.nobjects} slots in the heap are more than mapscope can number", "tell us about it")
     if table.dropped:
         notes.append(f"{table.dropped} spans failed the self-check and were left out")
     absent = missing_bytes(index)

@@ -22,7 +22,6 @@ from mapscope.heap.trace import COVER_FILL
 
 Nodes = npt.NDArray[np.int64]
 
-_COVER = 15
 _RUNTIME = ("runtime.", "internal/runtime/")
 _MAX_CALLERS = 64
 _MAX_KNOWN = 1 << 18
@@ -121,8 +120,8 @@ class Steps:
         ids = graph.object_of(nodes)
         spans = graph.index.spans[graph.index.span_of_object(ids)]
         address = spans["base"] + (ids - spans["first"]).astype(np.uint64) * spans["elemsize"]
-        fill = state.cover[ids] & _COVER >= COVER_FILL
-        kinds = (state.obj_type[ids], fill, spans["elemsize"], spans["header"] * 8, offsets)
+        fill = state.covers_of(ids) >= COVER_FILL
+        kinds = (state.types_of(ids), fill, spans["elemsize"], spans["header"] * 8, offsets)
         word, first = distinct_rows(kinds)
         keys = zip(*(column[first].tolist() for column in kinds), strict=True)
         words = []
@@ -140,8 +139,8 @@ class Steps:
         """Type of an object by its id, and the field at ``offset`` of its slot."""
         span = self._graph.index.spans[self._graph.index.span_of_object(np.array([oid]))[0]]
         state = self._heap.state
-        fill = bool(state.cover[oid] & _COVER >= COVER_FILL)
-        return self._object(int(state.obj_type[oid]), fill, int(span["elemsize"]), int(span["header"]) * 8, offset)
+        fill = state.cover_of(oid) >= COVER_FILL
+        return self._object(state.type_of(oid), fill, int(span["elemsize"]), int(span["header"]) * 8, offset)
 
     def _object(self, type_id: int, fill: bool, size: int, header: int, offset: int) -> tuple[str | None, str | None]:
         """Type and field of a word at ``offset`` of a slot of ``size`` bytes."""

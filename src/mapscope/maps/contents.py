@@ -18,7 +18,6 @@ ENTRIES = 10
 """Entries that are shown."""
 TEXT_BYTES = 64
 """Bytes of a string that are shown."""
-_COVER = 15
 _MISSING = "not in this core"
 _SIGNED = frozenset({Kind.INT, Kind.INT8, Kind.INT16, Kind.INT32, Kind.INT64})
 _UNSIGNED = frozenset({Kind.UINT, Kind.UINT8, Kind.UINT16, Kind.UINT32, Kind.UINT64})
@@ -64,7 +63,7 @@ def object_contents(heap: Heap, oid: int) -> tuple[tuple[str, Content], ...]:
 
     None where its type is unknown, and for the parts of maps, whose entries ``sample_contents`` has.
     """
-    number = int(heap.state.obj_type[oid])
+    number = heap.state.type_of(oid)
     rtype = heap.process.types.at(heap.types.records[number].address) if number >= 0 else None
     if rtype is None or rtype.size <= 0:
         return ()
@@ -72,7 +71,7 @@ def object_contents(heap: Heap, oid: int) -> tuple[tuple[str, Content], ...]:
     header = 8 * int(span["header"])
     start = int(heap.index.address_of(np.array([oid], dtype=np.int64))[0]) + header
     reader = _Reader(heap)
-    if heap.state.cover[oid] & _COVER < COVER_FILL:
+    if heap.state.cover_of(oid) < COVER_FILL:
         return reader.fields(rtype, start)
     room = (int(span["elemsize"]) - header) // rtype.size
     if rtype.kind is Kind.UINT8:

@@ -111,8 +111,7 @@ def _spread(heap: Heap, found: Sequence[tuple[int, int]]) -> bool:
         if map_id is None or oid < 0:
             continue
         header = heap.types.header_type(map_id)
-        heap.state.obj_type[oid] = header
-        heap.state.cover[oid] = COVER_ELEM
+        heap.state.give(np.array([oid]), header, COVER_ELEM)
         words = int(heap.types.records[header].size) // 8
         rows.append((address, words, header, -1, 0))
     if not rows:
@@ -144,8 +143,8 @@ def _typed_headers(
             shapes.append(shape)
         lookup[header] = at_of[address]
     state = heap.state
-    ids = slots[(lookup >= 0)[state.obj_type[slots]] & (state.flags[slots] & MARKED != 0)]
-    return heap.index.address_of(ids), lookup[state.obj_type[ids]]
+    ids = slots[(lookup >= 0)[state.types_of(slots)] & (state.flags[slots] & MARKED != 0)]
+    return heap.index.address_of(ids), lookup[state.types_of(ids)]
 
 
 def _stack_maps(

@@ -76,7 +76,7 @@ def heap_candidates(
     decoder: Decoder, slots: npt.NDArray[np.int64], state: TraceState, types: TypeTable
 ) -> npt.NDArray[np.uint64]:
     """Addresses of those ``slots`` (see ``header_slots``) that are marked and that no type has been found for."""
-    return decoder.index.address_of(slots[(state.flags[slots] & MARKED != 0) & (state.obj_type[slots] < 0)])
+    return decoder.index.address_of(slots[(state.flags[slots] & MARKED != 0) & (state.types_of(slots) < 0)])
 
 
 def infer(
@@ -287,7 +287,7 @@ def _narrow(
     at = np.flatnonzero(ids >= 0)
     spans = decoder.index.spans[decoder.index.span_of_object(ids[at])]
     by_type = np.array([record.address for record in types.records] + [0], dtype=np.uint64)
-    words = by_type[state.obj_type[ids[at]]]
+    words = by_type[state.types_of(ids[at])]
     buckets = np.array([shapes[m].bucket_address for m in members], dtype=np.uint64)
     named = (words[:, None] == buckets[None, :]) & (words != 0)[:, None]
     has_name = named.any(axis=1)

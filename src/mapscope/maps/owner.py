@@ -169,7 +169,7 @@ class _Search:
 
     def _may_be_bucket(self, oid: int) -> bool:
         """A bucket by its type, or of no type: those of a map whose type is not certain have none."""
-        number = int(self._heap.state.obj_type[oid])
+        number = self._heap.state.type_of(oid)
         if number < 0:
             return True
         record = self._heap.types.records[number]

@@ -81,7 +81,7 @@ class Queries:
             self._heap.roots.loose, int(ids[0]), np.ascontiguousarray(skip[:count]),
         )  # fmt: skip
         lost = np.flatnonzero((self._heap.state.flags & 2 != 0) & (flags & 2 == 0))
-        lost = lost[self._heap.state.obj_type[lost] != self._bucket_type(found)]  # overflow buckets belong to the array
+        lost = lost[self._heap.state.types_of(lost) != self._bucket_type(found)]  # overflow buckets belong to the array
         return StaleValues(stale, len(lost), int(index.sizes_of(lost).sum()))
 
     @cached_property

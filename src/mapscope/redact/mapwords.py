@@ -114,7 +114,7 @@ def _objects(words: Words, heap: Heap) -> None:
     state, layouts, records = heap.state, heap.process.layouts, heap.types.records
     kinds = ("hchan", "table", "trieentry", "trieindirect")
     which = np.array([kinds.index(r.pseudo) if r.pseudo in kinds else -1 for r in records] + [-1], dtype=np.int8)
-    kind = which[state.obj_type]
+    kind = which[state.types]
     for number, name in enumerate(kinds):
         ids = np.flatnonzero((kind == number) & heap.live)
         if not len(ids):

@@ -93,8 +93,7 @@ def public(state: TraceState) -> dict[str, object]:
     """Everything of the state that counts."""
     return {
         "flags": state.flags.tolist(),
-        "types": state.obj_type.tolist(),
-        "cover": state.cover.tolist(),
+        "known": state.known.tolist(),
         "queue": np.roll(state.queue, -state.queue_head)[: state.nqueue].tolist(),
         "in queue": state.in_queue.tolist(),
         "plain": state.plain_stack[: state.nplain].tolist(),
@@ -147,18 +146,28 @@ def random_regions(rng: random.Random, world: World, ntypes: int) -> tuple[np.nd
 
 
 def random_state(world: World, rng: random.Random, ntypes: int) -> TraceState:
-    state = TraceState.fresh(allocated_flags(world, rng), world.index.spans)
+    state = TraceState.fresh(allocated_flags(world, rng), world.index)
     for slot in world.slots:
         if rng.random() < 0.1:
-            state.obj_type[slot.oid] = rng.randrange(-1, ntypes)
-            state.cover[slot.oid] = COVER_HEADER
+            state.give(np.array([slot.oid]), rng.randrange(-1, ntypes), COVER_HEADER)
     state.pending = np.zeros(2 * rng.choice((1, 4, 1024)), dtype=np.uint64)
     places = rng.choice((2, 16, 1024))
     state.loose = np.zeros(places, dtype=np.uint64)
     state.loose_type = np.zeros(places, dtype=np.int32)
     state.loose_stack = np.zeros(places, dtype=np.uint64)
     state.leaves = np.zeros(rng.choice((2, 8, 1024)), dtype=LEAF)
+    state.at_once = rng.random() < 0.5
+    if rng.random() < 0.3:  # no page tells its kind: all is read from the spans
+        state.targets.pages[:] &= np.uint64(0xFFFFFFFF << 32)
     return state
+
+
+def flags_of(side: str, state: TraceState) -> list[int]:
+    """What the walk says of objects, once it is over."""
+    flags = state.flags.copy()
+    kernel(side, "trace").settle(state.known, flags)
+    assert not state.at_once or flags.tolist() == state.flags.tolist()
+    return flags.tolist()
 
 
 def next_round(rng: random.Random, state: TraceState, types: SimpleNamespace, keys: dict[int, int]) -> np.ndarray:
@@ -232,7 +241,9 @@ def test_compiled_and_reference_agree_in_every_round(plans, start, seed):
         regions, pairs = no_regions(), next_round(rng, ours, types, keys)
     else:
         pytest.fail("the walk does not end")
-    marked = set(np.flatnonzero(ours.flags & MARKED).tolist())
+    flags = flags_of("compiled", ours)
+    assert flags == flags_of("reference", ours)
+    marked = {oid for oid, bits in enumerate(flags) if bits & MARKED}
     assert (ours.nqueue, ours.nplain, ours.nloose_stack) == (0, 0, 0)
     statics = [(int(ours.loose[at]), int(ours.loose_type[at])) for at in np.flatnonzero(ours.loose)]
     rows = [(address, int(types.words[kind]), kind, -1, 0) for address, kind in statics if address < ARENA]
@@ -280,7 +291,7 @@ def test_two_threads_take_each_leaf_once():
     types, both = make_types([[0]]), kernel("compiled", "trace")
     pairs = np.array([(0, world.slots[k].base) for k in range(holders)], dtype=np.uint64)
     for places_in_ring in (2, 16, 128, 1024) * 8:
-        state = TraceState.fresh(flags.copy(), world.index.spans)
+        state = TraceState.fresh(flags.copy(), world.index)
         state.leaves = np.zeros(places_in_ring, dtype=LEAF)
         with ThreadPoolExecutor(1) as pool:
             helper = pool.submit(both.visit_leaves, world.index, state, types)
@@ -341,11 +352,11 @@ def tiny(
     scalars = {address for address, value in contents.items() if value >> 63}
     plain = {address: value & ~(1 << 63) for address, value in contents.items()}
     world = make_world(plans, plain, static=bytes(data), pointers=set(contents) - scalars)
-    state = TraceState.fresh(np.full(world.index.nobjects, ALLOCATED, dtype=np.uint8), world.index.spans)
+    state = TraceState.fresh(np.full(world.index.nobjects, ALLOCATED, dtype=np.uint8), world.index)
     for address, (kind, cover) in (start or {}).items():
         slot = world.slot_at(address)
         assert slot is not None
-        state.obj_type[slot.oid], state.cover[slot.oid] = kind, cover
+        state.give(np.array([slot.oid]), kind, cover)
     pairs = np.array([(0, value) for value in roots], dtype=np.uint64).reshape(-1, 2)
     regions = np.array([(a, n, kind, -1, 0) for a, n, kind in typed], dtype=np.int64).reshape(-1, 5)
     run(side, world, state, types, regions, np.zeros(0, dtype=np.uint8), pairs)
@@ -360,13 +371,13 @@ def kind_at(world: World, state: TraceState, address: int) -> int:
     slot = world.slot_at(address)
     assert slot is not None
     assert state.flags[slot.oid] & MARKED, f"{address:#x} is not marked"
-    return int(state.obj_type[slot.oid])
+    return state.type_of(slot.oid)
 
 
 def cover_at(world: World, state: TraceState, address: int) -> int:
     slot = world.slot_at(address)
     assert slot is not None
-    return int(state.cover[slot.oid]) & 15
+    return state.cover_of(slot.oid)
 
 
 A, B, C, D = ARENA, ARENA + 48, ARENA + 96, ARENA + 144
@@ -532,14 +543,14 @@ class TestRules:
 
     def test_free_slots_are_counted_not_marked(self, side):
         world = make_world([WORDS6], {})
-        state = TraceState.fresh(np.zeros(world.index.nobjects, dtype=np.uint8), world.index.spans)
+        state = TraceState.fresh(np.zeros(world.index.nobjects, dtype=np.uint8), world.index)
         pairs = np.array([(0, A), (0, B + 3)], dtype=np.uint64)
         run(side, world, state, make_types([[0]]), no_regions(), np.zeros(0, dtype=np.uint8), pairs)
         assert (state.dangling, int(state.flags.sum())) == (2, 0)
 
     def test_a_heap_without_spans_is_no_heap(self, side):
         world = make_world([], {})
-        state = TraceState.fresh(np.zeros(0, dtype=np.uint8), world.index.spans)
+        state = TraceState.fresh(np.zeros(0, dtype=np.uint8), world.index)
         pairs = np.array([(0, A)], dtype=np.uint64)
         run(side, world, state, make_types([[0]]), no_regions(), np.zeros(0, dtype=np.uint8), pairs)
         assert state.dangling == 0

@@ -31,6 +31,10 @@ _SPAN: Final = np.dtype(
     ]
 )
 
+_KIND: Final = np.dtype(
+    [*((name, "<u4") for name in ("divmul", "nelems", "elemsize")), ("noscan", "u1"), ("header", "u1"), ("pad", "V2")]
+)
+
 
 def pages(chunk_slot: npt.NDArray[np.int32], runs: U8, page_host: U8) -> None:
     """Where the pages of ``runs`` lie in this process.
@@ -130,3 +134,32 @@ def _one_piece(host: U8, first: npt.NDArray[np.int64], count: npt.NDArray[np.int
     broken = np.concatenate(([0], np.cumsum(1 - follows)))
     whole = broken[first + count] - broken[first + 1] == 0
     return np.where(whole & (host[first] != 0), host[first], np.uint64(0))
+
+
+def targets(
+    chunk_slot: npt.NDArray[np.int32],
+    spans: npt.NDArray[np.uint8],
+    holds: npt.NDArray[np.uint8],
+    pages: U8,
+    kinds: npt.NDArray[np.uint8],
+) -> None:
+    """What a page and the kind of its span tell of a pointer there: the tables of goruntime/targets.py, zeros at first.
+
+    Which number a kind has is not said, nor which kinds have none where there are many.
+    """
+    of, rows = kinds.view(_KIND), spans.view(_SPAN)
+    numbers: dict[tuple[int, ...], int] = {}
+    for row in rows:
+        kind = 0
+        if row["nelems"] > 1 and row["elemsize"] < 1 << 32 and row["bytes"] <= _GO_PAGE << 16:
+            key = tuple(int(row[name]) for name in ("divmul", "nelems", "elemsize", "noscan", "header"))
+            if key not in numbers and len(numbers) + 1 < len(of):
+                numbers[key] = len(numbers) + 1
+                of[numbers[key]] = (*key, b"")
+            kind = numbers.get(key, 0)
+        base, count = int(row["base"]), int(row["bytes"]) // _GO_PAGE
+        at = (int(chunk_slot[base >> 26]) << 13) + (base >> 13 & 8191)
+        if at + count <= len(pages):
+            within = np.arange(count, dtype=np.uint64) if kind else np.zeros(count, dtype=np.uint64)
+            holds[at : at + count] = 2 if row["noscan"] else 1
+            pages[at : at + count] = np.uint64(int(row["first"]) << 32 | kind << 16) | within

@@ -15,7 +15,8 @@ read in runs and not here and there: on a heap whose pointers lead anywhere that
 objects. (The idea is that of the Go collector's own: runtime/mgcmark_greenteagc.go.)
 
 A pointer that is met is visited when ``AHEAD`` more have been met, or when no span is left to walk; the compiled kernel
-fetches meanwhile what the visit looks at. Pointers to *leaves*, objects without pointers, do not count among these:
+fetches meanwhile what the visit looks at. Pointers that lead neither into a span nor to static data of a type with
+words do not wait, for nothing comes of them. Pointers to *leaves*, objects without pointers, do not count among these:
 nothing is walked from there, so when they are visited does not matter, as long as that is in the order in which they
 were met. The compiled kernel hands them over to another thread, which runs ``visit_leaves``, and visits them itself
 where that has no time.
@@ -29,11 +30,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mapscope._kernels.reference.memory import ALLOCATED, MARKED, QUEUED, U64, Slots, set_bits
+from mapscope._kernels.reference.memory import QUEUED, U64, set_bits
 from mapscope._kernels.reference.typeview import (
     COVER_ELEM,
     COVER_FILL,
-    COVER_HEADER,
     COVER_NONE,
     OP_EFACE,
     OP_FILL,
@@ -43,12 +43,8 @@ from mapscope._kernels.reference.typeview import (
     OP_PTR,
     OP_SWISSDIR,
     OP_TRIENODE,
-    TypeView,
-    hashed,
 )
-
-MAX_UPGRADES: Final = 6
-"""So often at most does the type of one object change: hostile pointers cannot keep the walk busy."""
+from mapscope._kernels.reference.visits import Visits
 
 AHEAD: Final = 32
 """So many pointers wait for their visit at most."""
@@ -69,10 +65,12 @@ def trace(
 
     ``h`` is a HeapIndex. ``st``, a TraceState:
 
-    * by object id: ``flags`` uint8 (1 allocated, 2 marked, 4 waits to be walked with its type), ``obj_type`` int32 (-1:
-      not known), ``cover`` uint8 (low four bits: COVER_…; high four: how often the type changed);
-    * by span: ``leaf`` uint8, 1 where its objects hold no pointers; ``queue`` int32, the spans in which typed objects
-      wait: ``nqueue`` of them from ``queue_head`` on, round; ``in_queue`` uint8, 1 for those;
+    * by object id: ``known`` uint32: bits 0 and 1 COVER_…, 2 to 4 how often the type changed, 5 allocated, 6 marked, 7
+      waits to be walked with its type, from 8 on the type + 1 (0: not known); ``flags`` uint8 (1 allocated, 2 marked),
+      which with ``at_once`` says the same, and else waits for ``settle``;
+    * ``targets``, the tables of goruntime/targets.py, which this walk does not need;
+    * ``queue`` int32, the spans in which typed objects wait: ``nqueue`` of them from ``queue_head`` on, round;
+      ``in_queue`` uint8 by span, 1 for those;
     * ``plain_stack`` uint64, one place an object: untyped objects still to be walked, as span << 32 | slot, the last on
       top; ``nplain`` says how many;
     * ``pending`` uint64, pairs (address that may be a type, data word) for the caller to compile and to hand back in
@@ -111,7 +109,14 @@ def trace(
         else:
             walk.region(address, words, bits, stack != 0)
     walk.drain()
-    walk.save()
+    walk.save(walk.pending)
+    if st.at_once:
+        settle(st.known, st.flags)
+
+
+def settle(known: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint8]) -> None:
+    """Tells by ``flags`` what the words of objects say."""
+    flags[:] = known >> 5 & 3
 
 
 def visit_leaves(h: Any, st: Any, types: Any) -> int:
@@ -122,158 +127,30 @@ def visit_leaves(h: Any, st: Any, types: Any) -> int:
     return 0
 
 
-class _Walk(TypeView):
-    """The state of one round, unpacked from ``st`` and ``types`` into what plain Python reads fast."""
+class _Walk(Visits):
+    """One round."""
 
     def __init__(self, h: Any, st: Any, types: Any, mask: npt.NDArray[np.uint8]) -> None:
-        super().__init__(types)
-        self.memory = Slots(h)
-        self.st = st
-        self.flags = memoryview(st.flags)
-        self.obj_type = memoryview(st.obj_type)
-        self.cover = memoryview(st.cover)
-        around = np.roll(st.queue, -st.queue_head)
-        self.queue: deque[int] = deque(around[: st.nqueue].tolist())
-        self.in_queue = memoryview(st.in_queue)
-        self.here = self.reached = -1  # the span that is walked, and how far: an object id
+        super().__init__(h, st, types)
         self.met: deque[tuple[int, int, int]] = deque()
-        self.plain: list[int] = st.plain_stack[: st.nplain].tolist()
         self.pending: list[tuple[int, int]] = []
         self.pending_cap = len(st.pending) // 2
-        self.loose_stack: list[int] = st.loose_stack[: st.nloose_stack].tolist()
-        self.nloose: int = st.nloose
-        self.dangling = 0
         self.mask = mask.data
-
-    def save(self) -> None:
-        """Puts back into ``st`` what lists hold here."""
-        st = self.st
-        st.queue[: len(self.queue)] = self.queue
-        st.queue_head, st.nqueue = 0, len(self.queue)
-        st.plain_stack[: len(self.plain)] = self.plain
-        st.nplain = len(self.plain)
-        st.pending[: 2 * len(self.pending)] = np.array(self.pending, dtype=np.uint64).reshape(-1)
-        st.npending = len(self.pending)
-        st.loose_stack[: len(self.loose_stack)] = self.loose_stack
-        st.nloose, st.nloose_stack = self.nloose, len(self.loose_stack)
-        st.dangling += self.dangling
 
     # -- one pointer
 
-    def better(self, oid: int, type_id: int, cover: int) -> bool:
-        """Whether a type just met says more about an object than the one it has.
-
-        Any type is better than none, and of one type the wider cover. What the runtime itself wrote (a malloc
-        header) yields only to a pseudo type, which is the same memory known more closely. Between others a pseudo
-        type wins and stays; of two types of the program that stand for one value, an array, or the one with more
-        words (a pointer to the first field is also a pointer to the struct).
-        """
-        old = self.obj_type[oid]
-        was = self.cover[oid] & 15
-        if old < 0:
-            return True
-        if old == type_id:
-            return cover > was
-        if was == COVER_HEADER:
-            return bool(self.pseudo[type_id])
-        if self.pseudo[old]:
-            return False
-        if self.pseudo[type_id]:
-            return True
-        return bool(was == COVER_ELEM and (cover == COVER_FILL or self.words[type_id] > self.words[old]))
-
     def meet(self, value: int, type_id: int, cover: int) -> None:
-        """A pointer that waits for its visit, unless it leads to a leaf."""
+        """A pointer that waits for its visit, unless it leads to a leaf, or outside where nothing has words."""
         s = self.memory.span(value)
         if s >= 0 and self.memory.noscan[s]:
             self.visit(value, type_id, cover)
             return
+        static = self.module_range[0] <= value < self.module_range[1]
+        if s < 0 and (type_id < 0 or self.words[type_id] <= 0 or not static):
+            return
         if len(self.met) == AHEAD:
             self.visit(*self.met.popleft())
         self.met.append((value, type_id, cover))
-
-    def visit(self, value: int, type_id: int, cover: int) -> None:
-        """Marks the object that ``value`` points into and gives it ``type_id`` (-1: none) where that is news.
-
-        An object comes to wait when it is marked for the first time, and again when its type got better.
-        """
-        memory, flags = self.memory, self.flags
-        place = memory.place(value)
-        if place is None:
-            static = self.module_range[0] <= value < self.module_range[1] and memory.span(value) < 0
-            if type_id >= 0 and static:
-                self.note_loose(value, type_id)
-            return
-        s, slot = place
-        oid = memory.first[s] + slot
-        if not flags[oid] & ALLOCATED:
-            self.dangling += 1
-            return
-        if not self.fits(value, s, slot, type_id, cover):
-            if type_id >= 0 and cover == COVER_ELEM and self.obj_type[oid] < 0 and not memory.noscan[s]:
-                self.note_loose(value, type_id)
-            type_id = -1
-        if type_id < 0:
-            if flags[oid] & MARKED:
-                return
-            flags[oid] |= MARKED
-            if memory.noscan[s]:
-                return
-            if self.obj_type[oid] >= 0:
-                self.wait(s, oid)
-            else:
-                self.plain.append(s << 32 | slot)
-            return
-        changes = self.cover[oid] >> 4
-        if changes < MAX_UPGRADES and self.better(oid, type_id, cover):
-            self.obj_type[oid] = type_id
-            self.cover[oid] = cover | changes + 1 << 4
-        elif flags[oid] & MARKED:
-            return
-        flags[oid] |= MARKED
-        if not memory.noscan[s] and not flags[oid] & QUEUED:
-            self.wait(s, oid)
-
-    def wait(self, s: int, oid: int) -> None:
-        """A typed object waits until its span is walked; in the span that is being walked, one ahead is met anyhow."""
-        self.flags[oid] |= QUEUED
-        if s != self.here or oid <= self.reached:
-            self.line_up(s)
-
-    def line_up(self, s: int) -> None:
-        """A span in which objects wait, once, at the end of the queue."""
-        if not self.in_queue[s]:
-            self.in_queue[s] = 1
-            self.queue.append(s)
-
-    def fits(self, value: int, s: int, slot: int, type_id: int, cover: int) -> bool:
-        """Whether ``type_id`` says what the whole slot is.
-
-        That is at the slot's start (behind its malloc header), or, for an array, at the border of an element.
-        """
-        if type_id < 0:
-            return False
-        memory = self.memory
-        offset = value - memory.base[s] - slot * memory.elemsize[s]
-        if memory.header[s] and offset >= 8:
-            offset -= 8
-        if not offset:
-            return True
-        words = self.words[type_id]
-        return cover == COVER_FILL and words > 0 and offset % (8 * words) == 0
-
-    def note_loose(self, address: int, type_id: int) -> None:
-        """Remembers a typed value that is no slot of its own, once an address, and puts it on its stack."""
-        loose, mask = self.st.loose, len(self.st.loose) - 1
-        if self.words[type_id] <= 0 or address & 7 or 2 * self.nloose > mask:
-            return
-        at = hashed(address) & mask
-        while int(loose[at]) not in (0, address):
-            at = at + 1 & mask
-        if int(loose[at]) != address:
-            loose[at], self.st.loose_type[at] = address, type_id
-            self.loose_stack.append(at)
-            self.nloose += 1
 
     # -- one word
 
@@ -347,7 +224,7 @@ class _Walk(TypeView):
         base = memory.base[s] + slot * memory.elemsize[s]
         bits = memory.pointer_bits(s, slot)
         type_id = self.obj_type[oid] if typed else -1
-        fill = type_id >= 0 and self.cover[oid] & 15 >= COVER_FILL
+        fill = type_id >= 0 and self.cover[oid] >= COVER_FILL
         if type_id < 0 and memory.elemsize[s] >= 8 and not bits & 1:
             type_id = self.closure_type(base, oid)
         begin, count = self.descriptors_of(type_id)
@@ -372,7 +249,7 @@ class _Walk(TypeView):
         if found < 0:
             return -1
         self.obj_type[oid] = found
-        self.cover[oid] = COVER_ELEM | 1 << 4
+        self.cover[oid], self.changes[oid] = COVER_ELEM, 1
         return found
 
     def typed_value(self, address: int, words: int, type_id: int) -> None:
