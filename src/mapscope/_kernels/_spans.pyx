@@ -8,6 +8,7 @@ cdef enum:
     ALLOCATED = 1
     MAX_STRUCT = 4096
     NEXT = 4
+    BITMAPS_AHEAD = 8
 
 
 cdef bint copy_bytes(const Index *ix, uint64_t address, uint64_t n, uint8_t *out) noexcept nogil:
@@ -211,6 +212,12 @@ def mask_from_span_end(h, const int64_t[::1] which, const uint64_t[::1] bitmap, 
     out = <uint8_t *>&ptrmask[0]
     with nogil:
         for k in range(which.shape[0]):
+            if k + BITMAPS_AHEAD < which.shape[0]:
+                # each lies in a page of its own, of which the processor cannot know
+                sp = &ix.spans[which[k + BITMAPS_AHEAD]]
+                if sp.host:
+                    prefetch(<const uint8_t *>(sp.host + (bitmap[k + BITMAPS_AHEAD] - sp.base)))
+                    prefetch(<const uint8_t *>(sp.host + (bitmap[k + BITMAPS_AHEAD] - sp.base)) + 64)
             sp = &ix.spans[which[k]]
             # spans are page-aligned, so their bits start at a whole byte
             if not copy_bytes(&ix, bitmap[k], sp.bytes >> 6, out + (sp.maskbit >> 3)):

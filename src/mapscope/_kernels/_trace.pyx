@@ -352,6 +352,14 @@ def visit_leaves(h, st, types):
     return t.dangling
 
 
+def begin(const uint8_t[::1] flags, uint32_t[::1] known):
+    """Words of objects of which no more is known than ``flags`` say; see reference/trace.py."""
+    cdef int64_t i
+    with nogil:
+        for i in range(known.shape[0]):
+            known[i] = <uint32_t>(flags[i] & (FLAG_ALLOCATED | FLAG_MARKED)) * ALLOCATED
+
+
 def settle(const uint32_t[::1] known, uint8_t[::1] flags):
     """Tells by ``flags`` what the words of objects say; see reference/trace.py."""
     cdef int64_t i

@@ -104,10 +104,11 @@ def read_heap(
         other = other_frames(dump, frames.frames)
         if other:
             notes.append(f"{other} frames are listed in this heap dump otherwise than its stacks show them")
-    if meanwhile is not None:
-        meanwhile()
     if saved is None:
-        state, uncertain = _traced(process, reading, fresh.get(), types, roots, known.regions, progress)
+        state = fresh.get()
+        if meanwhile is not None:
+            meanwhile()
+        uncertain = _traced(process, reading, state, types, roots, known.regions, progress)
     else:
         state, uncertain = _resumed(reading.slots.get(), types, saved)
     notes = reading.slots.get().notes + notes + roots.notes + known.notes if saved is None else list(saved.notes)
@@ -131,8 +132,8 @@ def _resumed(slots: Slots, types: TypeTable, saved: SavedHeap) -> tuple[TraceSta
 
 def _fresh(reading: Reading) -> TraceState:
     """The state before the trace, whose memory takes a while to get."""
-    spans = reading.spans.get()
-    return TraceState.fresh(spans.flags, spans.index)
+    slots = reading.slots.get()
+    return TraceState.fresh(slots.flags, slots.spans.index)
 
 
 def _traced(
@@ -143,8 +144,8 @@ def _traced(
     roots: Roots,
     known: npt.NDArray[np.int64],
     progress: Progress,
-) -> tuple[TraceState, npt.NDArray[np.int64]]:
-    """The state after the trace, and the ids of the objects that only conservative scans reach."""
+) -> npt.NDArray[np.int64]:
+    """Walks. Answers the ids of the objects that only conservative scans reach."""
     index, slots = reading.spans.get().index, reading.slots.get()
     _apply_headers(index, types, state, slots.words.objects, slots.words.types)
     progress("mark", 0, 0)
@@ -161,7 +162,7 @@ def _traced(
         before = state.flags & MARKED
         run_trace(index, state, types, regions[:0], roots.mask, maybe, progress=marked)
         uncertain = np.flatnonzero((state.flags & MARKED) != before)
-    return state, uncertain
+    return uncertain
 
 
 def _roots_and_figures(process: Process, spans: Spans, frames: Stacks) -> tuple[Roots, RuntimeFigures | None]:

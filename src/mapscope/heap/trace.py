@@ -22,7 +22,7 @@ ALLOCATED, MARKED = 1, 2
 COVER_ELEM, COVER_FILL, COVER_HEADER = 1, 2, 3
 """The type is one value at the slot's start, an array over the slot, or the runtime's own word."""
 _COVER, _MARKED, _FLAGS = np.uint32(3), np.uint32(64), np.uint32(0xE0)
-_FLAG_SHIFT, _TYPE_SHIFT = np.uint32(5), np.uint32(8)
+_TYPE_SHIFT = np.uint32(8)
 
 Chosen = npt.NDArray[np.int64] | npt.NDArray[np.bool_] | slice
 LEAF = np.dtype([("value", "<u8"), ("oid", "<u4"), ("kind", "<i4")])
@@ -78,9 +78,11 @@ class TraceState(Struct):
     def fresh(cls, flags: npt.NDArray[np.uint8], index: HeapIndex) -> TraceState:
         """State before the first round; ``flags`` has bit 0 for allocated slots."""
         count, nspans = len(flags), max(len(index.spans), 1)
+        known = np.empty(count, dtype=np.uint32)
+        load("trace").begin(flags, known)
         return cls(
             flags,
-            _flagged(flags),
+            known,
             build_targets(index),
             np.zeros(nspans, dtype=np.int32),
             np.zeros(nspans, dtype=np.uint8),
@@ -121,13 +123,6 @@ class TraceState(Struct):
     def rest(self) -> None:
         """Gives the memory back that the stack has touched; the walk can go on later."""
         self.plain_stack = np.empty_like(self.plain_stack)
-
-
-def _flagged(flags: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
-    """Words of objects of which nothing is known but their flags."""
-    known = np.empty(len(flags), dtype=np.uint32)
-    np.left_shift(flags, _FLAG_SHIFT, out=known, dtype=np.uint32, casting="unsafe")
-    return known
 
 
 def run_trace(

@@ -114,6 +114,11 @@ def trace(
         settle(st.known, st.flags)
 
 
+def begin(flags: npt.NDArray[np.uint8], known: npt.NDArray[np.uint32]) -> None:
+    """Words of objects of which no more is known than ``flags`` say."""
+    known[:] = (flags.astype(np.uint32) & 3) << 5
+
+
 def settle(known: npt.NDArray[np.uint32], flags: npt.NDArray[np.uint8]) -> None:
     """Tells by ``flags`` what the words of objects say."""
     flags[:] = known >> 5 & 3
