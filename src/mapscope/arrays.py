@@ -6,12 +6,17 @@ ask whether the array is a masked one: that takes as long as reading the spans o
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 T = TypeVar("T", bound=np.generic)
+
+_LARGE = 1 << 20
+"""Bytes from which on zeros get memory of their own: half a huge page."""
 
 
 def unique(values: npt.NDArray[T]) -> npt.NDArray[T]:
@@ -37,15 +42,19 @@ def among(values: npt.NDArray[T], wanted: npt.ArrayLike) -> npt.NDArray[np.bool_
 
 
 def zeros(count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """``count`` zeros for a table in which kernels look here and there.
+    """``count`` zeros for a table in which kernels look here and there; a large one lies in huge pages.
 
     NumPy asks for huge pages where it makes memory, not where it makes zeros (``np.zeros`` takes pages that the kernel
     has not touched, one by one as they are used): a large table costs thousands of page faults, two a page where it is
     read before it is written, and later misses of the processor's table of pages.
     """
-    out = np.empty(count, dtype=dtype)
-    out.view(np.uint8)[:] = 0
-    return out
+    size = count * np.dtype(dtype).itemsize
+    if size < _LARGE:
+        return np.zeros(count, dtype=dtype)
+    area = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError, AttributeError):  # a kernel without huge pages gives small ones
+        area.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(area, dtype=dtype, count=count)
 
 
 def _changes(ordered: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:

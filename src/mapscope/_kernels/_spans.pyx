@@ -156,6 +156,16 @@ def slots_of(h, const int64_t[::1] objects, uint64_t[::1] address, uint64_t[::1]
             size[i] = sp.elemsize
 
 
+cdef inline void spread(uint64_t bits, uint8_t *out) noexcept nogil:
+    # ALLOCATED (1) into each of eight bytes whose bit is set: each byte keeps its own bit alone, and with what that lacks to
+    # 128 added, the highest bit is set where the own one was.
+    cdef uint64_t bytes_
+    memcpy(&bytes_, out, 8)
+    bits = (bits * <uint64_t>0x0101010101010101) & <uint64_t>0x8040201008040201
+    bytes_ |= ((bits + <uint64_t>0x00406070787C7E7F) >> 7) & <uint64_t>0x0101010101010101
+    memcpy(out, &bytes_, 8)
+
+
 def alloc_flags(h, const uint64_t[::1] freeindex, const uint64_t[::1] allocbits, uint8_t[::1] flags):
     """Sets bit 0 of ``flags`` for allocated slots (runtime: mspan.isFree). Returns how many spans had no readable bits."""
     cdef Index ix
@@ -164,7 +174,6 @@ def alloc_flags(h, const uint64_t[::1] freeindex, const uint64_t[::1] allocbits,
     cdef const Span *sp
     cdef const uint8_t *p
     cdef uint8_t *own
-    cdef uint64_t address
     fill_index(&ix, h)
     if not ix.nobjects:
         return 0
@@ -176,15 +185,20 @@ def alloc_flags(h, const uint64_t[::1] freeindex, const uint64_t[::1] allocbits,
             for i in range(below):
                 own[i] |= ALLOCATED
             p = NULL
-            for i in range(below, sp.nelems):
-                address = allocbits[s] + (i >> 3)
+            i = below
+            while i < sp.nelems:
                 if p == NULL or (i & 7) == 0:
-                    p = host_of(&ix, address)
+                    p = host_of(&ix, allocbits[s] + (i >> 3))
                     if p == NULL:
                         unreadable += 1
                         break
+                if (i & 7) == 0 and i + 8 <= sp.nelems:
+                    spread(p[0], own + i)
+                    i += 8
+                    continue
                 if (p[0] >> (i & 7)) & 1:
                     own[i] |= ALLOCATED
+                i += 1
     return unreadable
 
 

@@ -245,7 +245,7 @@ class DebugInfo:
         return Die(offset, tag, has_children, attributes, cursor.at)
 
     def _plain(self, unit: Unit, offset: int) -> Die | None:
-        """An entry of nothing but what Go's compiler writes for types and their members, decoded in a third of the time.
+        """An entry of nothing but what Go's compiler writes for types and their members, decoded in less time.
 
         None for any other, and for one with something unusual in it: whatever that is, ``die`` says.
         """

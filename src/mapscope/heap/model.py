@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -83,9 +82,6 @@ def read_heap(
     dump = process.evidence if isinstance(process.evidence, HeapDump) else None
     progress("spans", 0, 0)
     reading = _dumped(process, dump, saved) if dump is not None else begun or begin_reading(process, saved)
-    fresh = Later(partial(_fresh, reading))
-    if saved is None:
-        fresh.start()
     types = TypeTable(process.types, process.layouts)
     _ranges(process, types)
     known = typed_globals(process, types, saved, progress)
@@ -105,7 +101,9 @@ def read_heap(
         if other:
             notes.append(f"{other} frames are listed in this heap dump otherwise than its stacks show them")
     if saved is None:
-        state = fresh.get()
+        state = TraceState.roomy(spans.flags, index)
+        slots = reading.slots.get()
+        state.begin()
         if meanwhile is not None:
             meanwhile()
         uncertain = _traced(process, reading, state, types, roots, known.regions, progress)
@@ -128,12 +126,6 @@ def _resumed(slots: Slots, types: TypeTable, saved: SavedHeap) -> tuple[TraceSta
     if len(state.known) and int(state.types.max()) >= len(types):
         raise ValueError("types that do not exist")
     return state, saved.uncertain
-
-
-def _fresh(reading: Reading) -> TraceState:
-    """The state before the trace, whose memory takes a while to get."""
-    slots = reading.slots.get()
-    return TraceState.fresh(slots.flags, slots.spans.index)
 
 
 def _traced(

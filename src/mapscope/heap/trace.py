@@ -11,7 +11,7 @@ import numpy.typing as npt
 from msgspec import Struct, field
 
 from mapscope._kernels import load
-from mapscope.arrays import unique
+from mapscope.arrays import unique, zeros
 from mapscope.goruntime.index import HeapIndex
 from mapscope.goruntime.targets import Targets, build_targets
 from mapscope.goruntime.typetable import TypeTable
@@ -36,6 +36,7 @@ _WORTH = 1 << 17
 _PENDING = 1 << 16
 _LOOSE = 1 << 20
 _MAX_ROUNDS = 10_000
+_PAGE = 4096
 
 
 class TraceState(Struct):
@@ -77,17 +78,28 @@ class TraceState(Struct):
     @classmethod
     def fresh(cls, flags: npt.NDArray[np.uint8], index: HeapIndex) -> TraceState:
         """State before the first round; ``flags`` has bit 0 for allocated slots."""
-        count, nspans = len(flags), max(len(index.spans), 1)
-        known = np.empty(count, dtype=np.uint32)
-        load("trace").begin(flags, known)
+        state = cls.roomy(flags, index)
+        state.begin()
+        return state
+
+    @classmethod
+    def roomy(cls, flags: npt.NDArray[np.uint8], index: HeapIndex) -> TraceState:
+        """State of which ``flags`` are still to come, behind which ``begin`` is called. Its memory takes a while to get."""
+        nspans = max(len(index.spans), 1)
+        known = zeros(len(flags), np.uint32)
+        known[:: _PAGE // known.itemsize] = 0  # touched
         return cls(
             flags,
             known,
             build_targets(index),
             np.zeros(nspans, dtype=np.int32),
             np.zeros(nspans, dtype=np.uint8),
-            np.empty(max(count, 1), dtype=np.uint64),
+            np.empty(max(len(flags), 1), dtype=np.uint64),
         )
+
+    def begin(self) -> None:
+        """Takes over what ``flags`` say."""
+        load("trace").begin(self.flags, self.known)
 
     @property
     def types(self) -> npt.NDArray[np.int32]:
