@@ -1,4 +1,4 @@
-"""Set operations on arrays of numbers.
+"""Set operations on arrays of numbers, and zeros for large tables.
 
 ``np.unique`` and what NumPy builds on it (``isin``, ``intersect1d``) import ``numpy.ma`` when they are first called, to
 ask whether the array is a masked one: that takes as long as reading the spans of a large heap.

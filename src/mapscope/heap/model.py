@@ -102,7 +102,7 @@ def read_heap(
             notes.append(f"{other} frames are listed in this heap dump otherwise than its stacks show them")
     if saved is None:
         state = TraceState.roomy(spans.flags, index)
-        slots = reading.slots.get()
+        reading.slots.get()  # which fills the flags
         state.begin()
         if meanwhile is not None:
             meanwhile()

@@ -84,7 +84,7 @@ class TraceState(Struct):
 
     @classmethod
     def roomy(cls, flags: npt.NDArray[np.uint8], index: HeapIndex) -> TraceState:
-        """State of which ``flags`` are still to come, behind which ``begin`` is called. Its memory takes a while to get."""
+        """State whose ``flags`` are still to come: then ``begin`` is called. Its memory takes a while to get."""
         nspans = max(len(index.spans), 1)
         known = zeros(len(flags), np.uint32)
         known[:: _PAGE // known.itemsize] = 0  # touched
