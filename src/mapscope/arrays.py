@@ -46,12 +46,15 @@ def zeros(count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
     NumPy asks for huge pages where it makes memory, not where it makes zeros (``np.zeros`` takes pages that the kernel
     has not touched, one by one as they are used): a large table costs thousands of page faults, two a page where it is
-    read before it is written, and later misses of the processor's table of pages.
+    read before it is written, and later misses of the processor's table of pages. Raises MemoryError.
     """
     size = count * np.dtype(dtype).itemsize
     if size < _LARGE:
         return np.zeros(count, dtype=dtype)
-    area = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        area = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        raise MemoryError from error
     with contextlib.suppress(OSError, AttributeError):  # a kernel without huge pages gives small ones
         area.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(area, dtype=dtype, count=count)

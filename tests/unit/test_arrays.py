@@ -53,6 +53,19 @@ def test_zeros_are_zeros(count, dtype):
     assert not made.view(np.uint8).any()
 
 
+@pytest.mark.parametrize("count", [1, 1 << 18])
+def test_zeros_can_be_written(count):
+    made = zeros(count, np.uint64)
+    made[:] = 7
+    assert made.min() == made.max() == 7
+    assert not zeros(count, np.uint64).any(), "nobody else's"
+
+
+def test_more_zeros_than_there_is_memory():
+    with pytest.raises(MemoryError):
+        zeros(1 << 59, np.uint8)
+
+
 def test_masked_arrays_are_not_imported():
     """What this module is for."""
     lines = (
