@@ -17,6 +17,11 @@ from mapscope._kernels._walk cimport (
 )
 
 
+cdef enum:
+    FETCH_KNOWN = 1024
+    FETCH_BYTES = 16384
+
+
 cdef inline void hand_over(Trace *t, uint64_t v, int32_t kind) noexcept nogil:
     # A pointer to a leaf: nothing is walked from there, so whoever has time may visit it. One at a time does, in the order in
     # which they were met: what comes out does not depend on who it was.
@@ -300,6 +305,28 @@ cdef void scan_span(Trace *t, int64_t s) noexcept nogil:
     t.here = -1
 
 
+cdef inline void fetch_next(const Trace *t) noexcept nogil:
+    # Of the span that is walked next, what is looked at first: what is known of its objects, its pointer bits, and the first
+    # lines of its pages, behind which the processor goes on by itself. Of the one after it, where it lies.
+    cdef int64_t after = t.queue_head + 1 if t.queue_head + 1 < t.ix.nspans else 0
+    cdef const Span *sp
+    cdef uint64_t k, known, size
+    if t.nqueue > 1:
+        prefetch(&t.ix.spans[t.queue[after]])
+    if t.nqueue > 0:
+        sp = &t.ix.spans[t.queue[t.queue_head]]
+        known = <uint64_t>sp.nelems * 4
+        for k in range(0, known if known < FETCH_KNOWN else FETCH_KNOWN, 64):
+            prefetch(<const uint8_t *>&t.known[sp.first] + k)
+        prefetch(&t.ix.ptrmask[sp.maskbit >> 6])
+        if sp.host:
+            size = sp.bytes if sp.bytes < FETCH_BYTES else FETCH_BYTES
+            for k in range(0, size, 4096):
+                prefetch(<const uint8_t *>(sp.host + k))
+                prefetch(<const uint8_t *>(sp.host + k + 64))
+                prefetch(<const uint8_t *>(sp.host + k + 128))
+
+
 cdef void drain(Trace *t) noexcept nogil:
     # Typed objects first, then loose values; an untyped object only when none of these is left and no type waits for the
     # caller.
@@ -312,6 +339,7 @@ cdef void drain(Trace *t) noexcept nogil:
             t.queue_head = t.queue_head + 1 if t.queue_head + 1 < t.ix.nspans else 0
             t.nqueue -= 1
             t.in_queue[s] = 0
+            fetch_next(t)
             scan_span(t, s)
         if visit_next(t):
             continue
