@@ -85,6 +85,8 @@ def bench_one(release: str, size: int, shape: str, program: Path, folder: Path, 
             taken = capture(process.pid, core, overwrite=True)
         finally:
             process.kill()
+        with open(core, "rb") as stream:
+            os.fsync(stream.fileno())  # the disk is not to take time of what is measured next
         reader.join()
     heap, objects = int(words[2]), int(words[3])
     try:
