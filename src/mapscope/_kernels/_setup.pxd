@@ -3,7 +3,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from mapscope._kernels._index cimport fill_index
 from mapscope._kernels._targets cimport fill_targets
-from mapscope._kernels._walk cimport SHARED_IN, Met, Trace
+from mapscope._kernels._walk cimport SHARED_IN, SHARED_OUT, Met, Trace
 
 
 cdef inline int load_leaves(Trace *t, object h, object st, object types) except -1:
@@ -24,7 +24,7 @@ cdef inline int load_leaves(Trace *t, object h, object st, object types) except 
     t.places = ring.shape[0] // sizeof(Met)
     t.queued = <Met *>&ring[0]
     t.shared = &shared[0]
-    t.nqueued = shared[SHARED_IN]
+    t.nqueued, t.taken = shared[SHARED_IN], shared[SHARED_OUT]
     t.dangling = 0
     return 0
 

@@ -7,7 +7,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from mapscope._kernels._index cimport Span, ctz64, find_span, host_of, ld64, load64, maskword, prefetch, slot_of
 from mapscope._kernels._setup cimport load_leaves, load_walk, save_walk
-from mapscope._kernels._targets cimport HOLDS_LEAVES, HOLDS_NOTHING, page_of
+from mapscope._kernels._targets cimport HOLDS_LEAVES, HOLDS_NOTHING, HOLDS_POINTERS, page_of
 from mapscope._kernels._visit cimport visit, warm
 from mapscope._kernels._walk cimport (
     AHEAD, ALLOCATED, BATCH, CHANGE, COVER_ELEM, COVER_FILL, COVER_MASK, COVER_NONE, FLAG_ALLOCATED, FLAG_MARKED, FLAGS, HALF,
@@ -26,10 +26,8 @@ cdef inline void hand_over(Trace *t, uint64_t v, int32_t kind) noexcept nogil:
     # A pointer to a leaf: nothing is walked from there, so whoever has time may visit it. One at a time does, in the order in
     # which they were met: what comes out does not depend on who it was.
     cdef Met *one
-    while t.nqueued - load_word(&t.shared[SHARED_OUT]) == t.places:
-        store_word(&t.shared[SHARED_IN], t.nqueued)
-        if not take_leaves(t, t.places >> 1):
-            wait_a_little()
+    if t.nqueued - t.taken == t.places:
+        make_room(t)
     one = &t.queued[t.nqueued & (t.places - 1)]
     one.value = v
     one.oid = 0
@@ -37,6 +35,16 @@ cdef inline void hand_over(Trace *t, uint64_t v, int32_t kind) noexcept nogil:
     t.nqueued += 1
     if t.nqueued & (BATCH - 1) == 0:
         store_word(&t.shared[SHARED_IN], t.nqueued)
+
+
+cdef void make_room(Trace *t) noexcept nogil:
+    # The ring was full when its end was looked at last.
+    t.taken = load_word(&t.shared[SHARED_OUT])
+    while t.nqueued - t.taken == t.places:
+        store_word(&t.shared[SHARED_IN], t.nqueued)
+        if not take_leaves(t, t.places >> 1):
+            wait_a_little()
+        t.taken = load_word(&t.shared[SHARED_OUT])
 
 
 cdef bint take_leaves(Trace *t, uint64_t most) noexcept nogil:
@@ -61,24 +69,27 @@ cdef bint take_leaves(Trace *t, uint64_t most) noexcept nogil:
 
 
 cdef inline void meet(Trace *t, uint64_t v, int32_t type_id, uint8_t cover) noexcept nogil:
-    # A pointer that has been met is visited AHEAD pointers later. Meanwhile what its visit looks at comes into the cache: first
-    # what its page tells, and half way, when that is there, what is known of the object.
     cdef int64_t page = page_of(&t.ix, v)
     cdef uint8_t holds = t.to.holds[page] if page >= 0 else HOLDS_NOTHING
-    cdef Met *one
     if holds == HOLDS_LEAVES:
         hand_over(t, v, type_id * 4 + cover)
-        return
-    if holds == HOLDS_NOTHING and (type_id < 0 or t.t_words[type_id] <= 0 or v < t.outside_lo or v >= t.outside_hi):
-        return
-    one = &t.met[t.nmet & (AHEAD - 1)]
+    elif holds == HOLDS_POINTERS:
+        put_off(t, v, page, type_id * 4 + cover)
+    elif type_id >= 0 and t.t_words[type_id] > 0 and t.outside_lo <= v < t.outside_hi:
+        put_off(t, v, -1, type_id * 4 + cover)
+
+
+cdef void put_off(Trace *t, uint64_t v, int64_t page, int32_t kind) noexcept nogil:
+    # A pointer that has been met is visited AHEAD pointers later. Meanwhile what its visit looks at comes into the cache: first
+    # what its page tells, and half way, when that is there, what is known of the object. Page -1 is outside.
+    cdef Met *one = &t.met[t.nmet & (AHEAD - 1)]
     if t.nmet - t.nvisited == AHEAD:
         visit(t, one)
         t.nvisited += 1
     one.value = v
-    one.kind = type_id * 4 + cover
-    one.oid = OUTSIDE if holds == HOLDS_NOTHING else 0
-    if holds != HOLDS_NOTHING:
+    one.kind = kind
+    one.oid = OUTSIDE if page < 0 else 0
+    if page >= 0:
         prefetch(&t.to.pages[page])
     t.nmet += 1
     if t.nmet - t.nwarm > HALF:

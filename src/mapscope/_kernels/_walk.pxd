@@ -125,6 +125,7 @@ cdef struct Trace:
     uint64_t places
     uint64_t *shared        # SHARED_…
     uint64_t nqueued
+    uint64_t taken          # how many of them the other thread had taken when that was looked at last
     Met met[AHEAD]          # a ring: those from nvisited to nmet wait, those up to nwarm are warm
     uint64_t nmet
     uint64_t nwarm

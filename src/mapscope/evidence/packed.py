@@ -18,7 +18,6 @@ import numpy as np
 from msgspec import Struct
 
 from mapscope.errors import EvidenceError
-from mapscope.evidence.copier import available_bytes
 from mapscope.evidence.memory import PAGE
 from mapscope.units import human_bytes
 
@@ -221,9 +220,16 @@ def _data_ranges(view: memoryview, frames: list[_Frame], size: int) -> list[Rang
     return [(0, size)] if size else []
 
 
+def _room() -> int:
+    """Bytes that may be unpacked into memory."""
+    from mapscope.evidence.copier import available_bytes  # which brings all of capture, for a core that is not packed
+
+    return int(available_bytes() * _ROOM)
+
+
 def _stream(path: str | os.PathLike[str], view: memoryview) -> Unpacked:
     """From front to back, growing; pages of zeros take no memory and count as holes."""
-    room = int(available_bytes() * _ROOM)
+    room = _room()
     mapping: mmap.mmap | None = None
     size = used = 0
     ranges: list[Range] = []
@@ -301,7 +307,7 @@ def _area(path: str | os.PathLike[str], size: int) -> mmap.mmap:
 
 
 def _check_room(path: str | os.PathLike[str], need: int) -> None:
-    room = int(available_bytes() * _ROOM)
+    room = _room()
     if need > room:
         raise EvidenceError(
             f"{path}: unpacks to {human_bytes(need)} or more, and there is memory for {human_bytes(room)}",

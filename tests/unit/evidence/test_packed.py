@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from mapscope.errors import EvidenceError
-from mapscope.evidence import packed
+from mapscope.evidence import copier, packed
 from mapscope.evidence.core import data_ranges
 from mapscope.evidence.packed import is_packed, pack, unpack
 
@@ -156,7 +156,7 @@ def test_tables_that_lie_are_not_believed(plain: Path, tmp_path: Path):
 
 def test_bombs_are_held_against_the_memory(monkeypatch, tmp_path: Path):
     noise = zstandard.ZstdCompressor().compress(b"\1" * (32 << 20))
-    monkeypatch.setattr(packed, "available_bytes", lambda: 20 << 20)
+    monkeypatch.setattr(copier, "available_bytes", lambda: 20 << 20)
     assert "unpacks to" in broken(tmp_path, noise)
     table = struct.pack("<II", len(noise), 32 << 20) + struct.pack("<IBI", 1, 0, 0x8F92EAB1)
     assert "unpacks to 33.6 MB or more, and there is memory for 16.8 MB" in broken(
