@@ -2,7 +2,7 @@
 # One C loop over maps; every walk is bounded by what the header could explain. See reference/maps.py for the plain version.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from mapscope._kernels._index cimport Index, fill_index, find_span, host_of, ld16, ld64, load64, prefetch, slot_of
+from mapscope._kernels._index cimport Index, Span, fill_index, find_span, host_of, ld16, ld64, load64, popcount64, prefetch, slot_of
 from mapscope._kernels._maprows cimport (
     C_B, C_BSIZE, C_BUCKETS, C_COUNT, C_EIND, C_ELEMS, C_ESTRIDE, C_KEYS, C_KIND, C_KSTRIDE, C_OLD, C_SAME, EVACUATED_EMPTY,
     EVACUATED_X, MIN_TOPHASH, S_DIR, S_EIND, S_ELEMS, S_ESTRIDE, S_GSIZE, S_KEYS, S_KIND, S_KSTRIDE, S_LEN, S_SCAN, array_fits,
@@ -27,6 +27,7 @@ cdef enum:
 
 cdef enum:
     NEXT = 6            # maps ahead whose bucket is fetched
+    BUCKETS_AHEAD = 16
 
 
 cdef inline bint is_marked(const Index *ix, const uint8_t *flags, uint64_t address) noexcept nogil:
@@ -41,6 +42,10 @@ cdef inline bint is_marked(const Index *ix, const uint8_t *flags, uint64_t addre
 cdef uint64_t bucket_live(const Index *ix, uint64_t bucket, uint64_t top, const uint64_t *m, uint64_t *indirect) noexcept nogil:
     # Live cells of one bucket, by its tophash bytes; adds the slots of keys and elems held by pointer.
     cdef uint64_t live = 0, i, p = 0
+    if not m[C_KIND] and not m[C_EIND]:
+        # all bytes at once: of one below 128, what MIN_TOPHASH lacks to 128 brings the highest bit
+        live = ((top & <uint64_t>0x7F7F7F7F7F7F7F7F) + (128 - MIN_TOPHASH) * <uint64_t>0x0101010101010101) | top
+        return popcount64(live & <uint64_t>0x8080808080808080)
     for i in range(8):
         if ((top >> (8 * i)) & 255) < MIN_TOPHASH:
             continue
@@ -52,11 +57,38 @@ cdef uint64_t bucket_live(const Index *ix, uint64_t bucket, uint64_t top, const 
     return live
 
 
+cdef inline const uint8_t *in_one_piece(const Index *ix, uint64_t address, uint64_t n, uint64_t size) noexcept nogil:
+    # Where n buckets of that size lie in this process, NULL where they are not all in one span that lies in one piece.
+    cdef int64_t s = find_span(ix, address)
+    cdef const Span *sp
+    if s < 0:
+        return NULL
+    sp = &ix.spans[s]
+    if sp.host == 0 or n > sp.bytes // size or address - sp.base > sp.bytes - n * size:
+        return NULL
+    return <const uint8_t *>(sp.host + (address - sp.base))
+
+
+cdef inline void fetch_bucket(const Index *ix, const uint8_t *buckets, uint64_t b, uint64_t n, uint64_t size) noexcept nogil:
+    # Of an array: the end of a bucket that is reached soon, and the overflow bucket of one that is reached sooner.
+    cdef const uint8_t *p
+    cdef uint64_t over
+    if b + BUCKETS_AHEAD < n:
+        prefetch(buckets + (b + BUCKETS_AHEAD) * size + size - 8)
+    if b + BUCKETS_AHEAD // 2 < n:
+        over = ld64(buckets + (b + BUCKETS_AHEAD // 2) * size + size - 8)
+        p = host_of(ix, over) if over else NULL
+        if p != NULL:
+            prefetch(p)
+            prefetch(p + size - 8)
+
+
 cdef void walk_classic(const Index *ix, const uint8_t *flags, const uint64_t *m, uint64_t *out, uint64_t *histogram,
                        uint64_t nhist, uint64_t *chains, uint64_t nchains) noexcept nogil:
     cdef uint64_t n, b, address, top = 0, over = 0, live, length, budget, low, high, size
     cdef bint old, evacuated
     cdef int part
+    cdef const uint8_t *buckets
     n = <uint64_t>1 << m[C_B]
     budget = chain_budget(ix, n, m[C_COUNT])
     for part in range(2):
@@ -76,9 +108,13 @@ cdef void walk_classic(const Index *ix, const uint8_t *flags, const uint64_t *m,
             return
         # the array may start behind a malloc header, so the slot's end is not low + size
         high = slot_base(ix, low) + size if size else low + n * m[C_BSIZE]
+        buckets = in_one_piece(ix, low, n, m[C_BSIZE]) if n >= BUCKETS_AHEAD else NULL
         for b in range(n):
             address = low + b * m[C_BSIZE]
-            if not load64(ix, address, &top):
+            if buckets != NULL:
+                fetch_bucket(ix, buckets, b, n, m[C_BSIZE])
+                top = ld64(buckets + b * m[C_BSIZE])
+            elif not load64(ix, address, &top):
                 out[R_UNREADABLE] = 1
                 break
             evacuated = old and EVACUATED_X <= (top & 255) <= EVACUATED_EMPTY
@@ -89,7 +125,10 @@ cdef void walk_classic(const Index *ix, const uint8_t *flags, const uint64_t *m,
                 live = bucket_live(ix, address, top, m, &out[R_INDIRECT])
             length = 0
             over = 0
-            load64(ix, address + m[C_BSIZE] - 8, &over)
+            if buckets != NULL:
+                over = ld64(buckets + (b + 1) * m[C_BSIZE] - 8)
+            else:
+                load64(ix, address + m[C_BSIZE] - 8, &over)
             while over != 0:
                 if budget == 0:
                     out[R_CORRUPT] = 1

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from mapscope.arrays import zeros
 from mapscope.units import Addr
 
 
@@ -77,6 +78,9 @@ class MapType(Struct, frozen=True):
     bucket_size: int
     """Bytes of one bucket (classic) or of one group (Swiss)."""
 
+
+_ALIGN = 64
+"""Bytes of a cache line: columns begin at one."""
 
 COLUMNS: dict[str, str] = {
     # identity
@@ -209,7 +213,12 @@ class MapTable(Sequence[Map]):
     @classmethod
     def empty(cls, rows: int = 0, types: Sequence[MapType] = ()) -> MapTable:
         """A table of ``rows`` rows of zeros (``type_index`` and ``object_id`` are -1)."""
-        columns: dict[str, npt.NDArray[np.generic]] = {name: np.zeros(rows, dtype) for name, dtype in COLUMNS.items()}
+        sizes = {name: -(-rows * np.dtype(dtype).itemsize // _ALIGN) * _ALIGN for name, dtype in COLUMNS.items()}
+        area, at = zeros(sum(sizes.values()), np.uint8), 0  # one for all: a large table lies in huge pages
+        columns: dict[str, npt.NDArray[np.generic]] = {}
+        for name, size in sizes.items():
+            columns[name] = area[at : at + size].view(COLUMNS[name])[:rows]
+            at += size
         columns["type_index"][:] = -1
         columns["object_id"][:] = -1
         return cls(columns, types)
