@@ -66,4 +66,4 @@ cdef inline uint64_t chain_budget(const Index *ix, uint64_t buckets, uint64_t co
 cdef inline bint array_fits(const Index *ix, uint64_t array, uint64_t buckets, uint64_t bucket_size) noexcept nogil:
     # An array must fit its slot; one outside the heap (a map on a stack) has a bucket or a few.
     cdef uint64_t size = slot_bytes(ix, array)
-    return buckets * bucket_size <= size if size else buckets <= 64
+    return buckets <= size // bucket_size if size else buckets <= 64

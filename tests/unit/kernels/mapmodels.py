@@ -143,7 +143,7 @@ class ClassicBuilder:
         """A bucket that is not evacuated; how many entries it got."""
         rng, live, top = self.rng, 0, 0
         for k in range(8):
-            byte = rng.choice((0, 1, 5, 6, 200, 255))
+            byte = rng.choice((0, 1, 4 if k else 0, 5, 6, 127, 128, 200, 255))  # 4 as the first: evacuated
             top |= byte << 8 * k
             key, elem = address + 8 + KEY * k, address + 8 + 8 * KEY + ELEM * k
             if byte < 5:

@@ -183,6 +183,9 @@ def test_arrays_that_cannot_be_are_not_walked(side):
             row = classic_row(b, 0, array, 0, 1)
             assert classic(side, world, flags, row)[0]["corrupt"] == 1
             assert strings(side, world, row, False) == [0] * 5
+    wrapped = classic_row(43, 0, ARENA, 0, 1, size=1 << 21)  # 2^64 bytes, which is 0 in 64 bits
+    assert classic(side, world, flags, wrapped)[0]["corrupt"] == 1
+    assert strings(side, world, wrapped, False) == [0] * 5
     for b, size in ((44, BUCKET), (64, BUCKET), (1 << 63, BUCKET), (0, 8), (0, 0)):
         row = classic_row(b, 0, ARENA, ARENA, 1, size=size)
         assert set(classic(side, world, flags, row)[0].values()) == {0}
