@@ -92,10 +92,13 @@ def bench_one(release: str, size: int, shape: str, program: Path, folder: Path, 
     try:
         document = folder / "report.json"
         analyze: list[str | Path] = [sys.executable, "-m", "mapscope", "analyze", core, program, "-f", "json"]
-        maps = best([*analyze, "--no-chains"], document, runs)
-        whole = best(analyze, document, runs)
         apart: list[str | Path] = [sys.executable, "-m", "bench.holding", core, program]
-        told = [json.loads(subprocess.run(apart, check=True, stdout=subprocess.PIPE).stdout) for _ in range(runs)]
+        told = []
+
+        def holding() -> None:
+            told.append(json.loads(subprocess.run(apart, check=True, stdout=subprocess.PIPE).stdout))
+
+        maps, whole = best([[*analyze, "--no-chains"], analyze], document, runs, holding)
         live = json.loads(document.read_bytes())["heap"]["live_bytes"]
         return Row(
             release,
@@ -116,19 +119,32 @@ def bench_one(release: str, size: int, shape: str, program: Path, folder: Path, 
         core.unlink()
 
 
-def best(command: list[str | Path], document: Path, runs: int) -> measure.Measured:
-    """The least time of several runs that nobody watches, and the memory of one more."""
-    done = [measure.run(command, document, watched=False) for _ in range(runs)]
-    seen = measure.run(command, document)
-    bad = [one for one in (*done, seen) if one.status not in (0, FINDINGS)]
+def best(
+    commands: list[list[str | Path]], document: Path, runs: int, between: Callable[[], None]
+) -> list[measure.Measured]:
+    """Of each command the least time of several runs that nobody watches, and the memory of one more.
+
+    Turn by turn, with ``between`` behind each turn: other work on the machine comes and goes, and should not meet all
+    runs of one command.
+    """
+    done: list[list[measure.Measured]] = [[] for _ in commands]
+    for _ in range(runs):
+        for command, mine in zip(commands, done, strict=True):
+            mine.append(measure.run(command, document, watched=False))
+        between()
+    seen = [measure.run(command, document) for command in commands]
+    bad = [one for one in (*(one for mine in done for one in mine), *seen) if one.status not in (0, FINDINGS)]
     if bad:
         raise SystemExit(f"analyze ended with status {bad[0].status}: {bad[0].error.strip()}")
-    return replace(
-        done[0],
-        seconds=min(one.seconds for one in done),
-        cpu_seconds=min(one.cpu_seconds for one in done),
-        anonymous_bytes=seen.anonymous_bytes,
-    )
+    return [
+        replace(
+            mine[0],
+            seconds=min(one.seconds for one in mine),
+            cpu_seconds=min(one.cpu_seconds for one in mine),
+            anonymous_bytes=watched.anonymous_bytes,
+        )
+        for mine, watched in zip(done, seen, strict=True)
+    ]
 
 
 def part_seconds(name: str) -> Callable[[Row], float]:

@@ -105,7 +105,7 @@ def questions(client: Client) -> None:
 def bench(core: Path, program: Path, runs: int, say: Callable[[str], None]) -> None:
     """Measures and prints."""
     analyze: list[str | Path] = [sys.executable, "-m", "mapscope", "analyze", core, program, "-f", "json"]
-    whole = best(analyze, core.with_name("report.json"), runs)
+    [whole] = best([analyze], core.with_name("report.json"), runs, lambda: None)
     firsts, ready, peaks, cpu = [], [], [], []
     every: list[dict[str, list[tuple[float, int]]]] = []
     for _ in range(runs):
