@@ -325,6 +325,22 @@ def test_who_helps_comes_home_when_the_round_fails(monkeypatch):
     assert Later(lambda: 1).start().get() == 1, "the other thread has time again"
 
 
+@pytest.mark.parametrize("worth", [0, 1 << 40])
+def test_flags_are_told_when_the_walk_is_over(monkeypatch, worth):
+    """By one thread or by two, and of walks that go on from there."""
+    monkeypatch.setattr(walking, "_WORTH", worth)
+    types = make_types([[descriptor(Op.PTR, 0)]])
+    types.freeze = lambda: None
+    world = make_world([WORDS6, SpanPlan(16, 1, noscan=True)], {A: ARENA + PAGE * 2}, pointers={A})
+    leaf, root, later = (world.slot_at(address) for address in (ARENA + PAGE * 2, A, B))
+    state = TraceState.fresh(np.full(world.index.nobjects, ALLOCATED, dtype=np.uint8), world.index)
+    for start, expected in (root, {root.oid, leaf.oid}), (later, {root.oid, leaf.oid, later.oid}):
+        values = np.array([start.base], dtype=np.uint64)
+        walking.run_trace(world.index, state, types, no_regions(), np.zeros(0, dtype=np.uint8), values)
+        assert set(np.flatnonzero(state.flags == ALLOCATED | MARKED).tolist()) == expected
+        assert set(np.flatnonzero(state.flags == ALLOCATED).tolist()) == set(range(world.index.nobjects)) - expected
+
+
 # -- rule by rule, on heaps of a few objects
 
 WORDS2, WORDS4, WORDS6 = SpanPlan(16, 1), SpanPlan(32, 1), SpanPlan(48, 1)
