@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from mapscope.evidence.core import Core
@@ -31,6 +32,8 @@ _HEAD = re.compile(r"goroutine (\d+) .*?\[([^\],]*)(.*)\]:")
 _PLACE = re.compile(r"\t(.*):(\d+)(?: \+0x[0-9a-f]+)?(?: fp=0x([0-9a-f]+) sp=0x([0-9a-f]+) pc=0x([0-9a-f]+))?")
 MOVES = {"running", "runnable", "preempted"}
 """States of a goroutine that is not blocked: which of them depends on the instant."""
+BIG_BYTES = 8 * (1 + (8 << 10))
+"""Bytes of the program's type big: a span of its own."""
 _NEAR = 4096
 """Bytes: what the program may allocate after its last collection."""
 
@@ -226,10 +229,18 @@ def test_waiting_times_are_lower_bounds(seen: Seen) -> None:
     assert all(value is not None and 0 <= value <= seen.seconds for value in waits.values())
 
 
+def places(heap: Heap, objects: list[dict[str, Any]]) -> npt.NDArray[np.int64]:
+    """Ids of the noted objects, -1 where what was allocated later has the place of a freed one."""
+    addresses = np.array([one["address"] for one in objects], dtype=np.uint64)
+    ids, _ = heap.index.find(addresses)
+    same = (heap.index.address_of(ids) == addresses) & (heap.index.sizes_of(ids) >= BIG_BYTES)
+    return np.where(same, ids, -1)
+
+
 def test_what_stacks_keep(seen: Seen, variant: Variant) -> None:
     """An object is alive exactly when the collector has not freed it."""
     objects = seen.truth["objects"]
-    ids, _ = seen.heap.index.find(np.array([one["address"] for one in objects], dtype=np.uint64))
+    ids = places(seen.heap, objects)
     ours = [bool(at >= 0 and seen.heap.live[at]) for at in ids.tolist()]
     assert [(one["name"], alive) for one, alive in zip(objects, ours, strict=True)] == [
         (one["name"], not one["collected"]) for one in objects
@@ -246,7 +257,7 @@ def test_what_stacks_keep(seen: Seen, variant: Variant) -> None:
 def test_what_an_interrupted_frame_keeps_is_uncertain(seen: Seen) -> None:
     """The words of an ended loop in a frame without a stack map; the collector itself may be taken in by them."""
     objects = [one for one in seen.truth["objects"] if one["name"] == "in a map that was ranged over"]
-    ids, _ = seen.heap.index.find(np.array([one["address"] for one in objects], dtype=np.uint64))
+    ids = places(seen.heap, objects)
     assert len(objects) == 20
     alive = {at for one, at in zip(objects, ids.tolist(), strict=True) if not one["collected"]}
     assert alive <= set(seen.heap.uncertain.tolist())

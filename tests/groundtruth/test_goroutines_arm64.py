@@ -12,7 +12,6 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from mapscope.evidence.core import Core
@@ -22,7 +21,7 @@ from mapscope.goruntime.dumpheap import other_frames
 from mapscope.goruntime.process import open_process
 from mapscope.heap.model import Heap, read_heap
 from tests.groundtruth import harness
-from tests.groundtruth.test_goroutines import MOVES, machine_frames, parse, shown
+from tests.groundtruth.test_goroutines import MOVES, machine_frames, parse, places, shown
 
 QEMU = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
 pytestmark = [
@@ -80,8 +79,7 @@ def compare(heap: Heap, truth: dict[str, Any]) -> None:
             compared += 1
     assert compared >= 30
     objects = truth["objects"]
-    ids, _ = heap.index.find(np.array([one["address"] for one in objects], dtype=np.uint64))
-    alive = [bool(at >= 0 and heap.live[at]) for at in ids.tolist()]
+    alive = [bool(at >= 0 and heap.live[at]) for at in places(heap, objects).tolist()]
     assert alive == [not one["collected"] for one in objects]
 
 
