@@ -26,7 +26,6 @@ from mapscope.heap.slots import Reading, begin_reading
 if TYPE_CHECKING:
     from mapscope import cache
     from mapscope.evidence.capture import Limits
-    from mapscope.heap.graph import ObjectGraph
     from mapscope.heap.model import Heap
     from mapscope.heap.summary import HeapSummary
     from mapscope.maps.find import MapSet
@@ -128,15 +127,15 @@ def _open(
     saved = _saved(process) if keep else None
     heap, maps = _read(process, say, saved, begun, needed)
     # by now these are imported already: see _import
-    from mapscope.heap.graph import object_graph
+    from mapscope.heap.edges import EdgeSearch
     from mapscope.heap.reconcile import summarise
     from mapscope.maps.find import find_maps
     from mapscope.snapshot import Snapshot
 
-    objects: Later[ObjectGraph] = Later(lambda: object_graph(heap.index, heap.state.flags))
+    edges = EdgeSearch(heap.index, heap.state.flags)
     sums: Later[HeapSummary] = Later(lambda: summarise(heap))
     if holding:
-        objects.start()
+        edges.start()
     else:
         sums.start()
     if maps is None:
@@ -144,7 +143,7 @@ def _open(
         maps = find_maps(heap)
         if keep:
             _keep(process, heap, maps)
-    snapshot = Snapshot(process, heap, maps, objects, sums)
+    snapshot = Snapshot(process, heap, maps, edges, sums)
     if holding:
         snapshot.holding.start()
     return snapshot

@@ -21,7 +21,7 @@ from mapscope.goruntime.identity import Identity, identify
 from mapscope.goruntime.process import Process
 from mapscope.heap.chains import AllChains, Chain
 from mapscope.heap.domtree import DominatorTree
-from mapscope.heap.graph import ObjectGraph
+from mapscope.heap.edges import EdgeSearch
 from mapscope.heap.holding import Dominator, Held, HeldTable, Holding
 from mapscope.heap.later import Later
 from mapscope.heap.lookup import Spot
@@ -62,11 +62,11 @@ class Snapshot:
         process: Process,
         heap: Heap,
         maps: MapSet,
-        objects: Later[ObjectGraph] | None = None,
+        edges: EdgeSearch | None = None,
         sums: Later[HeapSummary] | None = None,
     ) -> None:
-        """Use :func:`open_snapshot`. ``objects`` and ``sums``: what may have begun already."""
-        self._objects = objects
+        """Use :func:`open_snapshot`. ``edges`` and ``sums``: what may have begun already."""
+        self._edges = edges or EdgeSearch(heap.index, heap.state.flags)
         self._process = process
         self._heap = heap
         self._maps = maps
@@ -111,7 +111,7 @@ class Snapshot:
         columns = self.maps.columns
         rows = np.flatnonzero(columns["place"] == Place.STACK).tolist()
         on_stack = {self.maps[row].address: self.maps[row].type_name for row in rows}
-        return Holding(self._heap, on_stack, on_stacks(self._iterators), objects=self._objects)
+        return Holding(self._heap, on_stack, on_stacks(self._iterators), objects=self._edges.take)
 
     @cached_property
     def _iterators(self) -> tuple[MapIterator, ...]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 def number(flags: NDArray[np.uint8], directory: NDArray[np.uint64]) -> int: ...
-def pointer_bits(ptrmask: NDArray[np.uint64]) -> int: ...
+def objects_at(directory: NDArray[np.uint64], ranks: NDArray[np.int64], out: NDArray[np.int64]) -> None: ...
 def root_words(
     h: Any,
     regions: NDArray[np.int64],
@@ -19,10 +19,10 @@ def root_words(
 def edges(
     h: Any,
     directory: NDArray[np.uint64],
-    base: int,
+    first: int,
+    last: int,
     offsets: NDArray[np.uint32],
     targets: NDArray[np.int32],
-    have: int,
 ) -> int: ...
 def sizes(h: Any, directory: NDArray[np.uint64], out: NDArray[np.uint64]) -> None: ...
 def shortest(

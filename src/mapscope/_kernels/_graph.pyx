@@ -45,21 +45,50 @@ def number(const uint8_t[::1] flags, uint64_t[::1] directory):
     with nogil:
         for k in range(words):
             bits = 0
-            for i in range(k * 64, min(k * 64 + 64, n)):
-                bits |= <uint64_t>((flags[i] >> 1) & 1) << (i & 63)
+            if k * 64 + 64 <= n:  # eight flags at a time: their bits gather in the highest byte of the product
+                for i in range(0, 64, 8):
+                    bits |= (((ld64(&flags[k * 64 + i]) >> 1) & <uint64_t>0x0101010101010101) * <uint64_t>0x0102040810204080 >> 56) << i
+            else:
+                for i in range(k * 64, n):
+                    bits |= <uint64_t>((flags[i] >> 1) & 1) << (i & 63)
             directory[2 * k] = bits
             directory[2 * k + 1] = before
             before += popcount64(bits)
     return before
 
 
-def pointer_bits(const uint64_t[::1] ptrmask):
-    """How many words of the heap are pointers: no graph has more edges from objects."""
-    cdef int64_t k, total = 0
+def objects_at(const uint64_t[::1] directory, const int64_t[::1] ranks, int64_t[::1] out):
+    """Id of the marked object with each rank; -1 for ranks that none has. Ascending ranks are found fastest."""
+    cdef int64_t i, rank, low, high, mid, step, words = directory.shape[0] // 2, at = 0
+    cdef uint64_t bits
     with nogil:
-        for k in range(ptrmask.shape[0]):
-            total += popcount64(ptrmask[k])
-    return total
+        for i in range(ranks.shape[0]):
+            rank = ranks[i]
+            out[i] = -1
+            if rank < 0 or words == 0:
+                continue
+            # from where the last one was, in steps that double; then the last pair with no more than rank before it
+            low, high, step = 0, words, 1
+            if <int64_t>directory[2 * at + 1] <= rank:
+                low = at
+                while low + step < words and <int64_t>directory[2 * (low + step) + 1] <= rank:
+                    low += step
+                    step *= 2
+                high = min(low + step, words)
+            while high - low > 1:
+                mid = (low + high) // 2
+                if <int64_t>directory[2 * mid + 1] <= rank:
+                    low = mid
+                else:
+                    high = mid
+            at = low
+            bits = directory[2 * low]
+            rank -= <int64_t>directory[2 * low + 1]
+            while rank > 0 and bits:
+                bits &= bits - 1
+                rank -= 1
+            if bits:
+                out[i] = low * 64 + <int64_t>ctz64(bits)
 
 
 def root_words(h, const int64_t[:, ::1] regions, const uint8_t[::1] mask, const uint64_t[::1] directory,
@@ -99,12 +128,12 @@ cdef struct Batch:
 cdef struct Graph:
     Index ix
     const uint64_t *directory
-    int64_t base
+    int64_t base        # rank of the first object whose edges are looked for
     uint32_t *offsets
     int32_t *targets
     int64_t room
     int64_t n           # edges so far
-    int64_t filled      # offsets are filled up to this node
+    int64_t filled      # offsets are filled up to this object, counted from base
 
 
 cdef void flush(Graph *g, Batch *b) noexcept nogil:
@@ -132,24 +161,24 @@ cdef void flush(Graph *g, Batch *b) noexcept nogil:
             continue
         rank = rank_of(g.directory, place[k])
         source = b.source[k]
-        if rank < 0 or rank + g.base == source:
+        if rank < 0 or rank == g.base + source:
             continue
         while g.filled < source:
             g.filled += 1
             g.offsets[g.filled] = <uint32_t>g.n
         # the same target twice in a row (table directories, slices of one array) is one edge
-        if g.n > <int64_t>g.offsets[source] and g.targets[g.n - 1] == <int32_t>(rank + g.base):
+        if g.n > <int64_t>g.offsets[source] and g.targets[g.n - 1] == <int32_t>rank:
             continue
         if g.n < g.room:
-            g.targets[g.n] = <int32_t>(rank + g.base)
+            g.targets[g.n] = <int32_t>rank
             g.n += 1
     b.n = 0
 
 
-def edges(h, const uint64_t[::1] directory, int64_t base, uint32_t[::1] offsets, int32_t[::1] targets, int64_t have):
-    """Edges of all marked objects behind the ``have`` edges of the first ``base`` nodes; how many there are then.
+def edges(h, const uint64_t[::1] directory, int64_t first, int64_t last, uint32_t[::1] offsets, int32_t[::1] targets):
+    """Edges of the marked objects in spans ``first`` to ``last``, by ranks; how many.
 
-    ``offsets`` has a place for every node and one more, of which the first ``base + 1`` are filled.
+    ``offsets`` has a place for each of these objects and one more.
     """
     cdef Graph g
     cdef Batch b
@@ -158,22 +187,24 @@ def edges(h, const uint64_t[::1] directory, int64_t base, uint32_t[::1] offsets,
     cdef const Span *sp
     cdef const uint8_t *p
     fill_index(&g.ix, h)
-    if g.ix.nobjects == 0:
-        return have
+    last = min(last, g.ix.nspans)
+    offsets[0] = 0
+    if first >= last:
+        return 0
     g.directory = &directory[0]
-    g.base = base
+    g.base = live_before(g.directory, g.ix.spans[first].first)
     g.offsets = &offsets[0]
     g.targets = &targets[0] if targets.shape[0] else NULL
     g.room = targets.shape[0]
-    g.n = have
-    g.filled = base
+    g.n = 0
+    g.filled = 0
     b.n = 0
     with nogil:
-        for s in range(g.ix.nspans):
+        for s in range(first, last):
             sp = &g.ix.spans[s]
             if sp.noscan:
                 continue
-            node = base + live_before(g.directory, sp.first)
+            node = live_before(g.directory, sp.first) - g.base
             nwords = sp.elemsize >> 3
             for i in range(<int64_t>sp.nelems):
                 oid = sp.first + i

@@ -17,6 +17,7 @@ from mapscope._kernels import load
 from mapscope.arrays import unique
 from mapscope.errors import LayoutError
 from mapscope.goruntime.index import HeapIndex
+from mapscope.heap.edges import MOST_EDGES, MOST_NODES, Edges, ObjectGraph, live_before
 from mapscope.heap.model import Heap
 from mapscope.heap.statics import Statics
 from mapscope.heap.trace import MARKED
@@ -24,11 +25,6 @@ from mapscope.heap.trace import MARKED
 I4 = npt.NDArray[np.int32]
 I8 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint64]
-
-_MAX_NODES = (1 << 31) - 2
-_MAX_EDGES = (1 << 32) - 2
-_CHUNK = 1 << 14
-SPARE = 1 << 20
 
 
 class RootKind(IntEnum):
@@ -90,7 +86,10 @@ class RootTable(Struct, frozen=True):
 
 
 class Graph(Struct):
-    """Live objects and roots with their edges. ``before``: by node, the one before it on a shortest way from node 0."""
+    """Live objects and roots with their edges.
+
+    ``before``: by node, the one before it on a shortest way from node 0; no rows until ``reach`` has looked.
+    """
 
     index: HeapIndex
     directory: U8
@@ -109,31 +108,21 @@ class Graph(Struct):
 
     @property
     def objects(self) -> ObjectGraph:
-        """The edges between objects alone, as ``object_graph`` made them."""
-        own = int(self.offsets[self.base])
-        room = np.empty(SPARE + len(self.targets) - own, dtype=np.int32)
-        np.subtract(self.targets[own:], np.int32(self.base), out=room[SPARE:])
-        return ObjectGraph(self.directory, self.offsets[self.base :] - np.uint32(own), room)
+        """The edges between objects alone, as EdgeSearch found them, in one part."""
+        own = self.offsets[self.base]
+        part = Edges(self.offsets[self.base :] - own, self.targets[int(own) :] - np.int32(self.base))
+        return ObjectGraph(self.directory, [part])
 
     def node_of(self, objects: I8) -> I8:
         """Node of each object id; -1 where it is not live (or the id is negative)."""
         ids = np.maximum(objects, 0)
-        bits, before = self.directory[2 * (ids >> 6)], self.directory[2 * (ids >> 6) + 1]
-        bit = np.uint64(1) << (ids & 63).astype(np.uint64)
-        rank = before.astype(np.int64) + _ones(bits & (bit - np.uint64(1)))
-        return np.where((objects >= 0) & (bits & bit != 0), self.base + rank, -1)
+        bit = self.directory[2 * (ids >> 6)] >> (ids & 63).astype(np.uint64) & np.uint64(1)
+        return np.where((objects >= 0) & (bit != 0), self.base + live_before(self.directory, ids), -1)
 
     def object_of(self, nodes: I8) -> I8:
         """Object id of each node; -1 for the roots."""
-        out = np.full(len(nodes), -1, dtype=np.int64)
-        which = np.flatnonzero(nodes >= self.base)
-        for at in range(0, len(which), _CHUNK):
-            part = which[at : at + _CHUNK]
-            rank = nodes[part] - self.base
-            word = np.searchsorted(self.directory[1::2], rank.astype(np.uint64), side="right") - 1
-            bits = np.unpackbits(self.directory[2 * word].reshape(-1, 1).view(np.uint8), axis=1, bitorder="little")
-            wanted = rank - self.directory[2 * word + 1].astype(np.int64) + 1
-            out[part] = word * 64 + ((np.cumsum(bits, axis=1) == wanted[:, None]) & (bits != 0)).argmax(axis=1)
+        out = np.empty(len(nodes), dtype=np.int64)
+        load("graph").objects_at(self.directory, np.asarray(nodes, dtype=np.int64) - self.base, out)
         return out
 
     def address_of(self, nodes: I8) -> U8:
@@ -179,67 +168,34 @@ class Graph(Struct):
         return after
 
 
-class ObjectGraph(Struct, frozen=True):
-    """Edges between live objects alone, numbered by rank among them: what does not depend on roots.
-
-    ``directory``: uint64 pairs (64 bits of live objects, live objects before them). ``offsets`` uint32, ``targets``
-    int32: as in Graph.
-    """
-
-    directory: U8
-    offsets: npt.NDArray[np.uint32]
-    room: I4
-    """``targets``, behind ``SPARE`` places for the edges of the roots: so they need not be copied to stand there."""
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @property
-    def targets(self) -> I4:
-        """By edge, the rank of the object that it leads to."""
-        return self.room[SPARE:]
-
-
-def object_graph(index: HeapIndex, flags: npt.NDArray[np.uint8]) -> ObjectGraph:
-    """The edges between the objects that ``flags`` calls marked.
-
-    Raises LayoutError when the heap has more than two thousand million live objects.
-    """
-    kernels = load("graph")
-    directory = np.zeros(2 * (index.nobjects // 64 + 1), dtype=np.uint64)
-    live = kernels.number(flags, directory)
-    if live > _MAX_NODES:
-        raise LayoutError(f"{live:,} live objects are more than the graph can number", "tell us about it")
-    offsets = np.zeros(live + 1, dtype=np.uint32)
-    # memory that is never written takes no room: the bound may be generous
-    room = np.empty(SPARE + min(kernels.pointer_bits(index.ptrmask) + 1, _MAX_EDGES), dtype=np.int32)
-    count = kernels.edges(index, directory, 0, offsets, room[SPARE:], 0)
-    if count >= _MAX_EDGES:
-        raise LayoutError(f"{live:,} live objects hold more pointers than the graph can number", "tell us about it")
-    return ObjectGraph(directory, offsets, room[: SPARE + count])
-
-
-def build_graph(
+def join_roots(
     heap: Heap, objects: ObjectGraph, statics: Statics, stack_maps: U8, iterators: U8, joined: U8 | None = None
 ) -> Graph:
-    """The graph of ``heap``. ``stack_maps``, ``iterators``: ascending addresses of those that lie on stacks.
+    """The graph of ``heap`` without its shortest ways. Uses up ``objects``.
 
-    ``joined``: by iterator, the map whose group it hangs on in place of its goroutine's; 0: its goroutine's.
+    ``stack_maps``, ``iterators``: ascending addresses of those that lie on stacks. ``joined``: by iterator, the map
+    whose group it hangs on in place of its goroutine's; 0: its goroutine's.
 
     Raises LayoutError when the graph has more than two thousand million nodes.
     """
     words = _Words.join([_static_words(heap, statics, objects.directory), _stack_words(heap)])
-    roots = _groups(heap, stack_maps, iterators, joined, words)
-    graph = _connect(heap.index, objects, roots)
+    return _connect(heap.index, objects, _groups(heap, stack_maps, iterators, joined, words))
+
+
+def reach(graph: Graph) -> Graph:
+    """The graph with the shortest ways to every object: itself, or one with another root above what none reached."""
+    graph.before = graph.blocked(-1)
     lost = np.flatnonzero(graph.before < 0)
     if not len(lost):
         return graph
-    strays = graph.object_of(lost)
+    groups, strays = _Groups.of(graph), graph.object_of(lost)
     entered = np.zeros(len(graph), dtype=np.bool_)
     entered[graph.targets] = True
-    graph = _connect(heap.index, graph.objects, roots.with_strays(strays[~entered[lost]]))
+    graph = _connect(graph.index, graph.objects, groups.with_strays(strays[~entered[lost]]))
+    graph.before = graph.blocked(-1)
     if (graph.before < 0).any():  # they hold each other in a ring
-        graph = _connect(heap.index, graph.objects, roots.with_strays(strays))
+        graph = _connect(graph.index, graph.objects, groups.with_strays(strays))
+        graph.before = graph.blocked(-1)
     return graph
 
 
@@ -310,6 +266,15 @@ class _Groups(Struct, frozen=True):
     target: I8
     frame: I8
 
+    @classmethod
+    def of(cls, graph: Graph) -> _Groups:
+        """Those that ``graph`` was made of."""
+        roots = graph.roots
+        return cls(
+            roots.kind[1:], roots.key[1:], roots.parent[1:], roots.word_group.astype(np.int64), roots.word_address,
+            graph.object_of(roots.word_target.astype(np.int64)), roots.word_frame,
+        )  # fmt: skip
+
     def with_strays(self, objects: I8) -> _Groups:
         """The same with a last group that holds ``objects``."""
         return _Groups(
@@ -367,23 +332,22 @@ def _start_of(starts: U8, size: np.uint64, words: _Words) -> U8:
 def _connect(index: HeapIndex, objects: ObjectGraph, groups: _Groups) -> Graph:
     """Edges from node 0 to the groups, from the groups to objects, and between objects. Uses up ``objects``."""
     base, live, own = len(groups.kind) + 1, len(objects), len(groups.kind) + len(groups.group)
-    if base + live > _MAX_NODES or own + len(objects.targets) > _MAX_EDGES:
+    edges = own + objects.edges
+    if base + live > MOST_NODES or edges > MOST_EDGES:
         raise LayoutError(f"{live:,} live objects are more than the graph can number", "tell us about it")
-    targets = objects.room[SPARE - own :] if own <= SPARE else np.empty(own + len(objects.targets), dtype=np.int32)
-    graph = Graph(
-        index, objects.directory, _table(groups), np.empty(base + live + 1, dtype=np.uint32), targets,
-        np.full(base + live, -1, dtype=np.int32),
-    )  # fmt: skip
+    offsets, targets = np.empty(base + live + 1, dtype=np.uint32), np.empty(edges, dtype=np.int32)
+    graph = Graph(index, objects.directory, _table(groups), offsets, targets, np.empty(0, dtype=np.int32))
     graph.roots.word_target[:] = graph.node_of(groups.target)
     source = np.concatenate([groups.parent.astype(np.int64), groups.group])
     end = np.concatenate([np.arange(1, base), graph.roots.word_target])
-    order = np.argsort(source, kind="stable")
-    targets[:own] = end[order]
-    np.add(objects.targets, np.int32(base), out=targets[own:])
-    graph.offsets[0] = 0
-    graph.offsets[1 : base + 1] = np.cumsum(np.bincount(source, minlength=base))
-    np.add(objects.offsets[1:], np.uint32(own), out=graph.offsets[base + 1 :])
-    graph.before = graph.blocked(-1)
+    targets[:own] = end[np.argsort(source, kind="stable")]
+    offsets[0] = 0
+    offsets[1 : base + 1] = np.cumsum(np.bincount(source, minlength=base))
+    node, edge = base, own
+    for part in objects.take():
+        np.add(part.targets, np.int32(base), out=targets[edge : edge + len(part.targets)])
+        np.add(part.offsets[1:], np.uint32(edge), out=offsets[node + 1 : node + len(part.offsets)])
+        node, edge = node + len(part.offsets) - 1, edge + len(part.targets)
     return graph
 
 
@@ -397,12 +361,3 @@ def _table(groups: _Groups) -> RootTable:
         np.zeros(len(groups.target), dtype=np.int32),
         groups.frame,
     )
-
-
-def _ones(words: U8) -> I8:
-    """Bits that are set in each word."""
-    two, four = np.uint64(0x3333333333333333), np.uint64(0x0F0F0F0F0F0F0F0F)
-    words = words - (words >> np.uint64(1) & np.uint64(0x5555555555555555))
-    words = (words & two) + (words >> np.uint64(2) & two)
-    words = words + (words >> np.uint64(4)) & four
-    return (words * np.uint64(0x0101010101010101) >> np.uint64(56)).astype(np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -14,8 +14,9 @@ from mapscope.errors import UsageError
 from mapscope.heap.chains import AllChains, Chain, Chains, ChainTable
 from mapscope.heap.dominators import Dominators
 from mapscope.heap.domtree import DominatorTree, by_type, left_out, rows_of, top_nodes
+from mapscope.heap.edges import EdgeSearch, ObjectGraph
 from mapscope.heap.fields import short_name
-from mapscope.heap.graph import Graph, ObjectGraph, RootKind, build_graph, object_graph
+from mapscope.heap.graph import Graph, RootKind, join_roots, reach
 from mapscope.heap.later import Later
 from mapscope.heap.lookup import Lookup
 from mapscope.heap.model import Heap
@@ -108,25 +109,25 @@ class Holding:
         stack_maps: Mapping[int, str | None],
         iterators: Mapping[int, str | None] | None = None,
         joined: Mapping[int, int] | None = None,
-        objects: Later[ObjectGraph] | None = None,
+        objects: Callable[[], ObjectGraph] | None = None,
     ) -> None:
         """``stack_maps``, ``iterators``: type of each map, of the map of each iterator, on a stack, by address.
 
-        ``joined``: the map of iterators that count as one, to ask what they keep together. ``objects``: the edges
-        between objects, where something has begun them.
+        ``joined``: the map of iterators that count as one, to ask what they keep together. ``objects``: answers the
+        edges between objects, to be used up; where something has begun to look for them.
         """
         self._heap = heap
         self._joined = dict(joined or {})
         self._stack_maps = dict(sorted(stack_maps.items()))
         self._iterators = dict(sorted((iterators or {}).items()))
-        self._objects = objects or Later(lambda: object_graph(heap.index, heap.state.flags))
-        self._graph = Later(self._make_graph)
-        self._dominators = Later(lambda: Dominators(self._graph.get()))
+        self._objects = objects or EdgeSearch(heap.index, heap.state.flags).take
+        self._edges = Later(self._join_roots)
+        self._graph = Later(lambda: reach(self._edges.get()))
+        self._dominators = Later(lambda: Dominators(self._edges.get()))
 
     def start(self) -> None:
-        """Begins graph and dominators in the other thread."""
-        self._objects.start()
-        self._graph.start()
+        """Begins the edges and then dominators in the other thread; the ways to objects are left to this one."""
+        self._edges.start()
         self._dominators.start()
 
     @cached_property
@@ -138,21 +139,25 @@ class Holding:
         """The graph of live objects."""
         return self._graph.get()
 
-    def _make_graph(self) -> Graph:
+    def _join_roots(self) -> Graph:
         addresses = np.array(list(self._stack_maps), dtype=np.uint64)
         iterators = np.array(list(self._iterators), dtype=np.uint64)
-        objects, joined = self._objects.get(), None
-        self._objects = Later(lambda: self.graph.objects)  # the first are used up
+        objects, joined = self._objects(), None
+        self._objects = lambda: self.graph.objects  # the first are used up
         if len(objects) != np.count_nonzero(self._heap.state.flags & MARKED):  # begun before the last was found
-            objects = object_graph(self._heap.index, self._heap.state.flags)
+            objects = EdgeSearch(self._heap.index, self._heap.state.flags).take()
         if self._joined:
             joined = np.array([self._joined.get(one, 0) for one in self._iterators], dtype=np.uint64)
-        return build_graph(self._heap, objects, self._statics, addresses, iterators, joined)
+        return join_roots(self._heap, objects, self._statics, addresses, iterators, joined)
 
     @property
     def dominators(self) -> Dominators:
         """The dominator tree."""
-        return self._dominators.get()
+        graph, found = self.graph, self._dominators.get()
+        if found.graph is not graph:  # it was begun on one without a root above what no other reaches
+            self._dominators = Later(lambda: Dominators(graph))
+            found = self._dominators.get()
+        return found
 
     @cached_property
     def lookup(self) -> Lookup:
@@ -254,11 +259,11 @@ class Holding:
         nodes = self._nodes(addresses)
         live = nodes >= 0
         known = nodes[live]
+        chains = self._chains.columns(np.maximum(nodes, 0))  # first: meanwhile the other thread makes the tree
         above, retained, codes = np.zeros(len(nodes), np.int64), np.zeros(len(nodes), np.uint64), nodes * 0 - 1
         above[live], retained[live] = self.dominators.idom[known], self.dominators.retained[known]
         over, which = np.unique(above[above > 0], return_inverse=True)
         codes[above > 0] = which.reshape(-1)
-        chains = self._chains.columns(np.maximum(nodes, 0))
         return HeldTable(live, chains, retained, self._describe(over), codes.astype(np.int32))
 
     def largest(self, top: int) -> list[Dominator]:

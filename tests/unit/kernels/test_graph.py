@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -28,8 +29,6 @@ from tests.unit.kernels.test_dominators import csr, graphs
 
 SEEDS = st.integers(0, 1 << 32)
 PROPERTY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-BASE = 3
-"""Nodes before the objects."""
 
 
 def marked_flags(world: World, rng: random.Random) -> np.ndarray:
@@ -61,25 +60,41 @@ def test_edges_are_the_pointers_between_marked_objects(side, plans, start, seed)
     flags = marked_flags(world, random.Random(seed))
     directory, ranks = directory_of(side, flags)
     kernels = kernel(side, "graph")
-    room = kernels.pointer_bits(world.index.ptrmask)
-    assert room == len(world.pointers)
-    offsets = np.zeros(BASE + len(ranks) + 1, dtype=np.uint32)
-    offsets[1 : BASE + 1] = 2
-    targets = np.full(room + 2, -9, dtype=np.int32)
-    targets[:2] = 1, 2
-    count = kernels.edges(world.index, directory, BASE, offsets, targets, 2)
-    assert offsets[: BASE + 1].tolist() == [0, 2, 2, 2]
-    assert targets[:2].tolist() == [1, 2]
-    assert offsets[-1] == count
+    spans = world.index.spans
+    cut = sorted((0, len(spans), *random.Random(seed + 1).choices(range(len(spans) + 1), k=2)))
+    found: dict[int, list[int]] = {}
+    for low, high in pairwise(cut):
+        mine = [rank for oid, rank in ranks.items() if low <= world.index.span_of_object(np.array([oid]))[0] < high]
+        offsets = np.full(len(mine) + 1, 7, dtype=np.uint32)
+        targets = np.full(len(world.pointers), -9, dtype=np.int32)
+        count = kernels.edges(world.index, directory, low, high, offsets, targets)
+        assert (offsets[0], offsets[-1]) == (0, count)
+        assert (targets[count:] == -9).all()
+        ends = offsets.tolist()
+        found |= {rank: targets[ends[at] : ends[at + 1]].tolist() for at, rank in enumerate(mine)}
     for oid, rank in ranks.items():
         wanted: list[int] = []
         for _, to in pointees(world, world.slots[oid]):
-            if to in ranks and to != oid and wanted[-1:] != [ranks[to] + BASE]:
-                wanted.append(ranks[to] + BASE)
-        assert targets[offsets[BASE + rank] : offsets[BASE + rank + 1]].tolist() == wanted
+            if to in ranks and to != oid and wanted[-1:] != [ranks[to]]:
+                wanted.append(ranks[to])
+        assert found[rank] == wanted
     sizes = np.zeros(len(ranks), dtype=np.uint64)
     kernels.sizes(world.index, directory, sizes)
     assert sizes.tolist() == [world.slots[oid].size for oid in ranks]
+
+
+@pytest.mark.parametrize("side", SIDES)
+@settings(max_examples=200, deadline=None)
+@given(runs=st.lists(st.tuples(st.integers(1, 300), st.booleans()), max_size=12), seed=SEEDS, ordered=st.booleans())
+def test_the_object_with_a_rank(side, runs, seed, ordered):
+    flags = np.repeat(np.array([MARKED * live for _, live in runs], np.uint8), [count for count, _ in runs])
+    directory, _ = directory_of(side, flags)
+    ids = np.flatnonzero(flags & MARKED).tolist()
+    asked = random.Random(seed).choices(range(-2, len(ids) + 70), k=100)
+    asked = sorted(asked) if ordered else asked
+    out = np.full(len(asked), -7, dtype=np.int64)
+    kernel(side, "graph").objects_at(directory, np.array(asked, dtype=np.int64), out)
+    assert out.tolist() == [ids[rank] if 0 <= rank < len(ids) else -1 for rank in asked]
 
 
 @pytest.mark.parametrize("side", SIDES)

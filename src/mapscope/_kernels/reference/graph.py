@@ -34,9 +34,10 @@ def _ranks(directory: npt.NDArray[np.uint64]) -> dict[int, int]:
     return {oid: rank for rank, oid in enumerate(ids.tolist())}
 
 
-def pointer_bits(ptrmask: npt.NDArray[np.uint64]) -> int:
-    """How many words of the heap are pointers: no graph has more edges from objects."""
-    return int(np.unpackbits(ptrmask.view(np.uint8)).sum(dtype=np.int64))
+def objects_at(directory: npt.NDArray[np.uint64], ranks: npt.NDArray[np.int64], out: npt.NDArray[np.int64]) -> None:
+    """Id of the marked object with each rank (int64); -1 for ranks that none has."""
+    ids = list(_ranks(directory))
+    out[:] = [ids[rank] if 0 <= rank < len(ids) else -1 for rank in ranks.tolist()]
 
 
 def root_words(
@@ -91,26 +92,30 @@ def _slot(memory: Slots, oid: int) -> tuple[int, int]:
 def edges(
     h: Any,
     directory: npt.NDArray[np.uint64],
-    base: int,
+    first: int,
+    last: int,
     offsets: npt.NDArray[np.uint32],
     targets: npt.NDArray[np.int32],
-    have: int,
 ) -> int:
-    """Edges of all marked objects behind the ``have`` edges of the first ``base`` nodes; how many there are then.
+    """Edges of the marked objects in spans ``first`` to ``last``, by ranks; how many.
 
-    ``offsets`` (uint32) has a place for every node and one more, of which the first ``base + 1`` are filled;
-    ``targets`` (int32) has room for ``pointer_bits`` more. Edges of an object to itself, and to the same object as the
-    edge before, are left out.
+    ``offsets`` (uint32) has a place for each of these objects and one more; ``targets`` (int32) has room for every word
+    of them. Edges of an object to itself, and to the same object as the edge before, are left out.
     """
-    memory, ranks, n = Slots(h), _ranks(directory), have
-    for oid, rank in ranks.items():
-        last = -1
-        for _, to in _pointers(memory, *_slot(memory, oid)):
-            if to in ranks and to not in (oid, last):
-                targets[n] = ranks[to] + base
+    memory, ranks, n, row = Slots(h), _ranks(directory), 0, 0
+    offsets[0] = 0
+    for oid in ranks:
+        span, slot = _slot(memory, oid)
+        if not first <= span < last:
+            continue
+        before = -1
+        for _, to in _pointers(memory, span, slot):
+            if to in ranks and to not in (oid, before):
+                targets[n] = ranks[to]
                 n += 1
-                last = to
-        offsets[base + rank + 1] = n
+                before = to
+        row += 1
+        offsets[row] = n
     return n
 
 
