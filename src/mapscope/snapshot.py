@@ -159,6 +159,10 @@ class Snapshot:
         """The same as columns, for many of them."""
         return self.holding.columns(addresses)
 
+    def prepare(self, addresses: npt.NDArray[np.uint64]) -> bool:
+        """Begins what ``holders`` will be asked of the same addresses, where there is something to wait for."""
+        return self.holding.prepare(addresses)
+
     def lookup(self, address: int) -> Spot:
         """What lies at any address: an object, garbage, a variable, a stack … UsageError beyond 64 bits."""
         if not 0 <= address < 1 << 64:

@@ -124,6 +124,7 @@ class Holding:
         self._edges = Later(self._join_roots)
         self._graph = Later(lambda: reach(self._edges.get()))
         self._dominators = Later(lambda: Dominators(self._edges.get()))
+        self._prepared: dict[bytes, ChainTable] = {}
 
     def start(self) -> None:
         """Begins the edges and then dominators in the other thread; the ways to objects are left to this one."""
@@ -254,12 +255,24 @@ class Holding:
         """Chain, retained size and dominator of many objects at once; None for what is not live."""
         return self.columns(np.array(addresses, dtype=np.uint64)).rows()
 
+    def prepare(self, addresses: U8) -> bool:
+        """Makes the chains for ``columns`` of the same addresses now, while the other thread is at the dominators.
+
+        Answers whether it was: when they are there, nothing is gained by it.
+        """
+        if not self._dominators.under_way:
+            return False
+        self._prepared[addresses.tobytes()] = self._chains.columns(np.maximum(self._nodes(addresses), 0))
+        return True
+
     def columns(self, addresses: U8) -> HeldTable:
         """The same as columns."""
         nodes = self._nodes(addresses)
         live = nodes >= 0
         known = nodes[live]
-        chains = self._chains.columns(np.maximum(nodes, 0))  # first: meanwhile the other thread makes the tree
+        chains = self._prepared.pop(addresses.tobytes(), None)
+        if chains is None:  # before the dominators, which the other thread may be at
+            chains = self._chains.columns(np.maximum(nodes, 0))
         above, retained, codes = np.zeros(len(nodes), np.int64), np.zeros(len(nodes), np.uint64), nodes * 0 - 1
         above[live], retained[live] = self.dominators.idom[known], self.dominators.retained[known]
         over, which = np.unique(above[above > 0], return_inverse=True)

@@ -41,6 +41,11 @@ class Later(Generic[T]):
                 self._future, self._queued = _POOL[0].submit(self._make), True
         return self
 
+    @property
+    def under_way(self) -> bool:
+        """Whether it was started and is not there yet."""
+        return self._future is not None and not self._future.done()
+
     def get(self) -> T:
         """The value; waits where it is being made."""
         with self._lock:

@@ -69,6 +69,10 @@ def there(goroutines: Iterable[Goroutine]) -> list[Goroutine]:
 
 def json_of(source: Source) -> Iterator[bytes | memoryview]:
     """The document as JSON, every map in it, in pieces of a few thousand maps; printable ASCII, one map a line."""
+    addresses = np.asarray(source.maps.columns["address"]).astype(np.uint64)
+    for start in range(0, len(addresses), CHUNK):
+        if not source.prepare(addresses[start : start + CHUNK]):
+            break
     head = build(source, np.zeros(0, np.int64))
     return _stream(head, source, np.arange(len(source.maps)))
 

@@ -64,6 +64,9 @@ class Source(Protocol):
     def holders(self, addresses: npt.NDArray[np.uint64]) -> HeldTable:
         """The same as columns, for many maps."""
 
+    def prepare(self, addresses: npt.NDArray[np.uint64]) -> bool:
+        """Begins what ``holders`` will be asked of the same addresses; False where there is nothing to wait for."""
+
     @property
     def suspects(self) -> Sequence[Dominator]:
         """The few dominators that hold most of the heap."""
@@ -117,6 +120,10 @@ class Unheld:
     def holders(self, addresses: npt.NDArray[np.uint64]) -> HeldTable:
         """Not known."""
         return HeldTable.unknown(len(addresses))
+
+    def prepare(self, addresses: npt.NDArray[np.uint64]) -> bool:
+        """Nothing to wait for."""
+        return False
 
     def detail(self, address: int, *, contents: bool = False) -> MapDetail:
         """That of the source."""

@@ -39,6 +39,17 @@ def test_what_stands_in_the_queue_is_made_by_whoever_asks():
     assert first.get() == (None, True)
 
 
+def test_whether_it_is_under_way_is_told():
+    goes_on = threading.Event()
+    later = Later(lambda: goes_on.wait(30))
+    assert not later.under_way
+    later.start()
+    assert later.under_way
+    goes_on.set()
+    assert later.get()
+    assert not later.under_way
+
+
 def test_an_error_of_what_stood_in_the_queue_is_kept():
     goes_on = threading.Event()
     first = Later(lambda: goes_on.wait(30)).start()

@@ -208,6 +208,9 @@ class FakeSnapshot:
     def maps_by_goroutine(self) -> dict[int, tuple[int, int]]:
         return {}
 
+    def prepare(self, addresses: np.ndarray) -> bool:
+        return False
+
     def holders(self, addresses: np.ndarray) -> HeldTable:
         rows = self.held(addresses.tolist())
         chains = [one.chain if one else () for one in rows]
