@@ -132,7 +132,7 @@ def _open(
     from mapscope.maps.find import find_maps
     from mapscope.snapshot import Snapshot
 
-    edges = EdgeSearch(heap.index, heap.state.flags)
+    edges = EdgeSearch(heap.index, heap.state.targets, heap.state.flags)
     sums: Later[HeapSummary] = Later(lambda: summarise(heap))
     if holding:
         edges.start()

@@ -66,7 +66,7 @@ class Snapshot:
         sums: Later[HeapSummary] | None = None,
     ) -> None:
         """Use :func:`open_snapshot`. ``edges`` and ``sums``: what may have begun already."""
-        self._edges = edges or EdgeSearch(heap.index, heap.state.flags)
+        self._edges = edges or EdgeSearch(heap.index, heap.state.targets, heap.state.flags)
         self._process = process
         self._heap = heap
         self._maps = maps

@@ -18,6 +18,7 @@ def root_words(
 ) -> int: ...
 def edges(
     h: Any,
+    leads: Any,
     directory: NDArray[np.uint64],
     first: int,
     last: int,

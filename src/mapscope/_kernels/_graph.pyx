@@ -7,6 +7,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from mapscope._kernels._index cimport (
     Index, Span, ctz64, fill_index, find_span, ld64, load64, maskword, popcount64, prefetch, slot_of,
 )
+from mapscope._kernels._targets cimport HOLDS_NOTHING, Target, Targets, fill_targets, locate as locate_target, page_of
 
 cdef enum:
     MARKED = 2
@@ -119,14 +120,9 @@ def root_words(h, const int64_t[:, ::1] regions, const uint8_t[::1] mask, const 
     return n
 
 
-cdef struct Batch:
-    uint64_t value[BATCH]
-    int64_t source[BATCH]
-    int64_t n
-
-
 cdef struct Graph:
     Index ix
+    Targets to
     const uint64_t *directory
     int64_t base        # rank of the first object whose edges are looked for
     uint32_t *offsets
@@ -136,26 +132,23 @@ cdef struct Graph:
     int64_t filled      # offsets are filled up to this object, counted from base
 
 
+cdef struct Batch:
+    uint64_t value[BATCH]
+    int64_t source[BATCH]
+    int64_t n
+
+
 cdef void flush(Graph *g, Batch *b) noexcept nogil:
-    # Batch of pointer values to edges: span, then object, then number, each a loop of its own.
-    cdef int64_t k, s, i, rank, source
+    # Batch of pointer values to edges: object, then number, each a loop of its own.
+    cdef int64_t k, page, rank, source
     cdef int64_t place[BATCH]
-    cdef const Span *sp
+    cdef Target to
     for k in range(b.n):
-        s = find_span(&g.ix, b.value[k])
-        place[k] = s
-        if s >= 0:
-            prefetch(&g.ix.spans[s])
-    for k in range(b.n):
-        if place[k] < 0:
-            continue
-        sp = &g.ix.spans[place[k]]
-        i = slot_of(sp, b.value[k])
-        if i < 0:
-            place[k] = -1
-            continue
-        place[k] = sp.first + i
-        prefetch(g.directory + 2 * (place[k] >> 6))
+        page = page_of(&g.ix, b.value[k])
+        place[k] = -1
+        if page >= 0 and g.to.holds[page] != HOLDS_NOTHING and locate_target(&g.ix, &g.to, b.value[k], &to):
+            place[k] = to.oid
+            prefetch(g.directory + 2 * (to.oid >> 6))
     for k in range(b.n):
         if place[k] < 0:
             continue
@@ -175,10 +168,11 @@ cdef void flush(Graph *g, Batch *b) noexcept nogil:
     b.n = 0
 
 
-def edges(h, const uint64_t[::1] directory, int64_t first, int64_t last, uint32_t[::1] offsets, int32_t[::1] targets):
+def edges(h, leads, const uint64_t[::1] directory, int64_t first, int64_t last, uint32_t[::1] offsets,
+          int32_t[::1] targets):
     """Edges of the marked objects in spans ``first`` to ``last``, by ranks; how many.
 
-    ``offsets`` has a place for each of these objects and one more.
+    ``leads``: the Targets of ``h``. ``offsets`` has a place for each of these objects and one more.
     """
     cdef Graph g
     cdef Batch b
@@ -187,6 +181,7 @@ def edges(h, const uint64_t[::1] directory, int64_t first, int64_t last, uint32_
     cdef const Span *sp
     cdef const uint8_t *p
     fill_index(&g.ix, h)
+    fill_targets(&g.to, leads)
     last = min(last, g.ix.nspans)
     offsets[0] = 0
     if first >= last:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from mapscope._kernels import load
 from mapscope.errors import LayoutError
 from mapscope.goruntime.index import HeapIndex
+from mapscope.goruntime.targets import Targets
 from mapscope.heap.later import Later
 
 I4 = npt.NDArray[np.int32]
@@ -80,8 +81,9 @@ def _ones(words: U8) -> npt.NDArray[np.int64]:
 class EdgeSearch:
     """The search for all edges between the objects that ``flags`` calls marked."""
 
-    def __init__(self, index: HeapIndex, flags: npt.NDArray[np.uint8]) -> None:
-        self._index, self._flags = index, flags
+    def __init__(self, index: HeapIndex, leads: Targets, flags: npt.NDArray[np.uint8]) -> None:
+        """``leads``: where pointers lead in ``index``."""
+        self._index, self._leads, self._flags = index, leads, flags
         self._begun: tuple[Later[U8], list[Later[Edges]]] | None = None
 
     def start(self) -> None:
@@ -136,4 +138,5 @@ class EdgeSearch:
         offsets = np.empty(behind - before + 1, dtype=np.uint32)
         # memory that is never written takes no room: the bound may be generous
         targets = np.empty(min(words, 64 * len(self._index.ptrmask)), dtype=np.int32)
-        return Edges(offsets, targets[: kernels.edges(self._index, numbers, low, high, offsets, targets)])
+        count = kernels.edges(self._index, self._leads, numbers, low, high, offsets, targets)
+        return Edges(offsets, targets[:count])

@@ -120,7 +120,7 @@ class Holding:
         self._joined = dict(joined or {})
         self._stack_maps = dict(sorted(stack_maps.items()))
         self._iterators = dict(sorted((iterators or {}).items()))
-        self._objects = objects or EdgeSearch(heap.index, heap.state.flags).take
+        self._objects = objects or EdgeSearch(heap.index, heap.state.targets, heap.state.flags).take
         self._edges = Later(self._join_roots)
         self._graph = Later(lambda: reach(self._edges.get()))
         self._dominators = Later(lambda: Dominators(self._edges.get()))
@@ -146,7 +146,7 @@ class Holding:
         objects, joined = self._objects(), None
         self._objects = lambda: self.graph.objects  # the first are used up
         if len(objects) != np.count_nonzero(self._heap.state.flags & MARKED):  # begun before the last was found
-            objects = EdgeSearch(self._heap.index, self._heap.state.flags).take()
+            objects = EdgeSearch(self._heap.index, self._heap.state.targets, self._heap.state.flags).take()
         if self._joined:
             joined = np.array([self._joined.get(one, 0) for one in self._iterators], dtype=np.uint64)
         return join_roots(self._heap, objects, self._statics, addresses, iterators, joined)
@@ -299,7 +299,8 @@ class Holding:
 
     def suspects(self) -> list[Dominator]:
         """The few dominators that hold most of the heap."""
-        found = self.dominators.suspects(self._types)
+        types = self._types  # first: the other thread may still be at the dominators
+        found = self.dominators.suspects(types)
         return self._in_words([(s.nodes, s.count, s.retained, s.way) for s in found])
 
     def tree(self, most: int) -> DominatorTree:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mapscope.goruntime.targets import build_targets
 from mapscope.heap import edges
 from mapscope.heap.edges import EdgeSearch, ObjectGraph, live_before
 from tests.unit.kernels.heaps import MARKED, PAGE, STARTS, random_world, span_plans
@@ -34,10 +35,10 @@ def test_parts_are_the_whole(monkeypatch, begun, plans, start, seed, part):
     rng = random.Random(seed)
     flags = np.array([rng.choice((0, MARKED)) for _ in world.slots], np.uint8)
     monkeypatch.setattr(edges, "_PART", 1 << 40)
-    whole = EdgeSearch(world.index, flags).take()
+    whole = EdgeSearch(world.index, build_targets(world.index), flags).take()
     assert len(whole.parts) == 1
     monkeypatch.setattr(edges, "_PART", part)
-    search = EdgeSearch(world.index, flags)
+    search = EdgeSearch(world.index, build_targets(world.index), flags)
     if begun:
         search.start()
     found = search.take()

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from mapscope.goruntime.targets import build_targets
 from mapscope.heap import holding as holding_module
 from mapscope.heap.chains import Chains
 from mapscope.heap.dominators import Dominators
@@ -23,7 +24,7 @@ def holding_of(model: Model) -> Holding:
     graph = model.graph
     flags = np.zeros(len(model.world.slots), dtype=np.uint8)
     flags[graph.object_of(np.arange(graph.base, len(graph)))] = MARKED
-    heap = SimpleNamespace(index=graph.index, state=SimpleNamespace(flags=flags))
+    heap = SimpleNamespace(index=graph.index, state=SimpleNamespace(flags=flags, targets=build_targets(graph.index)))
     return Holding(heap, {}, objects=lambda: graph.objects)
 
 

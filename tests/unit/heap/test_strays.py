@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mapscope.goruntime.targets import build_targets
 from mapscope.heap import holding as holding_module
 from mapscope.heap.edges import EdgeSearch
 from mapscope.heap.graph import Graph, RootKind, _connect, reach
@@ -27,7 +28,11 @@ def unreached(plans, start: int, seed: int) -> tuple[World, np.ndarray, Graph]:
     held = sorted(random.Random(seed).sample(range(len(world.slots)), min(3, len(world.slots))))
     flags = np.full(len(world.slots), MARKED, dtype=np.uint8)
     groups = groups_of([RootKind.GLOBAL], [held])
-    return world, flags, _connect(world.index, EdgeSearch(world.index, flags).take(), groups)
+    return (
+        world,
+        flags,
+        _connect(world.index, EdgeSearch(world.index, build_targets(world.index), flags).take(), groups),
+    )
 
 
 @WORLDS
@@ -71,7 +76,7 @@ def reached(into: list[set[int]], start: list[int]) -> set[int]:
 @given(plans=span_plans(), start=STARTS, seed=SEEDS)
 def test_the_tree_is_that_of_the_graph(monkeypatch, begun, plans, start, seed):
     _, flags, raw = unreached(plans, start, seed)
-    heap = SimpleNamespace(index=raw.index, state=SimpleNamespace(flags=flags))
+    heap = SimpleNamespace(index=raw.index, state=SimpleNamespace(flags=flags, targets=build_targets(raw.index)))
     monkeypatch.setattr(holding_module, "join_roots", lambda *_: raw)
     monkeypatch.setattr(Holding, "_statics", None)
     asked = Holding(heap, {}, objects=lambda: raw.objects)

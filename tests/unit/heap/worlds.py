@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mapscope.goruntime.targets import build_targets
 from mapscope.heap.edges import EdgeSearch
 from mapscope.heap.graph import Graph, RootKind, _connect, _Groups, reach
 from mapscope.heap.steps import Step, Steps, StepTable
@@ -73,7 +74,9 @@ def make(plans, start: int, seed: int, kinds: list[RootKind]) -> Model:
             work += [to for _, to in pointers[oid]]
     flags = np.zeros(len(world.slots), dtype=np.uint8)
     flags[list(live)] = MARKED
-    graph = reach(_connect(world.index, EdgeSearch(world.index, flags).take(), groups_of(kinds, held)))
+    graph = reach(
+        _connect(world.index, EdgeSearch(world.index, build_targets(world.index), flags).take(), groups_of(kinds, held))
+    )
     rank = {oid: graph.base + at for at, oid in enumerate(sorted(live))}
     parents = graph.roots.parent.tolist()
     edges = [[child for child in range(1, graph.base) if parents[child] == node] for node in range(graph.base)]

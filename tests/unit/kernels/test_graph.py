@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mapscope.goruntime.targets import build_targets
 from tests.unit.kernels.heaps import (
     ALLOCATED,
     MARKED,
@@ -67,7 +68,7 @@ def test_edges_are_the_pointers_between_marked_objects(side, plans, start, seed)
         mine = [rank for oid, rank in ranks.items() if low <= world.index.span_of_object(np.array([oid]))[0] < high]
         offsets = np.full(len(mine) + 1, 7, dtype=np.uint32)
         targets = np.full(len(world.pointers), -9, dtype=np.int32)
-        count = kernels.edges(world.index, directory, low, high, offsets, targets)
+        count = kernels.edges(world.index, build_targets(world.index), directory, low, high, offsets, targets)
         assert (offsets[0], offsets[-1]) == (0, count)
         assert (targets[count:] == -9).all()
         ends = offsets.tolist()

@@ -91,6 +91,7 @@ def _slot(memory: Slots, oid: int) -> tuple[int, int]:
 
 def edges(
     h: Any,
+    leads: Any,
     directory: npt.NDArray[np.uint64],
     first: int,
     last: int,
@@ -99,8 +100,9 @@ def edges(
 ) -> int:
     """Edges of the marked objects in spans ``first`` to ``last``, by ranks; how many.
 
-    ``offsets`` (uint32) has a place for each of these objects and one more; ``targets`` (int32) has room for every word
-    of them. Edges of an object to itself, and to the same object as the edge before, are left out.
+    ``leads``: the Targets of ``h``, which the compiled kernel looks into. ``offsets`` (uint32) has a place for each of
+    these objects and one more; ``targets`` (int32) has room for every word of them. Edges of an object to itself, and
+    to the same object as the edge before, are left out.
     """
     memory, ranks, n, row = Slots(h), _ranks(directory), 0, 0
     offsets[0] = 0
