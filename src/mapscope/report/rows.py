@@ -9,16 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from mapscope.heap.holding import HeldTable
-from mapscope.heap.steps import StepTable
+from mapscope.heap.steps import Step, StepTable
 from mapscope.maps.model import FLAG_SAME_SIZE_GROW, Confidence, Generation, MapTable, Place
 from mapscope.report import document as doc
-from mapscope.report.escape import ascii_json, valid
+from mapscope.report.escape import DOCUMENT_LIMIT, ascii_json, valid
 from mapscope.report.holding import step_row
 from mapscope.report.lines import Part, Words, address, constant, number, render
 
 Rows = npt.NDArray[np.int64]
 
 _CHUNK = 8192
+_ENCODER = msgspec.json.Encoder()
 _GROUP_SLOTS = 8
 STATES = ("steady", "growing-same-size", "growing", "empty", "small")
 """Words for ``state_codes``."""
@@ -177,20 +178,34 @@ def _held(held: HeldTable | None, rows: int) -> dict[str, Part | list[Part]]:
 
 def _steps(table: StepTable) -> Words:
     """Each step as JSON."""
-    before, after = [], []
-    for word in table.words:
-        fields = msgspec.structs.asdict(step_row(word))
-        whole = ascii_json(msgspec.json.encode(fields))
-        cut = len(msgspec.json.encode({"kind": fields["kind"], "address": None})) - len(b"null}")
-        before.append(whole[:cut])
-        after.append(whole[cut + len(b"null") :])
-    there = table.address != 0
+    words = _cut(table.words)
     shown = render([address(table.address)], len(table))
+    addresses = np.where(table.address != 0, np.arange(len(table)), -1).astype(np.int32)
     return render(
-        [
-            Words.of(before).chosen(table.word),
-            shown.chosen(np.where(there, np.arange(len(table)), -1).astype(np.int32)),
-            Words.of(after).chosen(table.word),
-        ],
+        [words.chosen(4 * table.word), shown.chosen(addresses), words.chosen(4 * table.word + 2)],
         len(table),
     )
+
+
+def _cut(steps: Sequence[Step]) -> Words:
+    """Four texts a step: what stands before its address, the address of no use, what stands behind it, the line's end.
+
+    Chains through arrays have a step of its own for each element: all are encoded at once, and cut where they lie.
+    """
+    try:
+        text = _ENCODER.encode_lines(steps)
+    except UnicodeEncodeError:  # a lone surrogate
+        text = b""
+    if text.count(b"\n") < len(steps) or np.diff(_line_ends(text), prepend=0).max(initial=0) > DOCUMENT_LIMIT:
+        text = _ENCODER.encode_lines([msgspec.structs.replace(step_row(step), address=0) for step in steps])
+    text = ascii_json(text)
+    end = _line_ends(text)
+    start = np.concatenate([np.zeros(1, dtype=np.int64), end])[:-1]
+    place = start + len('{"kind":"","address":') + np.fromiter((len(step.kind) for step in steps), np.int64, len(steps))
+    borders = np.stack([start, place, place + 1, end - 1], axis=1).reshape(-1)
+    return Words(np.frombuffer(text, dtype=np.uint8), np.append(borders, len(text)))
+
+
+def _line_ends(text: bytes) -> npt.NDArray[np.int64]:
+    """Behind each line feed; JSON has none but those between lines."""
+    return np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n")) + 1
