@@ -147,18 +147,21 @@ def dominators(const uint32_t[::1] offsets, const int32_t[::1] targets, int32_t[
     cdef int32_t w, s, v, u
     if nodes == 0:
         return 0
-    cdef int32_t[::1] number = np.full(nodes, -1, dtype=np.int32)
+    # The answer's own memory serves first for the numbers, then for the labels. A path is short, as a rule, and what is
+    # not written takes no memory.
+    cdef int32_t[::1] way = np.empty(nodes, dtype=np.int32)
     cdef int32_t[::1] parent = np.empty(nodes, dtype=np.int32)
     cdef uint32_t[::1] scratch = np.empty(nodes, dtype=np.uint32)
     cdef int32_t[::1] side = np.empty(2 * targets.shape[0] + 2, dtype=np.int32)
     cdef const int32_t *edge = &targets[0] if targets.shape[0] else NULL
     with nogil:
-        n = search(&offsets[0], edge, &number[0], &order[0], &parent[0], &scratch[0], &side[0], &nside)
+        memset(&idom[0], 255, nodes * sizeof(int32_t))  # -1: not reached
+        n = search(&offsets[0], edge, &idom[0], &order[0], &parent[0], &scratch[0], &side[0], &nside)
     # Edges into each node, as lists in the order of the nodes: places[k] has sources[first[k]:first[k + 1]].
-    # Arrays that have done their work serve again: cursor as count, then as ancestor; number as path; idom as label.
+    # Arrays that have done their work serve again: cursor as count, then as ancestor; numbers as labels.
     cdef int32_t *count = <int32_t *>&scratch[0]
     cdef int32_t *ancestor = count
-    cdef int32_t *path = &number[0]
+    cdef int32_t *path = &way[0]
     cdef int32_t *label = &idom[0]
     with nogil:
         memset(count, 0, n * sizeof(int32_t))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
@@ -19,6 +21,8 @@ FOLLOW_SHARE = 0.8
 """From a suspect on, the way down goes on while one child retains this share of its parent: there lies the heap."""
 MAX_SUSPECTS = 5
 _MAX_STEPS = 256
+_MAX_CLIMB = 64
+"""Floors that are climbed one by one; from where nodes lie deeper, the tops of all are told at once."""
 _LISTED = 16
 
 
@@ -82,6 +86,27 @@ class Dominators:
         order: I8 = np.argsort(~self.retained[nodes], kind="stable")
         out: I8 = nodes[order]
         return out
+
+    def tops(self, nodes: I8) -> I8:
+        """Of each node its highest dominator below node 0; of node 0 itself."""
+        top = nodes
+        for _ in range(_MAX_CLIMB):
+            above = self.idom[top]
+            if not (above > 0).any():
+                return top
+            top = np.where(above > 0, above, top)
+        found: I8 = self._tops[nodes].astype(np.int64)
+        return found
+
+    @cached_property
+    def _tops(self) -> I4:
+        """The same by node. Pointer jumping: a list of n objects takes log n rounds."""
+        top = np.where(self.idom > 0, self.idom, np.arange(len(self.idom), dtype=np.int32))
+        while True:
+            higher = top[top]
+            if np.array_equal(higher, top):
+                return top
+            top = higher
 
     def largest(self, top: int) -> I8:
         """The nodes right below node 0 that retain most: objects, variables, stacks; at most ``top`` (0: all)."""

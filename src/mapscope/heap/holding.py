@@ -374,22 +374,11 @@ class Holding:
             )
         return -1, 0
 
-    @cached_property
-    def _tops(self) -> npt.NDArray[np.int32]:
-        """By node, its highest dominator below node 0. Pointer jumping: a list of n objects takes log n rounds."""
-        idom = self.dominators.idom
-        top = np.where(idom > 0, idom, np.arange(len(idom), dtype=np.int32))
-        while True:
-            higher = top[top]
-            if np.array_equal(higher, top):
-                return top
-            top = higher
-
     def goroutine_rows(self, addresses: U8) -> I8:
         """Row of the goroutine whose stack every chain to each object or map passes; -1 where there is no such one."""
         nodes = self._nodes(addresses)
         roots = self.graph.roots
-        top = self._tops[np.maximum(nodes, 0)]
+        top = self.dominators.tops(np.maximum(nodes, 0))
         is_root = (nodes >= 0) & (top > 0) & (top < self.graph.base)
         at = np.where(is_root, top, 0)
         stack = among(roots.kind[at], [RootKind.GOROUTINE, RootKind.UNSURE_STACK]) & is_root

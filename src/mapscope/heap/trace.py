@@ -108,7 +108,8 @@ class TraceState(Struct):
 
     def types_of(self, objects: Chosen) -> npt.NDArray[np.int32]:
         """The types of some objects."""
-        types: npt.NDArray[np.int32] = (self.known[objects] >> _TYPE_SHIFT).astype(np.int32) - np.int32(1)
+        types: npt.NDArray[np.int32] = (self.known[objects] >> _TYPE_SHIFT).view(np.int32)
+        types -= np.int32(1)
         return types
 
     def covers_of(self, objects: Chosen) -> npt.NDArray[np.uint8]:

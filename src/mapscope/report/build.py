@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain, islice
 
 import msgspec
 import numpy as np
@@ -18,7 +19,7 @@ from mapscope.findings.model import Finding
 from mapscope.findings.thresholds import DEFAULT
 from mapscope.goruntime.frames import Frame, Goroutine
 from mapscope.heap.holding import Held
-from mapscope.heap.later import shared
+from mapscope.heap.later import Later, shared
 from mapscope.maps.itermodel import MapIterator
 from mapscope.maps.model import Confidence, MapTable
 from mapscope.report import document as doc
@@ -34,6 +35,8 @@ Rows = npt.NDArray[np.int64]
 
 CHUNK = 1 << 13
 """Maps that are turned into JSON at a time."""
+_AHEAD = 2
+"""Times that many are, before what stands above them is written."""
 
 
 def build(source: Source, rows: Rows | None = None, goroutines: bool = True) -> doc.Document:
@@ -73,8 +76,11 @@ def json_of(source: Source) -> Iterator[bytes | memoryview]:
     for start in range(0, len(addresses), CHUNK):
         if not source.prepare(addresses[start : start + CHUNK]):
             break
+    rows = np.arange(len(source.maps))
+    lines = _chunks(source, rows)
+    ahead = [Later(make).start() for make in islice(lines, _AHEAD)]  # in the other thread, beside the head
     head = build(source, np.zeros(0, np.int64))
-    return _stream(head, source, np.arange(len(source.maps)))
+    return _stream(head, chain((one.get for one in ahead), lines))
 
 
 def maps_json(source: Source, rows: Rows, matching: int) -> Iterator[bytes | memoryview]:
@@ -87,23 +93,33 @@ def maps_json(source: Source, rows: Rows, matching: int) -> Iterator[bytes | mem
         matching=matching,
         maps=[],
     )
-    return _stream(head, source, rows)
+    return _stream(head, _chunks(source, rows))
 
 
-def _stream(head: doc.Document | doc.MapsDocument, source: Source, rows: Rows) -> Iterator[bytes | memoryview]:
-    """``head`` with its last field, the empty ``maps``, replaced by ``rows``."""
-    text = msgspec.json.format(msgspec.json.encode(head), indent=2)
-    end = b'"maps": []\n}'
-    if not text.endswith(end):
-        raise AssertionError("maps is the last field of the document")
-    yield ascii_json(text[: -len(end)]) + b'"maps": ['
+def _chunks(source: Source, rows: Rows) -> Iterator[Callable[[], memoryview]]:
+    """What makes the lines of so many maps at a time."""
 
     def lines(start: int) -> memoryview:
         before = b",\n    " if start else b"\n    "
         return map_lines(source.maps, rows[start : start + CHUNK], source.holders, (before, b",\n    ")).text.data
 
-    yield from shared(partial(lines, start) for start in range(0, len(rows), CHUNK))
-    yield b"\n  ]\n}\n" if len(rows) else b"]\n}\n"
+    return (partial(lines, start) for start in range(0, len(rows), CHUNK))
+
+
+def _stream(
+    head: doc.Document | doc.MapsDocument, chunks: Iterator[Callable[[], memoryview]]
+) -> Iterator[bytes | memoryview]:
+    """``head`` with its last field, the empty ``maps``, replaced by the lines of ``chunks``."""
+    text = msgspec.json.format(msgspec.json.encode(head), indent=2)
+    end = b'"maps": []\n}'
+    if not text.endswith(end):
+        raise AssertionError("maps is the last field of the document")
+    yield ascii_json(text[: -len(end)]) + b'"maps": ['
+    closing = b"]\n}\n"
+    for lines in shared(chunks):
+        yield lines
+        closing = b"\n  ]\n}\n"
+    yield closing
 
 
 def evidence(source: Source) -> doc.Evidence:

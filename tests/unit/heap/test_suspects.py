@@ -68,3 +68,13 @@ def test_a_heap_without_objects_has_no_suspects():
     found = tree({}, {})
     assert found.suspects(kinds(found, {})) == ()
     assert not len(found.largest(0))
+
+
+def test_the_highest_dominator_of_nodes_however_deep():
+    line = {node: [node + 1] for node in range(3, 400)}
+    found = tree({1: [3], 2: [600, 601], 600: [602], 601: [602]} | line, {3: 1})
+    nodes = [0, 1, 2, 3, 4, 60, 200, 400, 600, 602]
+    wanted = [0, 1, 2, 1, 1, 1, 1, 1, 2, 2]
+    for deepest in range(1, len(nodes) + 1):
+        assert found.tops(np.array(nodes[:deepest])).tolist() == wanted[:deepest]
+    assert found.tops(np.zeros(0, dtype=np.int64)).tolist() == []
