@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +25,7 @@ _MAX_STEPS = 256
 _MAX_CLIMB = 64
 """Floors that are climbed one by one; from where nodes lie deeper, the tops of all are told at once."""
 _LISTED = 16
+_CHUNK = 1 << 14
 
 
 class Suspect(Struct, frozen=True):
@@ -136,29 +138,38 @@ class Dominators:
         work = [0]
         while work and enough and len(found) < MAX_SUSPECTS:
             below = self._below(work.pop(0))
-            large = self._sorted(below[self.retained[below] >= enough])
+            enough_alone = self.retained[below] >= enough
+            large = self._sorted(below[enough_alone])
             for node in large[: MAX_SUSPECTS - len(found)].tolist():
                 way = self.way(node)
                 if node < self.graph.base and way[-1] == node:
                     work.append(node)  # a root that spreads out is no suspect; what lies below it may be
                 else:
                     found.append(Suspect((node,), 1, int(self.retained[node]), way))
-            found += self._groups(below[self.retained[below] < enough], types, enough)
+            found += self._groups(below[~enough_alone], types, enough)
         return tuple(sorted(found, key=lambda s: -s.retained)[:MAX_SUSPECTS])
 
     def _groups(self, nodes: I8, types: I4, enough: float) -> list[Suspect]:
-        """Suspects of many small nodes of one type."""
-        nodes = nodes[types[nodes] >= 0]
-        if not len(nodes):
-            return []
-        kinds = types[nodes]
-        sums = np.bincount(kinds, weights=self.retained[nodes].astype(np.float64))
-        out = []
-        for kind in np.flatnonzero(sums >= enough).tolist():
-            mine = nodes[kinds == kind]
-            total = int(self.retained[mine].sum())
-            if len(mine) > _LISTED:
-                mine = np.sort(mine[np.argpartition(~self.retained[mine], _LISTED)[:_LISTED]])
-            first = self._sorted(mine)
-            out.append(Suspect(tuple(first.tolist()), int((kinds == kind).sum()), total, self.way(int(first[0]))))
-        return out
+        """Suspects of many small nodes of one type; millions of nodes are looked at a few thousand at a time."""
+        parts = [nodes[at : at + _CHUNK] for at in range(0, len(nodes), _CHUNK)]
+        sums = np.zeros(int(types.max(initial=-1)) + 1, dtype=np.float64)
+        for part in parts:
+            kinds = types[part]
+            known = kinds >= 0
+            sums += np.bincount(kinds[known], self.retained[part[known]].astype(np.float64), len(sums))
+        return (
+            [self._group(parts, types, kind) for kind in np.flatnonzero(sums >= enough).tolist()] if len(nodes) else []
+        )
+
+    def _group(self, parts: Iterable[I8], types: I4, kind: int) -> Suspect:
+        """The suspect of the nodes of one type."""
+        first, count, total = np.zeros(0, dtype=np.int64), 0, 0
+        for part in parts:
+            mine = part[types[part] == kind]
+            sizes = self.retained[mine]
+            count, total = count + len(mine), total + int(sizes.sum())
+            if len(first) == _LISTED:
+                mine = mine[sizes > self.retained[first[-1]]]
+            if len(mine):
+                first = self._sorted(np.concatenate([first, mine]))[:_LISTED]
+        return Suspect(tuple(first.tolist()), count, total, self.way(int(first[0])))

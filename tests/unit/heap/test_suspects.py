@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from mapscope.heap import dominators
 from mapscope.heap.dominators import Dominators
 from mapscope.heap.graph import Graph, RootTable
 
@@ -54,6 +56,19 @@ def test_many_of_one_type_are_one_suspect():
     assert (suspect.count, suspect.retained) == (100, 700)
     assert set(suspect.nodes) <= set(many)
     assert found.suspects(kinds(found, {})) == ()
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 7, 1 << 14])
+def test_of_equal_ones_the_first_are_listed(monkeypatch, chunk):
+    monkeypatch.setattr(dominators, "_CHUNK", chunk)
+    many = list(range(3, 103))
+    sizes = {node: 7 + (node in (50, 90)) for node in many}
+    found = tree({1: many}, sizes)
+    of = {node: 4 + node % 2 for node in many if node != 3}
+    odd, even = sorted(found.suspects(kinds(found, of)), key=lambda s: s.count)
+    assert (odd.count, odd.retained, odd.nodes) == (49, 343, tuple(range(5, 36, 2)))
+    assert (even.count, even.retained) == (50, 352)
+    assert even.nodes == (50, 90, *range(4, 31, 2))
 
 
 def test_what_two_variables_hold_belongs_to_neither():
