@@ -138,17 +138,23 @@ cdef struct Batch:
     int64_t n
 
 
+cdef inline int64_t led_to(const Index *ix, const Targets *leads, uint64_t v) noexcept nogil:
+    # The object that an address lies in, -1 for none.
+    cdef int64_t page = page_of(ix, v)
+    cdef Target to
+    if page < 0 or leads.holds[page] == HOLDS_NOTHING or not locate_target(ix, leads, v, &to):
+        return -1
+    return to.oid
+
+
 cdef void flush(Graph *g, Batch *b) noexcept nogil:
     # Batch of pointer values to edges: object, then number, each a loop of its own.
-    cdef int64_t k, page, rank, source
+    cdef int64_t k, rank, source
     cdef int64_t place[BATCH]
-    cdef Target to
     for k in range(b.n):
-        page = page_of(&g.ix, b.value[k])
-        place[k] = -1
-        if page >= 0 and g.to.holds[page] != HOLDS_NOTHING and locate_target(&g.ix, &g.to, b.value[k], &to):
-            place[k] = to.oid
-            prefetch(g.directory + 2 * (to.oid >> 6))
+        place[k] = led_to(&g.ix, &g.to, b.value[k])
+        if place[k] >= 0:
+            prefetch(g.directory + 2 * (place[k] >> 6))
     for k in range(b.n):
         if place[k] < 0:
             continue
@@ -323,7 +329,8 @@ def reverse(const uint32_t[::1] offsets, const int32_t[::1] targets, uint32_t[::
                 sources[back_offsets[targets[i]]] = <int32_t>node
 
 
-cdef inline int64_t next_word(const Index *ix, const Span *sp, uint64_t base, uint64_t *k, uint64_t *m, uint64_t *at) noexcept nogil:
+cdef inline int64_t next_word(const Index *ix, const Targets *leads, const Span *sp, uint64_t base, uint64_t *k, uint64_t *m,
+                              uint64_t *at) noexcept nogil:
     # The object that the next pointer word of the slot at base points to, its byte offset in at[0]; -2 behind the last word,
     # -1 for a word that points to no object. m[0]: what is left of the mask before word number k[0]; start with both 0.
     cdef uint64_t nwords = sp.elemsize >> 3
@@ -339,39 +346,47 @@ cdef inline int64_t next_word(const Index *ix, const Span *sp, uint64_t base, ui
     m[0] &= m[0] - 1
     if not load64(ix, base + at[0], &v) or v < LOWEST:
         return -1
-    return object_at(ix, v)
+    return led_to(ix, leads, v)
 
 
-def locate(h, const int64_t[::1] sources, const int64_t[::1] targets, int64_t[::1] out):
+def locate(h, leads, const int64_t[::1] sources, const int64_t[::1] targets, int64_t[::1] out):
     """Byte offset of the first pointer word in object ``sources[i]`` that points to object ``targets[i]``, -1 where none does.
 
-    The pairs are distinct and in ascending order; each source is read once.
+    The pairs are distinct and in ascending order; each source is read once. ``leads``: the Targets of ``h``.
     """
     cdef Index ix
-    cdef int64_t i = 0, end, n = sources.shape[0], oid, s, low, high, mid, left
+    cdef Targets tables
+    cdef int64_t i = 0, end, n = sources.shape[0], oid, low, high, mid, left, at_span = 0
     cdef uint64_t k, m, at = 0, base
     cdef const Span *sp
     fill_index(&ix, h)
+    fill_targets(&tables, leads)
     with nogil:
         while i < n:
             end = i
             while end < n and sources[end] == sources[i]:
                 out[end] = -1
                 end += 1
-            low, high = 0, ix.nspans
+            # from the span of the one before, in steps that double
+            low, high = at_span, 1
+            while low + high < ix.nspans and ix.spans[low + high].first <= sources[i]:
+                low += high
+                high *= 2
+            high = min(low + high, ix.nspans)
             while high - low > 1:
                 mid = (low + high) // 2
                 if ix.spans[mid].first <= sources[i]:
                     low = mid
                 else:
                     high = mid
+            at_span = low
             sp = &ix.spans[low]
             base = sp.base + <uint64_t>(sources[i] - sp.first) * sp.elemsize
             k = 0
             m = 0
             left = end - i
             while left and not sp.noscan:
-                oid = next_word(&ix, sp, base, &k, &m, &at)
+                oid = next_word(&ix, &tables, sp, base, &k, &m, &at)
                 if oid == -2:
                     break
                 low, high = i, end
@@ -387,14 +402,16 @@ def locate(h, const int64_t[::1] sources, const int64_t[::1] targets, int64_t[::
             i = end
 
 
-def words_to(h, int64_t source, int64_t target, int64_t[::1] out):
+def words_to(h, leads, int64_t source, int64_t target, int64_t[::1] out):
     """Byte offsets of the pointer words in object ``source`` that point to object ``target``: how many; as many as fit in
-    ``out``."""
+    ``out``. ``leads``: the Targets of ``h``."""
     cdef Index ix
+    cdef Targets tables
     cdef int64_t s, n = 0, oid
     cdef uint64_t k = 0, m = 0, at = 0, base
     cdef const Span *sp
     fill_index(&ix, h)
+    fill_targets(&tables, leads)
     with nogil:
         s = 0
         while s + 1 < ix.nspans and ix.spans[s + 1].first <= source:
@@ -402,7 +419,7 @@ def words_to(h, int64_t source, int64_t target, int64_t[::1] out):
         sp = &ix.spans[s]
         base = sp.base + <uint64_t>(source - sp.first) * sp.elemsize
         while not sp.noscan:
-            oid = next_word(&ix, sp, base, &k, &m, &at)
+            oid = next_word(&ix, &tables, sp, base, &k, &m, &at)
             if oid == -2:
                 break
             if oid == target:

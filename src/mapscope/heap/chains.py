@@ -10,7 +10,6 @@ import numpy.typing as npt
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from mapscope._kernels import load
 from mapscope.heap.distinct import distinct_sorted
 from mapscope.heap.graph import Graph, RootKind
 from mapscope.heap.steps import Step, Steps, StepTable
@@ -196,19 +195,18 @@ class Chains:
         """The same chains once more for each further field of the last holder that leads to ``node``."""
         graph = self._graph
         more: list[_Found] = []
-        (target,) = graph.object_of(np.array([node])).tolist()
         seen: set[int] = set()
         for path, chain in chains:
             holder = path[2][-2] if len(path[2]) > 1 else -1
-            if target < 0 or holder < 0 or holder in seen:
+            if node < graph.base or holder < 0 or holder in seen:
                 continue
             seen.add(holder)
-            steps = self._holder_steps(holder, target, node)
+            steps = self._holder_steps(holder, node)
             other = (step for step in steps if _shape(step) != _shape(chain[-2]))
             more.extend((path, (*chain[:-2], step, chain[-1])) for step in other)
         return more
 
-    def _holder_steps(self, holder: int, target: int, node: int) -> list[Step]:
+    def _holder_steps(self, holder: int, node: int) -> list[Step]:
         """One step for each field of ``holder`` that leads to the object, fields of other elements left out."""
         graph = self._graph
         if holder < graph.base:
@@ -218,10 +216,7 @@ class Chains:
                 return []
             steps = [self._steps.static(int(graph.roots.key[holder]), word, leads=True) for word in words]
         else:
-            out = np.zeros(_MAX_WORDS, dtype=np.int64)
-            (source,) = graph.object_of(np.array([holder])).tolist()
-            count = load("graph").words_to(graph.index, source, target, out)
-            offsets = out[: min(count, _MAX_WORDS)]
+            offsets = self._steps.words_to(holder, node, _MAX_WORDS)
             steps = self._steps.objects(np.full(len(offsets), holder), offsets).steps()
         return list({_shape(step): step for step in reversed(steps)}.values())
 

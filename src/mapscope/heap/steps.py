@@ -88,6 +88,7 @@ class Steps:
         """``map_types``: type of each map whose header lies on a stack, and of that of each iterator, by address."""
         process = heap.process
         self._heap, self._graph, self._statics, self._map_types = heap, graph, statics, map_types
+        self._leads = heap.state.targets
         self.fields = FieldNames(heap.types, process.types, process.layouts)
         self._references = TextReferences(process, heap.frames.code)
         self._header = "swissmap" if process.types.swiss_maps else "hmap"
@@ -248,9 +249,15 @@ class Steps:
 
         The pairs are distinct and in ascending order.
         """
-        out = np.full(len(sources), -1, dtype=np.int64)
-        load("graph").locate(self._graph.index, self._graph.object_of(sources), self._graph.object_of(targets), out)
+        graph, out = self._graph, np.full(len(sources), -1, dtype=np.int64)
+        load("graph").locate(graph.index, self._leads, graph.object_of(sources), graph.object_of(targets), out)
         return out
+
+    def words_to(self, source: int, target: int, most: int) -> Nodes:
+        """Offsets of the words in node ``source`` that point to node ``target``, both objects; ``most`` at most."""
+        out = np.zeros(most, dtype=np.int64)
+        objects = self._graph.object_of(np.array([source, target], dtype=np.int64)).tolist()
+        return out[: load("graph").words_to(self._graph.index, self._leads, *objects, out)]
 
 
 def _gap(steps: int) -> Step:

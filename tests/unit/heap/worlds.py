@@ -42,6 +42,10 @@ class PlainSteps(Steps):
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
 
+    @property
+    def _leads(self):
+        return build_targets(self._graph.index)
+
     def objects(self, nodes, offsets):
         return StepTable.of([
             Step("object", node, "T", f"+{offset}" if offset >= 0 else None, str(node))

@@ -111,12 +111,12 @@ def test_where_a_pointer_lies(side, plans, start, seed):
         pairs.setdefault((slot.oid, rng.choice(world.slots).oid), [])
     rows = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
     sources, targets = np.ascontiguousarray(rows[:, 0]), np.ascontiguousarray(rows[:, 1])
-    out = np.full(len(rows), -7, dtype=np.int64)
-    kernel(side, "graph").locate(world.index, sources, targets, out)
+    out, leads = np.full(len(rows), -7, dtype=np.int64), build_targets(world.index)
+    kernel(side, "graph").locate(world.index, leads, sources, targets, out)
     assert out.tolist() == [pairs[pair][0] if pairs[pair] else -1 for pair in sorted(pairs)]
     for source, target in sorted(pairs)[:20]:
         few = np.full(3, -7, dtype=np.int64)
-        assert kernel(side, "graph").words_to(world.index, source, target, few) == len(pairs[source, target])
+        assert kernel(side, "graph").words_to(world.index, leads, source, target, few) == len(pairs[source, target])
         assert few.tolist() == [*pairs[source, target][:3], -7, -7, -7][:3]
 
 

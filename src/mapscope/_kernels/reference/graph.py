@@ -170,10 +170,12 @@ def reverse(
     sources[: len(targets)] = starts[np.argsort(targets, kind="stable")]
 
 
-def locate(h: Any, sources: npt.NDArray[np.int64], targets: npt.NDArray[np.int64], out: npt.NDArray[np.int64]) -> None:
+def locate(
+    h: Any, leads: Any, sources: npt.NDArray[np.int64], targets: npt.NDArray[np.int64], out: npt.NDArray[np.int64]
+) -> None:
     """Byte offset of the first pointer word in object ``sources[i]`` that points to object ``targets[i]``; -1: none.
 
-    The pairs (int64) are distinct and in ascending order; each source is read once.
+    The pairs (int64) are distinct and in ascending order; each source is read once. ``leads``: as for ``edges``.
     """
     memory = Slots(h)
     out[:] = -1
@@ -186,10 +188,10 @@ def locate(h: Any, sources: npt.NDArray[np.int64], targets: npt.NDArray[np.int64
                 out[rows[oid]] = at
 
 
-def words_to(h: Any, source: int, target: int, out: npt.NDArray[np.int64]) -> int:
+def words_to(h: Any, leads: Any, source: int, target: int, out: npt.NDArray[np.int64]) -> int:
     """Byte offsets (int64) of the pointer words in object ``source`` that point to object ``target``.
 
-    How many; as many as fit in ``out``.
+    How many; as many as fit in ``out``. ``leads``: as for ``edges``.
     """
     memory, n = Slots(h), 0
     for at, oid in _pointers(memory, *_slot(memory, source)):
