@@ -298,7 +298,8 @@ def _groups(heap: Heap, stack_maps: U8, iterators: U8, joined: U8 | None, words:
             start = _start_of(starts, np.uint64(heap.process.layouts.struct(struct).size), words)
             pairs[start != 0, 0], pairs[start != 0, 1] = kind, start[start != 0]
     inside = (pairs != own).any(axis=1)
-    inner, owners = np.unique(np.column_stack([pairs, own])[inside], axis=0), own[:0]
+    # with an index, which nobody wants, NumPy does not import masked arrays: see mapscope.arrays
+    (inner, _), owners = np.unique(np.column_stack([pairs, own])[inside], axis=0, return_index=True), own[:0]
     if len(inner):
         fresh = (inner[1:, :2] != inner[:-1, :2]).any(axis=1)
         inner = inner[np.concatenate([[True], fresh])]  # the surest kind comes first

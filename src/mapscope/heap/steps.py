@@ -33,7 +33,7 @@ _TEXT = {
 }
 
 
-class Step(Struct, frozen=True):
+class Step(Struct, frozen=True, gc=False):
     """One step of a chain, from a root to an object.
 
     ``kind``: ``global``, ``goroutine``, ``map`` and ``iterator`` (they lie on a stack), ``finalizer``, ``runtime``,

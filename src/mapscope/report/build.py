@@ -35,7 +35,7 @@ Rows = npt.NDArray[np.int64]
 
 CHUNK = 1 << 13
 """Maps that are turned into JSON at a time."""
-_AHEAD = 2
+_AHEAD = 4
 """Times that many are, before what stands above them is written."""
 
 
