@@ -17,56 +17,61 @@ cdef enum:
     WALKS = 8
 
 
-cdef inline void fetch_children(const uint32_t *offsets, const int32_t *targets, const int32_t *number,
-                                uint32_t e, uint32_t end) noexcept nogil:
+cdef struct Place:
+    # Of a node: where its edges begin, and its preorder number or -1. Looked up for every edge: so both share a cache line.
+    uint32_t begin
+    int32_t number
+
+
+cdef inline void fetch_children(const Place *places, const int32_t *targets, uint32_t e, uint32_t end) noexcept nogil:
     if end > e + AHEAD:
         end = e + AHEAD
     while e < end:
-        prefetch(&number[targets[e]])
-        prefetch(&offsets[targets[e]])
+        prefetch(&places[targets[e]])
         e += 1
 
 
-cdef int64_t search(const uint32_t *offsets, const int32_t *targets, int32_t *number, int32_t *vertex, int32_t *parent,
-                    uint32_t *cursor, int32_t *side, int64_t *nside) noexcept nogil:
-    # Depth first from node 0. side: pairs (from, to) of preorder numbers, of the edges that are not in the tree.
-    cdef int64_t n = 1, c = 0, k = 0
+cdef int64_t search(Place *places, const int32_t *targets, int32_t *vertex, int32_t *parent, uint32_t *cursor, int32_t *side,
+                    int64_t *nside) noexcept nogil:
+    # Depth first from node 0. side: pairs (from, to) of preorder numbers, of the edges that are not in the tree. cursor: by
+    # depth, where to go on.
+    cdef int64_t n = 1, c = 0, k = 0, depth = 0
     cdef int32_t t, b
-    cdef uint32_t e = offsets[0], end = offsets[1]
-    number[0] = 0
+    cdef uint32_t e = places[0].begin, end = places[1].begin
+    places[0].number = 0
     vertex[0] = 0
     parent[0] = 0
-    fetch_children(offsets, targets, number, e, end)
+    fetch_children(places, targets, e, end)
     while True:
         if e == end:
             if c == 0:
                 break
             c = parent[c]
-            e = cursor[c]
-            end = offsets[vertex[c] + 1]
+            depth -= 1
+            e = cursor[depth]
+            end = places[vertex[c] + 1].begin
             continue
         t = targets[e]
         e += 1
-        b = number[t]
+        if e < end:  # what the next one leads to is waited for otherwise
+            prefetch(&targets[places[targets[e]].begin])
+        b = places[t].number
         if b < 0:
-            if offsets[t] == offsets[t + 1]:
-                number[t] = <int32_t>n
-                vertex[n] = t
-                parent[n] = <int32_t>c
-                n += 1
-                continue
-            cursor[c] = e
-            if end > e + AHEAD:
-                prefetch(&number[targets[e + AHEAD]])
-                prefetch(&offsets[targets[e + AHEAD]])
-            number[t] = <int32_t>n
+            places[t].number = <int32_t>n
             vertex[n] = t
             parent[n] = <int32_t>c
+            if places[t].begin == places[t + 1].begin:
+                n += 1
+                continue
+            cursor[depth] = e
+            depth += 1
+            if end > e + AHEAD:
+                prefetch(&places[targets[e + AHEAD]])
             c = n
             n += 1
-            e = offsets[t]
-            end = offsets[t + 1]
-            fetch_children(offsets, targets, number, e, end)
+            e = places[t].begin
+            end = places[t + 1].begin
+            fetch_children(places, targets, e, end)
         elif parent[b] != c and b != 0:
             side[2 * k] = <int32_t>c
             side[2 * k + 1] = b
@@ -147,22 +152,24 @@ def dominators(const uint32_t[::1] offsets, const int32_t[::1] targets, int32_t[
     cdef int32_t w, s, v, u
     if nodes == 0:
         return 0
-    # The answer's own memory serves first for the numbers, then for the labels. A path is short, as a rule, and what is
-    # not written takes no memory.
-    cdef int32_t[::1] way = np.empty(nodes, dtype=np.int32)
+    cdef uint32_t[::1] table = np.empty(2 * (nodes + 1), dtype=np.uint32)
     cdef int32_t[::1] parent = np.empty(nodes, dtype=np.int32)
-    cdef uint32_t[::1] scratch = np.empty(nodes, dtype=np.uint32)
+    # as deep as the search goes, then as long as a path is: what is not written takes no memory
+    cdef uint32_t[::1] stack = np.empty(nodes, dtype=np.uint32)
     cdef int32_t[::1] side = np.empty(2 * targets.shape[0] + 2, dtype=np.int32)
     cdef const int32_t *edge = &targets[0] if targets.shape[0] else NULL
+    cdef Place *where = <Place *>&table[0]
     with nogil:
-        memset(&idom[0], 255, nodes * sizeof(int32_t))  # -1: not reached
-        n = search(&offsets[0], edge, &idom[0], &order[0], &parent[0], &scratch[0], &side[0], &nside)
+        for i in range(nodes + 1):
+            where[i].begin = offsets[i]
+            where[i].number = -1
+        n = search(where, edge, &order[0], &parent[0], &stack[0], &side[0], &nside)
     # Edges into each node, as lists in the order of the nodes: places[k] has sources[first[k]:first[k + 1]].
-    # Arrays that have done their work serve again: cursor as count, then as ancestor; numbers as labels.
-    cdef int32_t *count = <int32_t *>&scratch[0]
+    # Memory that has done its work serves again: the table as count, then as ancestor, and as label; the stack as path.
+    cdef int32_t *count = <int32_t *>where
     cdef int32_t *ancestor = count
-    cdef int32_t *path = &way[0]
-    cdef int32_t *label = &idom[0]
+    cdef int32_t *label = count + nodes
+    cdef int32_t *path = <int32_t *>&stack[0]
     with nogil:
         memset(count, 0, n * sizeof(int32_t))
         for i in range(nside):
@@ -213,7 +220,7 @@ def dominators(const uint32_t[::1] offsets, const int32_t[::1] targets, int32_t[
         stopped = walk(&parent[0], &places[0], &semi[0], nplaces, budget if budget >= 0 else WALKS * n + 1024)
         if stopped:
             jump_walk(&parent[0], n, &places[0], &semi[0], stopped, label, path)
-        memset(label, 255, nodes * sizeof(int32_t))  # -1: not reached
+        memset(&idom[0], 255, nodes * sizeof(int32_t))  # -1: not reached
         for i in range(n):
             if i + AHEAD < n:
                 prefetch(&idom[order[i + AHEAD]])
