@@ -11,6 +11,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from mapscope._kernels import load
+from mapscope.arrays import zeros
 from mapscope.errors import LayoutError
 from mapscope.goruntime.index import HeapIndex
 from mapscope.goruntime.targets import Targets
@@ -24,6 +25,8 @@ MOST_NODES = (1 << 31) - 2
 MOST_EDGES = (1 << 32) - 2
 _PART = 16 << 20
 """Bytes of memory with pointers that are looked through at a time."""
+_ROOM = 16 << 20
+"""Numbers that are made place for at once: many parts share the huge pages."""
 
 
 class Edges(Struct, frozen=True):
@@ -85,6 +88,7 @@ class EdgeSearch:
         """``leads``: where pointers lead in ``index``."""
         self._index, self._leads, self._flags = index, leads, flags
         self._begun: tuple[Later[U8], list[Later[Edges]]] | None = None
+        self._rests: list[I4] = []
 
     def start(self) -> None:
         """Begins in the other thread."""
@@ -115,6 +119,7 @@ class EdgeSearch:
         for part in reversed(begun[1]):  # the other thread is at the first ones
             part.get()
         found = ObjectGraph(directory, [part.get() for part in begun[1]])
+        self._rests.clear()
         if found.edges > MOST_EDGES:
             many = f"{len(found):,} live objects hold more pointers than the graph can number"
             raise LayoutError(many, "tell us about it")
@@ -135,8 +140,18 @@ class EdgeSearch:
         ends = np.array([spans["first"][0], spans["first"][-1] + spans["nelems"][-1]], dtype=np.int64)
         before, behind = live_before(numbers, ends).tolist()
         words = int((spans["bytes"] * (spans["noscan"] == 0)).sum()) // 8
-        offsets = np.empty(behind - before + 1, dtype=np.uint32)
         # memory that is never written takes no room: the bound may be generous
-        targets = np.empty(min(words, 64 * len(self._index.ptrmask)), dtype=np.int32)
+        bound = behind - before + 1 + min(words, 64 * len(self._index.ptrmask))
+        room = self._room(bound)
+        offsets, targets = room[: behind - before + 1].view(np.uint32), room[behind - before + 1 : bound]
         count = kernels.edges(self._index, self._leads, numbers, low, high, offsets, targets)
+        self._rests.append(room[len(offsets) + count :])
         return Edges(offsets, targets[:count])
+
+    def _room(self, bound: int) -> I4:
+        """Place for so many numbers: what the last part of this thread left, where it is enough."""
+        try:
+            room = self._rests.pop()
+        except IndexError:
+            room = zeros(0, np.int32)
+        return room if len(room) >= bound else zeros(max(bound, _ROOM), np.int32)
