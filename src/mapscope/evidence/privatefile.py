@@ -2,7 +2,8 @@
 
 With ``O_TMPFILE`` the file has no name until it gets its final one (open(2), linkat(2)): a SIGKILL leaves nothing.
 Where a file system cannot do that, the file lies beside its place under a name of its own and is locked for as long as
-its writer lives; the next writer of the same target removes those that nobody locks any more.
+its writer lives; the next writer of the same target removes those that nobody locks any more. So it is, too, for the
+moment in which a whole file takes another one's place: linkat(2) replaces nothing, only rename(2) does.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 _NO_TMPFILE = {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL, errno.ENOSYS}
 """What open(2) answers to ``O_TMPFILE`` on file systems and kernels without it."""
 _MODE = 0o600
+_SUFFIX = ".part"
 
 
 class PrivateFile:
@@ -26,6 +28,7 @@ class PrivateFile:
         """Opens it. OSError when nothing can be written in the folder of ``target``."""
         self.target = target
         self._beside: str | None = None
+        _remove_abandoned(target)
         try:
             self.fd = os.open(target.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, _MODE)
         except OSError as error:
@@ -34,10 +37,13 @@ class PrivateFile:
             self._open_beside()
 
     def _open_beside(self) -> None:
-        prefix = f".{self.target.name[:200]}."
-        _remove_abandoned(self.target.parent, prefix)
-        self.fd, self._beside = tempfile.mkstemp(prefix=prefix, suffix=".part", dir=self.target.parent)
-        fcntl.flock(self.fd, fcntl.LOCK_EX)
+        folder = self.target.parent
+        while True:
+            self.fd, self._beside = tempfile.mkstemp(prefix=_prefix(self.target), suffix=_SUFFIX, dir=folder)
+            fcntl.flock(self.fd, fcntl.LOCK_EX)
+            if os.fstat(self.fd).st_nlink:
+                return
+            os.close(self.fd)  # another writer took it for abandoned before it was locked
 
     def __enter__(self) -> PrivateFile:
         return self
@@ -50,21 +56,30 @@ class PrivateFile:
 
     def keep(self, *, overwrite: bool) -> None:
         """Gives the file its final name. FileExistsError when there is one and ``overwrite`` is not set."""
-        if self._beside is None and not overwrite:
-            self._link(self.target)
-            return
         if self._beside is None:
-            self._beside = f"{self.target.parent}/.{self.target.name[:200]}.{os.getpid()}.part"
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._beside)
-            self._link(self._beside)
+            try:
+                self._link(self.target)  # one step: from now on the whole file is there
+            except FileExistsError:
+                if not overwrite:
+                    raise
+            else:
+                return
+        beside = self._beside or self._link_beside()
         if overwrite:
-            os.replace(self._beside, self.target)
+            os.replace(beside, self.target)
         elif os.path.lexists(self.target):  # without O_TMPFILE there may be no hard links either
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(self.target))
         else:
-            os.rename(self._beside, self.target)
+            os.rename(beside, self.target)
         self._beside = None
+
+    def _link_beside(self) -> str:
+        """Gives it a name beside its place, and answers that. It is locked before anybody can see it."""
+        fcntl.flock(self.fd, fcntl.LOCK_EX)
+        beside = f"{self.target.parent}/{_prefix(self.target)}{os.urandom(8).hex()}{_SUFFIX}"
+        self._link(beside)
+        self._beside = beside
+        return beside
 
     def _link(self, name: str | Path) -> None:
         # with a folder's descriptor Python calls linkat(2), which follows the link in /proc; link(2) does not
@@ -83,9 +98,15 @@ def anonymous(folder: Path) -> int:
     return descriptor
 
 
-def _remove_abandoned(folder: Path, prefix: str) -> None:
-    """Files of earlier writers that were killed: the kernel dropped their locks."""
-    for path in folder.glob("*.part"):
+def _prefix(target: Path) -> str:
+    """How names begin of files that are on their way to ``target``."""
+    return f".{target.name[:200]}."
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Removes what earlier writers of ``target`` left that were killed: the kernel dropped their locks."""
+    prefix = _prefix(target)
+    for path in target.parent.glob(f"*{_SUFFIX}"):
         if not path.name.startswith(prefix):
             continue
         with contextlib.suppress(OSError):

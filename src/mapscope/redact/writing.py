@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import struct
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from mapscope.evidence import corewriter
 from mapscope.evidence.core import AMD64_REGISTERS, ARM64_REGISTERS, NT_AUXV, NT_FILE, NT_PRPSINFO, NT_PRSTATUS, Core
 from mapscope.evidence.corewriter import CoreLayout, Segment
 from mapscope.evidence.memory import CHUNK_SHIFT, PAGE
+from mapscope.evidence.privatefile import PrivateFile
 from mapscope.evidence.procfs import Mapping
 from mapscope.evidence.redaction import NT_REDACTED, OWNER, Redaction
 from mapscope.goruntime.process import Process
@@ -52,41 +51,19 @@ def write(
         raise EvidenceError(f"{target} exists already", hint)
     segments = _segments(core, process, words)
     layout = CoreLayout(_MACHINES[core.elf.machine], _notes(core, redaction), segments)
-    name = ""
     try:
-        file, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".part", dir=target.parent)
-        try:
-            os.ftruncate(file, layout.size)
-            _put(file, layout.headers(), 0)
-            _copy(core, words, segments, file, said)
-            _put(file, layout.trailer(), layout.size)
-            size = os.fstat(file).st_blocks * 512
-        finally:
-            os.close(file)
-        _place(name, target, overwrite)
-    except BaseException as error:
-        if name:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
-        if isinstance(error, OSError):
-            raise _explained(error, target) from error
-        raise
+        with PrivateFile(target) as file:
+            os.ftruncate(file.fd, layout.size)
+            _put(file.fd, layout.headers(), 0)
+            _copy(core, words, segments, file.fd, said)
+            _put(file.fd, layout.trailer(), layout.size)
+            size = os.fstat(file.fd).st_blocks * 512
+            file.keep(overwrite=overwrite)
+    except FileExistsError:
+        raise EvidenceError(f"{target} exists already", "name another file") from None
+    except OSError as error:
+        raise _explained(error, target) from error
     return size
-
-
-def _place(name: str, target: Path, overwrite: bool) -> None:
-    """Gives the whole file its name."""
-    if not overwrite:
-        try:
-            os.link(name, target)  # unlike a rename, fails where someone else was faster
-        except FileExistsError:
-            raise EvidenceError(f"{target} exists already", "name another file") from None
-        except OSError:  # a file system without hard links
-            os.replace(name, target)
-        else:
-            os.unlink(name)
-        return
-    os.replace(name, target)
 
 
 def _explained(error: OSError, target: Path) -> EvidenceError:

@@ -33,6 +33,32 @@ with PrivateFile(Path(sys.argv[1])) as file:
     threading.Event().wait()
 """
 
+# Writes a whole file and dies at the call with that number, before or behind it; says how many there were if it lives.
+DYING = """
+import fcntl, os, signal, sys
+from pathlib import Path
+from mapscope.evidence.privatefile import PrivateFile
+last, where, calls = int(sys.argv[2]), sys.argv[3], 0
+def counted(real):
+    def call(*arguments, **more):
+        global calls
+        calls += 1
+        if calls == last and where == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            return real(*arguments, **more)
+        finally:
+            if calls == last and where == "behind":
+                os.kill(os.getpid(), signal.SIGKILL)
+    return call
+with PrivateFile(Path(sys.argv[1])) as file:
+    os.write(file.fd, b"whole")
+    for module, name in ((os, "link"), (os, "replace"), (os, "rename"), (os, "unlink"), (fcntl, "flock")):
+        setattr(module, name, counted(getattr(module, name)))
+    file.keep(overwrite=True)
+print(calls)
+"""
+
 
 @pytest.fixture(params=[True, False], ids=["tmpfile", "without"])
 def kind(request, monkeypatch):
@@ -107,6 +133,35 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_and_only_that(tmp_path
         for writer in writers:
             writer.kill()
             writer.communicate()
+
+
+def dying(target: Path, there: bool, last: int, where: str) -> subprocess.CompletedProcess[str]:
+    target.unlink(missing_ok=True)
+    if there:
+        target.write_text("old")
+    command = [sys.executable, "-c", DYING, str(target), str(last), where]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_killed_while_it_gets_its_name(tmp_path: Path, there: bool):
+    """Old or new, whole; beside it nothing where it is new, and else what the next writer removes."""
+    target = tmp_path / "core"
+    calls = int(dying(target, there, 0, "before").stdout)
+    found, left = set(), 0
+    for last in range(1, calls + 1):
+        for where in ("before", "behind"):
+            done = dying(target, there, last, where)
+            assert done.returncode == -signal.SIGKILL, done.stderr
+            found.add(target.read_text() if target.exists() else None)
+            beside = set(tmp_path.iterdir()) - {target}
+            left += len(beside)
+            assert not beside or there
+            assert all(path.read_text() == "whole" for path in beside)
+            with PrivateFile(target):
+                assert set(tmp_path.iterdir()) <= {target}
+    assert found == {"old" if there else None, "whole"}
+    assert bool(left) == there
 
 
 @pytest.mark.usefixtures("kind")
