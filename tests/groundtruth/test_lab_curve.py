@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import statistics
 import subprocess
 import sys
 from collections import defaultdict
@@ -15,7 +16,7 @@ import pytest
 
 from mapscope.errors import UsageError
 from mapscope.lab.curves import series
-from mapscope.lab.curves.measure import Shape
+from mapscope.lab.curves.measure import Shape, measure
 from tests.groundtruth import harness
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.timeout(300)]
@@ -26,17 +27,32 @@ MEASURED = {833: 89_256, 1_665: 178_392, 6_657: 715_288, 13_313: 1_429_144, 26_6
 """Live bytes of map[string]int right after a growth began on Go 1.23.9, from an experiment of its own."""
 OLD = {833: 28_288, 1_665: 56_576, 6_657: 226_304, 13_313: 452_608, 26_625: 905_216}
 """The old array alone, from the same."""
+OVERFLOW_BUCKET = 208
 SEEN = 0.02
-"""Other hashes fill other overflow buckets: so much may live bytes differ between two maps of one size."""
+"""How much the median of MAPS maps may differ: of one map of 833 entries overflow buckets alone are 0.7 % (1 sigma)."""
+MAPS = 9
+SLACK = 80
+"""Bytes that the runtime itself may need more or less."""
 
 
 def test_live_bytes_are_those_of_other_experiments():
-    curves, _ = series.residency("1.23", STRING_INT, TO)
-    real = dict(zip(curves[0].x, curves[0].y, strict=True))
-    old = dict(zip(curves[0].x, curves[0].old, strict=True))
+    """Each map has a seed of its own, so some overflow buckets more or fewer; all else is the same to the byte."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for _ in range(MAPS):
+        for one in measure("1.23", STRING_INT, "residency", TO, series.POINTS)["points"]:
+            found[one["count"]].append(one["live"])
     for count, size in MEASURED.items():
-        assert real[count] == pytest.approx(size, rel=SEEN), count
-        assert OLD[count] <= old[count] <= 1.02 * OLD[count], count  # slots of the allocator are a little larger
+        assert len(found[count]) == MAPS
+        assert statistics.median(found[count]) == pytest.approx(size, rel=SEEN), (count, found[count])
+        rests = [abs(live - size - OVERFLOW_BUCKET * round((live - size) / OVERFLOW_BUCKET)) for live in found[count]]
+        assert max(rests) <= SLACK, (count, found[count])
+
+
+def test_old_arrays_are_those_of_other_experiments():
+    curves, _ = series.residency("1.23", STRING_INT, TO)
+    old = dict(zip(curves[0].x, curves[0].old, strict=True))
+    for count, size in OLD.items():
+        assert size <= old[count] <= 1.02 * size, count  # slots of the allocator are a little larger
 
 
 @pytest.mark.parametrize("release", ["1.21", "1.23", "1.24", "1.26"])
