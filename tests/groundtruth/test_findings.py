@@ -160,6 +160,19 @@ def test_a_growth_holds_the_old_array_and_all_that_its_slice_names(mode: str, va
         assert one.old_array_bytes == sizes[int(slots[0])]
 
 
+@pytest.mark.parametrize("variant", [*_GROWING, Variant("1.23", evidence="dump")], ids=str)
+def test_an_evacuated_chain_hangs_on_the_overflow_buckets_of_the_array(runs: Store, variant: Variant):
+    """Counted by the program: evacuation unlinks a chain at its first bucket, not behind those in the array itself."""
+    run = runs.run("findings", variant, "halfway")
+    (true,) = (one for one in run.truth["maps"] if one["address"] == run.truth["subject"])
+    (said,) = (one for one in run.document["maps"] if int(one["address"], 16) == run.truth["subject"])
+    assert 0 < run.truth["counted"] <= true["counted"]["old_overflow_apart"]
+    assert said["bytes"]["old_overflow"] == 144 * true["counted"]["old_overflow_apart"]
+    (finding,) = run.document["findings"]
+    assert finding["rule"] == "R1"
+    assert finding["bytes"] == said["bytes"]["oldbuckets"] + said["bytes"]["old_overflow"]
+
+
 @pytest.mark.parametrize("variant", healthy_cases())
 def test_a_healthy_program_gives_no_finding(runs: Store, variant: Variant):
     run: Run = runs.run("findings", variant, "healthy")

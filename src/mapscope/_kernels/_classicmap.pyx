@@ -165,6 +165,7 @@ cdef int evacuate(Map *h, int64_t first) noexcept nogil:
     cdef int64_t bucket, cell, stop, place
     cdef uint8_t top
     cdef int y
+    cdef bint unlinked = h.scanned  # from the first bucket on, up to one that lies in the array itself and is not cleared
     if not evacuated(old, first):
         to[0] = first
         to[1] = first + (0 if h.same else old.base)
@@ -187,8 +188,10 @@ cdef int evacuate(Map *h, int64_t first) noexcept nogil:
                 h.now.tophash[place] = top
                 h.now.keys[place] = old.keys[cell]
                 filled[y] += 1
-            if h.scanned and bucket >= old.made:
-                h.oldapart -= 1
+            if bucket >= old.made:
+                h.oldapart -= unlinked
+            elif bucket != first:
+                unlinked = False
             bucket = old.overflow[bucket]
         if h.scanned:
             old.overflow[first] = -1

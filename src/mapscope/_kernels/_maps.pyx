@@ -83,10 +83,29 @@ cdef inline void fetch_bucket(const Index *ix, const uint8_t *buckets, uint64_t 
             prefetch(p + size - 8)
 
 
+cdef bint walk_made(const Index *ix, const uint8_t *flags, const uint64_t *m, uint64_t n, uint64_t low, uint64_t high,
+                    uint64_t *out) noexcept nogil:
+    # What the overflow buckets keep that were made with an old array of n buckets and lie in it. An evacuated chain is
+    # unlinked at its first bucket alone, so what hangs on one of these stays. There are n/16, and as many as the size class
+    # has room for (runtime/map.go: makeBucketArray, evacuate). False: a ring.
+    cdef uint64_t b, over, size = m[C_BSIZE], budget = chain_budget(ix, n, m[C_COUNT])
+    for b in range(n, min((high - low) // size, n + (n >> 1) + 1)):
+        over = 0
+        load64(ix, low + (b + 1) * size - 8, &over)
+        while over != 0 and not low <= over < high and is_marked(ix, flags, over):
+            if budget == 0:
+                return False
+            budget -= 1
+            out[R_OLD_OVERFLOW_BYTES] += slot_bytes(ix, over)
+            if not load64(ix, over + size - 8, &over):
+                break
+    return True
+
+
 cdef void walk_classic(const Index *ix, const uint8_t *flags, const uint64_t *m, uint64_t *out, uint64_t *histogram,
                        uint64_t nhist, uint64_t *chains, uint64_t nchains) noexcept nogil:
     cdef uint64_t n, b, address, top = 0, over = 0, live, length, budget, low, high, size
-    cdef bint old, evacuated
+    cdef bint old, evacuated, apart
     cdef int part
     cdef const uint8_t *buckets
     n = <uint64_t>1 << m[C_B]
@@ -124,6 +143,7 @@ cdef void walk_classic(const Index *ix, const uint8_t *flags, const uint64_t *m,
             else:
                 live = bucket_live(ix, address, top, m, &out[R_INDIRECT])
             length = 0
+            apart = True
             over = 0
             if buckets != NULL:
                 over = ld64(buckets + (b + 1) * m[C_BSIZE] - 8)
@@ -140,16 +160,14 @@ cdef void walk_classic(const Index *ix, const uint8_t *flags, const uint64_t *m,
                 if old and not is_marked(ix, flags, over):
                     break
                 length += 1
-                size = 0
-                if over < low or over >= high:
-                    size = slot_bytes(ix, over)
+                if low <= over < high:
+                    apart = not old  # the rest of the chain counts at this one: see walk_made
+                elif apart:
+                    out[R_OLD_OVERFLOW_BYTES if old else R_OVERFLOW_BYTES] += slot_bytes(ix, over)
                 if old:
-                    out[R_OLD_OVERFLOW_BYTES] += size
-                    if not evacuated:
-                        out[R_OLD_OVERFLOW] += 1
+                    out[R_OLD_OVERFLOW] += not evacuated
                 else:
                     out[R_OVERFLOW] += 1
-                    out[R_OVERFLOW_BYTES] += size
                 if not evacuated:
                     live += bucket_live(ix, over, top, m, &out[R_INDIRECT])
                 if not load64(ix, over + m[C_BSIZE] - 8, &over):
@@ -158,6 +176,9 @@ cdef void walk_classic(const Index *ix, const uint8_t *flags, const uint64_t *m,
             if histogram != NULL and not old:
                 histogram[live if live < nhist else nhist - 1] += 1
                 chains[length if length < nchains else nchains - 1] += 1
+        if old and not walk_made(ix, flags, m, n, low, high, out):
+            out[R_CORRUPT] = 1
+            return
 
 
 def classic(h, const uint8_t[::1] flags, const uint64_t[:, ::1] maps, uint64_t[:, ::1] out):

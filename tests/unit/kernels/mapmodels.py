@@ -188,17 +188,23 @@ class ClassicBuilder:
             at = self.old + b * BUCKET
             evacuated = self.rng.random() < 0.5
             freed = evacuated and self.rng.random() < 0.3
+            unlinked = evacuated and not freed and self.rng.random() < 0.5  # by Go, at the first bucket
             self.truth["live"] += 0 if evacuated else self.cells(at)
             if evacuated:
                 self.truth["evacuated"] += 1
                 self.space.put(at, int.from_bytes(bytes(self.rng.choice((2, 3, 4)) for _ in range(8)), "little"))
+            held = not unlinked
             for _ in range(self.rng.choice((0, 0, 1, 2))):
                 over, size = self.overflow([] if freed else tails)
-                self.space.put(at + BUCKET - 8, over)
+                self.space.put(at + BUCKET - 8, 0 if unlinked and at == self.old + b * BUCKET else over)
                 if freed:
                     self.freed.add(over)
                 elif evacuated:
-                    self.truth["old_overflow_bytes"] += size
+                    held = held or size == 0  # it lies in the array: nobody clears it
+                    if held:
+                        self.truth["old_overflow_bytes"] += size
+                    else:
+                        self.freed.add(over)
                     self.space.put(over, 0x0404040404040404)
                 else:
                     self.truth["old_overflow"] += 1

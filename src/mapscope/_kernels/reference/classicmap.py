@@ -210,6 +210,7 @@ class _Map:
         if not old.evacuated(first):
             to, filled = [first, first + (0 if self.same else old.base)], [0, 0]
             bucket = first
+            unlinked = self.scanned  # up to an overflow bucket that lies in the array itself, which is not cleared
             while bucket >= 0:
                 for cell in range(_SLOTS * bucket, _SLOTS * (bucket + 1)):
                     top = old.tophash[cell]
@@ -223,8 +224,10 @@ class _Map:
                     self.now.tophash[_SLOTS * to[y] + filled[y]] = top
                     self.now.keys[_SLOTS * to[y] + filled[y]] = old.keys[cell]
                     filled[y] += 1
-                if self.scanned and bucket >= old.made:
-                    self.oldapart -= 1
+                if bucket >= old.made:
+                    self.oldapart -= unlinked
+                elif bucket != first:
+                    unlinked = False
                 bucket = old.overflow[bucket]
             if self.scanned:  # unlinked and cleared, as there is no iterator
                 old.overflow[first] = -1

@@ -79,7 +79,7 @@ class _ClassicWalk:
             evacuated = old and top & 255 in EVACUATED
             self.sums[_EVACUATED] += evacuated
             live = 0 if evacuated else self.live(address, top)
-            length = 0
+            length, apart = 0, True
             over = self.memory.word(address + size - 8) or 0
             while over:
                 if not self.budget:
@@ -93,13 +93,33 @@ class _ClassicWalk:
                 if old and not self.marked(over):
                     break  # freed already: an evacuated bucket's overflow word is stale
                 length += 1
-                self.overflow(old, evacuated, 0 if over in own else self.memory.slot_bytes(over))
+                if over in own:
+                    apart = not old  # the rest of the chain counts at this one: see made
+                self.overflow(old, evacuated, self.memory.slot_bytes(over) if apart and over not in own else 0)
                 if not evacuated:
                     live += self.live(over, top)
                 over = self.memory.word(over + size - 8) or 0
             self.sums[_LIVE] += live
             if not old:
                 self.occupancy.append((live, length))
+        return self.made(own, number) if old else True
+
+    def made(self, own: range, number: int) -> bool:
+        """What the overflow buckets keep that were made with an old array and lie in it; False for a ring.
+
+        An evacuated chain is unlinked at its first bucket alone, so what hangs on one of these stays. There are a
+        sixteenth as many as buckets, and those that the size class has room for (runtime/map.go: makeBucketArray).
+        """
+        size, budget = self.row.bucket_size, chain_budget(self.memory, number, self.row.entries)
+        for b in range(number, min(len(own) // size, number + number // 2 + 1)):
+            over = self.memory.word(own.start + (b + 1) * size - 8) or 0
+            while over and over not in own and self.marked(over):
+                if not budget:
+                    self.sums[_CORRUPT] = 1
+                    return False
+                budget -= 1
+                self.sums[_OLD_OVERFLOW_BYTES] += self.memory.slot_bytes(over)
+                over = self.memory.word(over + size - 8) or 0
         return True
 
     def live(self, bucket: int, top: int) -> int:

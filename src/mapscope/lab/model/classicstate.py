@@ -154,7 +154,7 @@ def bytes_of(h: ClassicMap) -> Bytes:
         for kept in (h.extra.overflow, h.extra.oldoverflow):
             if kept is not None:
                 overflow += slot(SLICE_BYTES, False) + slot(8 * kept.cap, False)
-    apart = sum(b.index < 0 for array in (h.buckets, h.oldbuckets) for first in _buckets(array) for b in _chain(first))
+    apart = _apart(h.buckets) + _apart(h.oldbuckets)
     if not h.t.pointers and h.extra is not None:
         lists = (h.extra.overflow, h.extra.oldoverflow)
         apart = sum(b.index < 0 for kept in lists if kept is not None for b in kept.bmaps)
@@ -166,6 +166,21 @@ def bytes_of(h: ClassicMap) -> Bytes:
         overflow,
         pinned_by_iterators(h.heap()) if h.iterators else 0,
     )
+
+
+def _apart(array: BucketArray | None) -> int:
+    """Overflow buckets that an array keeps outside of it.
+
+    Evacuation unlinks the chain of an old bucket at its first bucket alone (runtime/map.go: evacuate), so what hangs on
+    an overflow bucket that was made with the array, and lies in it, stays until the growth ends.
+    """
+    count = 0
+    for first in [] if array is None else array.bmaps:
+        b = first.overflow
+        while b is not None and b.index < 0:
+            count += 1
+            b = b.overflow
+    return count
 
 
 def _chain(b: bmap | None) -> Iterator[bmap]:

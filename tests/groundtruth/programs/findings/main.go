@@ -68,6 +68,8 @@ func main() {
 		sameSize()
 	case "stale":
 		stale()
+	case "halfway":
+		halfway()
 	case "sparse":
 		sparse()
 	case "hinted":

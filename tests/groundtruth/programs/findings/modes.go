@@ -171,3 +171,27 @@ func stale() {
 	counted = 1024 * probe.StaleElems(m)
 	runtime.KeepAlive(m)
 }
+
+// halfway: most old buckets are evacuated, and behind an overflow bucket in the old array there is one outside of it that
+// no old bucket leads to any more. Which map comes to have that its seed decides.
+func halfway() {
+	for {
+		m := make(map[uint64]*payload)
+		one := new(payload)
+		keys := random(7)
+		for i := 0; i < 5500 || !probe.Growing(m); i++ {
+			m[keys.next()] = one
+		}
+		for i := 0; i < 600; i++ {
+			m[keys.next()] = one
+		}
+		if !probe.Growing(m) {
+			panic("the growth is over")
+		}
+		if counted = probe.Hanging(m); counted > 0 {
+			keep = append(keep, probe.Add("halfway", "any", m))
+			subject = probe.Word(&m)
+			return
+		}
+	}
+}

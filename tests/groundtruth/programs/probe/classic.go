@@ -66,7 +66,6 @@ func (e *Entry) read() {
 		}
 		for i := uintptr(0); i < n; i++ {
 			b := old + i*size
-			e.sums[7] += e.apart(b, old, old+e.end[1]) // evacuated chains too: what still hangs there is held
 			if top := u8(b); top >= 2 && top <= 4 {
 				e.sums[2]++
 				if top < 4 {
@@ -74,6 +73,12 @@ func (e *Entry) read() {
 				}
 			} else {
 				e.sums[3] += e.chain(b)
+			}
+		}
+		// evacuated chains too: what still hangs there is held, and what hangs on overflow buckets in the array
+		for b := old; b+size <= old+e.end[1]; b += size {
+			for o := e.next(b); o != 0 && (o < old || o >= old+e.end[1]); o = e.next(o) {
+				e.sums[7]++
 			}
 		}
 	}
@@ -170,4 +175,26 @@ func StaleElems[V any](m map[uint64]*V) (count uint64) {
 		}
 	}
 	return count
+}
+
+// Hanging counts the overflow buckets outside the old array that are reached only from those that were made with it, as
+// their chains were unlinked at the first bucket. Keys and elems are a word, and B is 5 or more.
+func Hanging[V any](m map[uint64]*V) uint64 {
+	const size = 8 + 8*8 + 8*8 + 8
+	h := Word(&m)
+	old, n := ptr(h+0x18), uintptr(1)<<(u8(h+9)-1)
+	end := old + (n+n/16)*size
+	reached := map[uintptr]bool{}
+	for i := uintptr(0); i < n; i++ {
+		for b := ptr(old + (i+1)*size - 8); b != 0; b = ptr(b + size - 8) {
+			reached[b] = true
+		}
+	}
+	more := uint64(0)
+	for i := n; i < n+n/16; i++ {
+		for b := ptr(old + (i+1)*size - 8); b != 0 && (b < old || b >= end) && !reached[b]; b = ptr(b + size - 8) {
+			more++
+		}
+	}
+	return more
 }

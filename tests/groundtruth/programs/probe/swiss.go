@@ -82,7 +82,7 @@ func (e *Entry) group(g uintptr) {
 	}
 }
 
-// Buckets, Overflow, EachKey and StaleElems are about classic maps alone.
+// Buckets, Overflow, EachKey, StaleElems and Hanging are about classic maps alone.
 func Buckets[M any](M) int { return 0 }
 
 // Overflow see Buckets.
@@ -93,3 +93,6 @@ func EachKey(map[uint64]uint64, func(int, uint64)) {}
 
 // StaleElems see Buckets.
 func StaleElems[V any](map[uint64]*V) uint64 { return 0 }
+
+// Hanging see Buckets.
+func Hanging[V any](map[uint64]*V) uint64 { panic("no classic map") }

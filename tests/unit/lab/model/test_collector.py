@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from mapscope.lab.model import collector
@@ -70,6 +72,25 @@ def test_an_iterator_keeps_an_abandoned_map(release):
     assert heap.bytes_kept_by("m", "iterator 0") == model.bytes().total
     model.stop(cursor)
     assert model.heap().bytes_kept_by("m") == model.bytes().total
+
+
+@pytest.mark.parametrize("release", ["1.19", "1.21", "1.23"])
+def test_what_hangs_on_an_old_array_is_counted_until_the_growth_ends(release):
+    """Evacuation clears the first bucket of a chain; an overflow bucket in the array keeps what comes behind it."""
+    for seed in range(5):
+        draw = random.Random(seed)
+        hashes = [draw.getrandbits(56) << 8 | draw.choice((3, 17, 40, 41, 66, 99)) for _ in range(900)]
+        model = make(release, INT_POINTER, hint=200, hasher=lambda key, _, hashes=hashes: hashes[key])
+        kept = 0
+        for key in range(len(hashes)):
+            model.assign(key, None)
+            state = model.state()
+            if key % 10 == 0 and state.header.oldbuckets is not None:
+                by_chains = sum(one.index < 0 for chain in (*state.buckets, *state.oldbuckets) for one in chain)
+                live = [one for one in model.heap().live() if one.name == "overflow bucket"]
+                assert model.bytes().total == model.heap().bytes_kept_by("m", structure=True)
+                kept = max(kept, len(live) - by_chains)
+        assert kept > 0
 
 
 OLD = 57_344

@@ -106,6 +106,26 @@ def test_same_memory(side, t):
             assert bucket < 0
 
 
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("t", TYPES, ids=["int-int", "int-pointer", "string-int"])
+def test_what_hangs_on_overflow_buckets_of_the_old_array(side, t):
+    """Long chains in a growth: evacuation clears the first bucket of each, not those that were made with the array."""
+    hashes = hashes_of(1200, seed=5)
+    hashes = hashes << np.uint64(8) | hashes >> np.uint64(56) & np.uint64(0x63)
+    sizes = Sizes(CLASSIC["1.23"], t)
+    made = np.array([sizes.buckets(b)[0] for b in range(20)], dtype=np.int64)
+    at, ops = np.arange(1, len(hashes) + 1), np.zeros(len(hashes), dtype=np.uint8)
+    rows = np.zeros((len(at), 11), dtype=np.int64)
+    kernel(side, "classicmap").run(ops, hashes, at, 0, 13, t.pointers, made, 1, rows, False)
+    model = readable("1.23", t, None, 1)
+    outlasted = 0
+    for number, row in enumerate(rows.tolist()):
+        model.assign(int(hashes[number]), None)
+        assert sizes.sample(number + 1, row, True).bytes == model.bytes()
+        outlasted += row[8] > sum(one.index < 0 for chain in model.state().oldbuckets for one in chain)
+    assert outlasted or not t.pointers
+
+
 def test_random_counting_is_the_same():
     """Overflow buckets from 16 bits on: the same numbers are drawn at the same writes."""
     hashes = np.arange(1, 1500, dtype=np.uint64) << np.uint64(40)
