@@ -65,13 +65,16 @@ class Queries:
         if shape < 0 or self._maps.shapes[shape].noscan:
             return None
         index = self._heap.index
-        ids, _ = index.find(np.array([found.oldbuckets], dtype=np.uint64))
+        ids, slots = index.find(np.array([found.oldbuckets], dtype=np.uint64))
         if ids[0] < 0:
             return None
-        skip = np.zeros((found.noldbuckets, 2), dtype=np.uint64)
         size = self._maps.shapes[shape].fields.bucket_size
+        end = int(slots[0]) + int(index.sizes_of(ids)[0])
+        # with the overflow buckets made with it (runtime/map.go: makeBucketArray): those that were evacuated say so too
+        made = min((end - found.oldbuckets) // size, found.noldbuckets + found.noldbuckets // 2 + 1)
+        skip = np.zeros((made, 2), dtype=np.uint64)
         out = np.zeros(1, dtype=np.uint64)
-        count = load("mark").stale_buckets(index, found.oldbuckets, found.noldbuckets, size, skip, out)
+        count = load("mark").stale_buckets(index, found.oldbuckets, made, size, skip, out)
         stale = int(out[0])
         if not stale:
             return StaleValues(0, 0, 0)
