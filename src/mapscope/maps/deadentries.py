@@ -40,7 +40,8 @@ class _Slots(Struct, frozen=True):
     """Slots in use: addresses of key and elem, the entry that they point to, and which array they lie in.
 
     An evacuated slot is not in use (its tophash says so), and ``evacuate`` has cleared it: nothing ever ranges over a
-    ``dirty``, so no growth of one finds the flag ``oldIterator`` (runtime/map.go).
+    ``dirty``, so no growth of one finds the flag ``oldIterator`` (runtime/map.go). Overflow buckets that were made
+    with an old array are not cleared: what they point to counts as kept by the growth, not by a deleted entry.
     """
 
     key: U8
