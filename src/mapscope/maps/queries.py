@@ -66,9 +66,9 @@ class Queries:
             return None
         index = self._heap.index
         ids, slots = index.find(np.array([found.oldbuckets], dtype=np.uint64))
-        if ids[0] < 0:
-            return None
         size = self._maps.shapes[shape].fields.bucket_size
+        if ids[0] < 0 or size < 16:  # of a damaged type
+            return None
         end = int(slots[0]) + int(index.sizes_of(ids)[0])
         # with the overflow buckets made with it (runtime/map.go: makeBucketArray): those that were evacuated say so too
         made = min((end - found.oldbuckets) // size, found.noldbuckets + found.noldbuckets // 2 + 1)
