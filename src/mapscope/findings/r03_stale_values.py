@@ -3,7 +3,7 @@
 ``evacuate`` (runtime/map.go) clears an old bucket only if no iterator was opened before the growth (flag
 ``oldIterator``), so after one range before the growth the old buckets keep their key and value pointers until the
 growth ends. Overflow buckets that were made with the array lie in it and are never cleared: they count here too, but
-alone (one in a few dozen values) they make no finding.
+alone they make no finding.
 """
 
 from __future__ import annotations
