@@ -225,6 +225,20 @@ def test_the_store_has_what_the_metrics_say(ended: Ended):
     assert total >= sum(oks) - 60  # what was asked but not written yet when the metrics were read
 
 
+def test_each_failure_has_its_own_reason_to_the_end(ended: Ended):
+    """Behind the settings that were read again, too: requests that were under way then ended as they would have.
+
+    On a machine with much to do any of them may take too long.
+    """
+    told: dict[str, set[str]] = {}
+    for line in ended.log:
+        if line["message"] == "a profile was not had" and line["service"] in kinds.REASON:
+            told.setdefault(line["service"], set()).add(line["reason"])
+    assert told.keys() == kinds.REASON.keys()
+    for kind, reasons in told.items():
+        assert {kinds.REASON[kind]} <= reasons <= {kinds.REASON[kind], "timeout"}, (kind, reasons)
+
+
 def test_each_reason_was_counted(ended: Ended):
     counted = {
         labels["outcome"] for labels, value in ended.metrics["mapscope_scrapes_total"]

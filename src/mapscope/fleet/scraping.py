@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import httpx2
@@ -24,22 +25,41 @@ HEAP, GOROUTINE = "heap", "goroutine"
 
 
 @dataclass(slots=True)
+class _Shared:
+    """The connections of one idea of certificates, and how many requests are under way on them."""
+
+    client: httpx2.AsyncClient
+    users: int = 0
+    retired: bool = False
+
+
+@dataclass(slots=True)
 class Clients:
     """Connections, one set for each idea of certificates."""
 
-    _made: dict[TLSConfig, httpx2.AsyncClient] = field(default_factory=dict)
+    _made: dict[TLSConfig, _Shared] = field(default_factory=dict)
 
-    def of(self, tls: TLSConfig) -> httpx2.AsyncClient:
-        """The connections for ``tls``. AskError."""
-        if tls not in self._made:
-            self._made[tls] = make_client(tls)
-        return self._made[tls]
+    @contextlib.asynccontextmanager
+    async def of(self, tls: TLSConfig) -> AsyncIterator[httpx2.AsyncClient]:
+        """The connections for ``tls``; they stay open for as long as they are used. AskError."""
+        shared = self._made.get(tls)
+        if shared is None:
+            shared = self._made[tls] = _Shared(make_client(tls))
+        shared.users += 1
+        try:
+            yield shared.client
+        finally:
+            shared.users -= 1
+            if shared.retired and not shared.users:
+                await shared.client.aclose()
 
     async def close(self) -> None:
-        """Closes all of them; files of certificates are read anew afterwards."""
+        """Closes all of them, each behind its last request; files of certificates are read anew afterwards."""
         made, self._made = self._made, {}
-        for client in made.values():
-            await client.aclose()
+        for shared in made.values():
+            shared.retired = True
+            if not shared.users:
+                await shared.client.aclose()
 
 
 @dataclass(slots=True)
@@ -112,12 +132,12 @@ class Scraper:
         limits = self.config.limits
         begin = time.monotonic()
         headers = {**job.headers, **secrets_of(job.authorization, job.basic_auth)}
-        client = self.clients.of(job.tls_config)
         url = f"{job.scheme}://{target.instance}{path}"
         try:
-            data = await ask(
-                client, url, headers, self.config.timeout(job), limits.response_size, job.tls_config.server_name
-            )  # fmt: skip
+            async with self.clients.of(job.tls_config) as client:
+                data = await ask(
+                    client, url, headers, self.config.timeout(job), limits.response_size, job.tls_config.server_name
+                )  # fmt: skip
         finally:
             self.metrics.scrape_seconds.labels(kind).observe(time.monotonic() - begin)
         begin = time.monotonic()

@@ -16,7 +16,9 @@ import (
 	"sync"
 )
 
-func init() { runtime.MemProfileRate = 1024 }
+// Every allocation is recorded. Any other rate would hold from the next sample of each P on only, and the first one of a P
+// comes after 512 KB on average (nextSample of runtime/malloc.go): the arrays of a map may be allocated before it.
+func init() { runtime.MemProfileRate = 1 }
 
 type store struct {
 	mu      sync.Mutex
