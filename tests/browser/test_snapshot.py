@@ -359,6 +359,24 @@ def test_the_treemap_zooms_by_mouse_and_keyboard(swiss, visit):
     assert page.url.endswith(target)
 
 
+OFF_GRID = """() => {
+  const box = document.querySelector(".treemap").getBoundingClientRect();
+  const cells = [...document.querySelectorAll(".treemap .cell")].map((cell) => cell.getBoundingClientRect().x - box.x);
+  return [cells.length, cells.filter((x) => Math.abs(x - Math.round(x)) > 0.02).length];
+}"""
+
+
+def test_the_treemap_is_made_for_its_width_from_the_first_moment(swiss, visit):
+    """Its cells lie on whole pixels: no picture for another width is shown until the browser tells of a change."""
+    page = visit(swiss.page, "owners")
+    page.add_init_script("window.ResizeObserver = class { observe() {} unobserve() {} disconnect() {} };")
+    page.reload()
+    page.wait_for_selector(".treemap")
+    cells, between = page.evaluate(OFF_GRID)
+    assert cells > 20
+    assert between == 0
+
+
 def test_the_treemap_as_a_table(swiss, visit):
     page = visit(swiss.page, "owners")
     page.locator("#owners > details > summary").click()

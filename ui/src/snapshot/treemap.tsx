@@ -2,7 +2,7 @@
 // the same in text.
 
 import { hierarchy, treemap, treemapSquarify, type HierarchyRectangularNode } from "d3-hierarchy";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { bytes, percent } from "../format.ts";
 import type { Section } from "../pack.ts";
 import { Part } from "../parts/section.tsx";
@@ -91,10 +91,14 @@ interface Datum {
 function Picture({ tree, at, go }: { tree: Tree; at: number; go: (node: number) => void }) {
   const box = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(1000);
-  useEffect(() => {
-    if (!box.current) return undefined;
-    const seen = new ResizeObserver(([entry]) => setWidth(Math.max(200, Math.round(entry?.contentRect.width ?? 1000))));
-    seen.observe(box.current);
+  // Before the first paint: a picture for another width would be seen for a moment, with other cells.
+  useLayoutEffect(() => {
+    const place = box.current;
+    if (!place) return undefined;
+    const measure = () => setWidth(Math.max(200, place.clientWidth));
+    measure();
+    const seen = new ResizeObserver(measure);
+    seen.observe(place);
     return () => seen.disconnect();
   }, []);
   const cells = useMemo(() => layout(tree, at, width), [tree, at, width]);
