@@ -4,7 +4,8 @@ Opt-in. It holds types and marks by number and the table of maps, no content of 
 core and executable and by the version of mapscope; one that does not fit is ignored and made anew. Only a file that
 the user owns and nobody else may write is believed. It is safe to delete.
 
-The file: ``MAGIC``, size of the header (uint64), header (JSON), then the arrays, each at a multiple of 64 bytes.
+The file: ``MAGIC``, size of the header (uint64), SHA-256 of the header, header (JSON), then the arrays, each at a
+multiple of 64 bytes. What lies in the arrays is looked at for soundness only, as the core itself is.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ from mapscope.heap.saved import SavedHeap
 from mapscope.maps.find import MapSet
 from mapscope.maps.model import COLUMNS, MapTable
 
-MAGIC = b"mapscope cache 3\n"
+MAGIC = b"mapscope cache 4\n"
 SUFFIX = ".mapscope-cache"
 _ALIGN = 64
+_DIGEST = 32
+_BEGIN = len(MAGIC) + 8 + _DIGEST
 _MAX_HEADER = 1 << 28
 _SAMPLES = 256
 _SAMPLE = 4096
@@ -118,7 +121,7 @@ def store(process: Process, heap: Heap, maps: MapSet) -> None:
     handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # mode 0600
     try:
         with open(handle, "wb") as stream:
-            stream.write(MAGIC + len(header).to_bytes(8, "little") + header)
+            stream.write(MAGIC + len(header).to_bytes(8, "little") + hashlib.sha256(header).digest() + header)
             start = _start(len(header))
             for name, values in arrays.items():
                 stream.seek(start + places[name].offset)
@@ -137,7 +140,7 @@ def _own(found: os.stat_result) -> bool:
 
 def _start(header: int) -> int:
     """Where the arrays begin."""
-    return -(-(len(MAGIC) + 8 + header) // _ALIGN) * _ALIGN
+    return -(-(_BEGIN + header) // _ALIGN) * _ALIGN
 
 
 def _arrays(heap: Heap, maps: MapSet) -> Iterator[tuple[str, npt.NDArray[np.generic]]]:
@@ -158,14 +161,17 @@ def _parse(process: Process, data: mmap.mmap) -> Saved | None:
     size = int.from_bytes(data[len(MAGIC) : len(MAGIC) + 8], "little")
     if data[: len(MAGIC)] != MAGIC or size > min(_MAX_HEADER, len(data)):
         return None
-    header = msgspec.json.decode(data[len(MAGIC) + 8 : len(MAGIC) + 8 + size], type=_Header)
+    words = data[_BEGIN : _BEGIN + size]
+    if data[_BEGIN - _DIGEST : _BEGIN] != hashlib.sha256(words).digest():
+        return None
+    header = msgspec.json.decode(words, type=_Header)
     if header.key != _key(process):
         return None
     start = _start(size)
 
     def array(name: str, dtype: str) -> npt.NDArray[np.generic]:
-        place = header.arrays[name]
-        if place.dtype != np.dtype(dtype).str:
+        place = header.arrays.get(name)
+        if place is None or place.dtype != np.dtype(dtype).str:
             raise ValueError(name)
         count = int(np.prod(place.shape, dtype=np.int64))
         return np.frombuffer(data, np.dtype(dtype), count, start + place.offset).reshape(place.shape)

@@ -158,6 +158,7 @@ def running(
         stderr=(stderr := open(folder / "stderr", "w+b")),  # noqa: SIM115  # closed below
         env=ENVIRONMENT | (environment or {}),
         cwd=folder,
+        start_new_session=True,  # its copies are in it, and no other test's programs
     )
     try:
         hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
