@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.groundtruth import harness, store
 from tests.groundtruth.store import Store
@@ -27,6 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     store.KEEP = config.getoption("--keep-cores")
+    # an example that took long says something of the machine, not of the property
+    settings.register_profile("mapscope", settings.default, deadline=None)
+    settings.load_profile("mapscope")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # a job in the background of a shell inherits that, and so would every program that a test starts
         signal.signal(signal.SIGINT, signal.default_int_handler)

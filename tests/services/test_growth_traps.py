@@ -19,6 +19,7 @@ import pytest
 
 from mapscope.growth.names import Names
 from mapscope.growth.protocol import State
+from mapscope.growth.schema import WRITERS
 from mapscope.growth.state import Move
 from tests.services import growing, postgres
 from tests.services.growing import Growing, fill, rows
@@ -197,7 +198,16 @@ def test_the_fence_gives_way_to_a_long_writer_and_comes_again(pair: Growing):
                 long.execute("insert into shard_0000.entries values ('long', 1, 'x')")
                 threads[0].start()
 
+        def waits_for_writers() -> bool:
+            asked = ("select exists (select from pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock' "
+                     f"and not granted and classid = {WRITERS} and objid = 0 and database = "
+                     "(select oid from pg_database where datname = current_database()))")  # fmt: skip
+            return pair.ask("a", asked) == [(True,)]
+
         def release() -> None:
+            deadline = time.monotonic() + 60
+            while not waits_for_writers() and time.monotonic() < deadline:
+                time.sleep(0.001)
             for number in range(6):  # others write on while the fence tries
                 began = time.monotonic()
                 other.write("svc-1", lambda link, schema, n=number: link.execute(

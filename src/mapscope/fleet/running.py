@@ -117,8 +117,8 @@ class _Watch:
         try:
             config = load(self._path)
         except MapscopeError as error:
-            self._state.reload_ok = False
             say("error", "the settings are wrong; the old ones stay in force", error=str(error), hint=error.hint)
+            self._state.reload_ok = False  # behind the words: who sees the number finds them
             return
         if config.store != self._config.store or config.web != self._config.web:
             say("warning", "store and web change with a restart only")

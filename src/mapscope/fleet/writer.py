@@ -96,15 +96,17 @@ class Writer:
         next_sweep = time.monotonic()
         while True:
             with self._condition:
-                if not (batch := self._batch()):
+                now = time.monotonic()
+                if not (batch := self._batch(now)):
                     self._idle(next_sweep)
-                    batch = self._batch()
+                    now = time.monotonic()
+                    batch = self._batch(now)
                 ending = self._ending
                 over = ending is not None and (not self._waiting or time.monotonic() > ending)
             if over:
                 return
-            if self.store.prepared or (not self._resting("") and self._tried("", self.store.prepare)):
-                self._write(batch)
+            if self.store.prepared or (not self._resting(now, "") and self._tried("", self.store.prepare)):
+                self._write(now, batch)
                 self._settle()
                 if time.monotonic() >= next_sweep and ending is None:
                     next_sweep = time.monotonic() + self.retention.interval
@@ -118,36 +120,35 @@ class Writer:
         if self._ending is None or ends:
             self._condition.wait(max(min([*ends, next_sweep] if self._ending is None else ends) - now, 0.0))
 
-    def _resting(self, *lanes: str) -> bool:
-        now = time.monotonic()
+    def _resting(self, now: float, *lanes: str) -> bool:
         return any(lane in self._rests and self._rests[lane][1] > now for lane in lanes)
 
     def _lanes(self, record: Record) -> tuple[str, ...]:
         return self.store.lanes_of(self.store.part_of(record.service))
 
-    def _batch(self) -> list[Record]:
-        """The first that wait and may be tried."""
-        if not self.store.prepared and self._resting(""):
+    def _batch(self, now: float) -> list[Record]:
+        """The first that wait and may be tried; one moment for all, so that none passes an earlier one of its lanes."""
+        if not self.store.prepared and self._resting(now, ""):
             return []
         found: list[Record] = []
         for record in self._waiting:
-            if not self._resting(*self._lanes(record)):
+            if not self._resting(now, *self._lanes(record)):
                 found.append(record)
                 if len(found) == _BATCH:
                     break
         return found
 
-    def _write(self, batch: Sequence[Record]) -> None:
+    def _write(self, now: float, batch: Sequence[Record]) -> None:
         parts: dict[int, list[Record]] = {}
         for record in batch:
             parts.setdefault(self.store.part_of(record.service), []).append(record)
         for part, records in parts.items():
-            if not self._resting(*self.store.lanes_of(part)):
+            if not self._resting(now, *self.store.lanes_of(part)):  # one that failed just now rests beyond ``now``
                 self._write_part(part, records)
 
     def _write_part(self, part: int, records: Sequence[Record]) -> None:
         try:
-            self._commit(part, records)
+            written = self._commit(part, records)
         except (SQLAlchemyError, MapscopeError, OSError) as error:
             self._failed(error, self.store.lane_of(part, error))
             return
@@ -159,6 +160,7 @@ class Writer:
             self.counts.waiting_bytes -= sum(one.weight for one in self._waiting if one.id in gone)
             self._waiting = deque(left)
             self.counts.waiting = len(left)
+            self.counts.written += written  # behind ``waiting``: who sees all of them written sees none wait
 
     def _tried(self, lane: str, action: Callable[[], None]) -> bool:
         try:
@@ -173,25 +175,28 @@ class Writer:
         with self._condition:
             waiting = self._waiting if self._rests else ()
             wanted = {lane for one in waiting for lane in self._lanes(one)}
-            for lane in [one for one in self._rests if one not in wanted and not self._resting(one)]:
+            now = time.monotonic()
+            for lane in [one for one in self._rests if one not in wanted and not self._resting(now, one)]:
                 del self._rests[lane]
             good = not self._rests
         if good and not self.counts.working:
             say("info", "the store can be written", store=self.store.name, waiting=len(self._waiting))
         self.counts.working = good
 
-    def _commit(self, part: int, batch: Sequence[Record]) -> None:
-        """All in one transaction. What the database can never hold is dropped, so that it stops nothing else."""
+    def _commit(self, part: int, batch: Sequence[Record]) -> int:
+        """All in one transaction, and how many those were.
+
+        What the database can never hold is dropped, so that it stops nothing else.
+        """
         try:
             self.store.write(part, batch)
-            self.counts.written += len(batch)
         except (DataError, IntegrityError) as error:
             if len(batch) > 1:
-                for one in batch:
-                    self._commit(part, [one])
-                return
+                return sum(self._commit(part, [one]) for one in batch)
             self.counts.dropped += 1
             say("error", "a profile cannot be stored and is dropped", target=batch[0].instance, error=said(error))
+            return 0
+        return len(batch)
 
     def _failed(self, error: Exception, lane: str) -> None:
         self.counts.failures += 1

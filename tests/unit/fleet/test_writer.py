@@ -9,7 +9,7 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,8 @@ from mapscope.fleet.logs import LOG, set_up
 from mapscope.fleet.marks import Duration
 from mapscope.fleet.store import reading
 from mapscope.fleet.store.opening import open_engine
+from mapscope.fleet.store.records import Record
+from mapscope.fleet.store.sweeping import Swept
 from mapscope.fleet.writer import Writer
 from tests.services.postgres import Cluster, clusters
 from tests.unit.fleet.records import NOW, record
@@ -75,6 +77,8 @@ sys.path.insert(0, ".")
 from tests.unit.fleet.test_writer import KEEP, wait_for
 from tests.unit.fleet.records import record
 from mapscope.fleet.logs import set_up
+from mapscope.fleet.store.records import Record
+from mapscope.fleet.store.sweeping import Swept
 from mapscope.fleet.writer import Writer
 set_up("info")
 path = sys.argv[1]
@@ -212,6 +216,69 @@ def test_a_database_that_is_lost_and_comes_back(cluster: Cluster, caplog: pytest
     said = [one.getMessage() for one in caplog.records]
     assert said.count("the store cannot be written; profiles wait in memory") >= 2
     assert said.count("the store can be written") >= 2
+
+
+class Steps:
+    """A clock that is later each time it is asked."""
+
+    def __init__(self, step: float) -> None:
+        self.at, self._step = 0.0, step
+
+    def monotonic(self) -> float:
+        self.at += self._step
+        return self.at
+
+    def time(self) -> float:
+        return NOW / 1e6
+
+
+class Awkward:
+    """A store of one lane that fails the first time; ``order`` is how records came."""
+
+    prepared, name = True, "awkward"
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.failed = False
+
+    def part_of(self, _: str) -> int:
+        return 0
+
+    def lanes_of(self, _: int) -> tuple[str, ...]:
+        return ("one",)
+
+    def lane_of(self, *_: object) -> str:
+        return "one"
+
+    def write(self, _: int, records: Sequence[Record]) -> None:
+        if not self.failed:
+            self.failed = True
+            raise OSError("not now")
+        self.order.extend(one.id.hex for one in records)
+
+    def sweep(self, *_: object) -> Swept:
+        return Swept(0, 0, 0, 0)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize("step", [0.01, 0.02, 0.03])
+def test_none_passes_an_earlier_one_when_a_rest_ends(step: float, monkeypatch: pytest.MonkeyPatch):
+    """The rest of a lane, a quarter of a second at first, ends by this clock while those that wait are walked."""
+    store = Awkward()
+    monkeypatch.setattr("mapscope.fleet.writer.open_store", lambda *_: store)
+    monkeypatch.setattr("mapscope.fleet.writer.time", Steps(step))
+    records = [record(n) for n in range(40)]
+    writer = Writer("nowhere", None, 10**8, KEEP)
+    for one in records:
+        writer.put(one)
+    writer.start()
+    wait_for(lambda: writer.counts.written == len(records))
+    assert writer.counts.waiting == 0
+    writer.stop(10)
+    assert store.failed
+    assert store.order == [one.id.hex for one in records]
 
 
 def test_ending_without_the_database_takes_no_longer_than_it_may(cluster: Cluster):
