@@ -30,7 +30,6 @@ import psycopg
 from psycopg import conninfo, sql
 
 START_SECONDS = 60.0
-_TRIES = 20
 _SETTINGS = {
     "wal_level": "logical",
     "max_wal_senders": "10",
@@ -78,10 +77,12 @@ def _open_to_all(folder: Path) -> bool:
     return all(one.stat().st_mode & stat.S_IXOTH for one in (folder, *folder.parents))
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _held_port() -> socket.socket:
+    """A socket that holds a port: nobody else is given it, while a server that sets SO_REUSEADDR may listen at it."""
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder
 
 
 @dataclass
@@ -92,8 +93,14 @@ class Cluster:
     programs: Path
     account: tuple[int, int] | None
     settings: Mapping[str, str] = field(default_factory=dict)
-    port: int = 0
     process: subprocess.Popen[bytes] | None = None
+    holder: socket.socket = field(default_factory=_held_port)
+    """Holds the port while the server is down, too."""
+
+    @property
+    def port(self) -> int:
+        """Its own for as long as the cluster is there."""
+        return int(self.holder.getsockname()[1])
 
     @property
     def data(self) -> Path:
@@ -122,22 +129,15 @@ class Cluster:
         return self.dsn(_create(self.dsn(), name))
 
     def start(self) -> None:
-        """Starts the server, at its port if it had one, and waits until it answers."""
+        """Starts the server at its port, and waits until it answers."""
         assert self.process is None, "it runs"
-        for _ in range(_TRIES):
-            wanted = self.port or _free_port()
-            options = {**_SETTINGS, **self.settings, "port": str(wanted), "unix_socket_directories": str(self.folder)}
-            arguments = [str(self.programs / "postgres"), "-D", str(self.data)]
-            arguments += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-            self.process = self._spawn(arguments)
-            if self._answers(wanted):
-                self.port = wanted
-                return
+        options = {**_SETTINGS, **self.settings, "port": str(self.port), "unix_socket_directories": str(self.folder)}
+        arguments = [str(self.programs / "postgres"), "-D", str(self.data)]
+        arguments += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        self.process = self._spawn(arguments)
+        if not self._answers():
             self._reap()
-            if "could not bind" not in self.log and "could not create any TCP/IP sockets" not in self.log:
-                break
-            assert not self.port, f"port {self.port} was taken while the server was down"
-        raise AssertionError(f"PostgreSQL does not start:\n{self.log}")
+            raise AssertionError(f"PostgreSQL does not start:\n{self.log}")
 
     def stop(self, mode: str = "fast") -> None:
         """``smart`` waits for clients, ``fast`` ends their sessions, ``immediate`` leaves recovery to the start."""
@@ -175,13 +175,12 @@ class Cluster:
                 start_new_session=True,
             )  # fmt: skip
 
-    def _answers(self, port: int) -> bool:
+    def _answers(self) -> bool:
         assert self.process is not None
         deadline = time.monotonic() + START_SECONDS
         while self.process.poll() is None and time.monotonic() < deadline:
-            dsn = conninfo.make_conninfo(host=str(self.folder), port=port, user="postgres", dbname="postgres")
             with contextlib.suppress(psycopg.OperationalError):
-                psycopg.connect(dsn, connect_timeout=5).close()
+                psycopg.connect(self.socket_dsn(), connect_timeout=5).close()
                 return True
             time.sleep(0.02)
         return False
@@ -238,6 +237,7 @@ def clusters(count: int, settings: Mapping[str, str] | None = None) -> Iterator[
             for one in made:
                 if one.process is not None:
                     one.stop("immediate")
+                one.holder.close()
 
 
 @contextlib.contextmanager
