@@ -16,6 +16,7 @@ import pytest
 
 from mapscope.growth import points
 from mapscope.growth.protocol import FORWARD, State
+from mapscope.growth.schema import CONTROLLER
 from tests.services import growing
 from tests.services.growing import Died, Growing, fill, rows
 from tests.services.postgres import Cluster
@@ -301,6 +302,32 @@ def test_only_one_controller_works(tmp_path: Path, servers: list[Cluster]):
         assert move.state is State.CLEANED
         assert said[0].startswith("2 ")
         assert "another controller is at work: process " in said[0]
+
+
+def test_the_session_of_a_killed_controller_may_live_on_for_a_moment(tmp_path: Path, servers: list[Cluster]):
+    """Its lock is let go only when the next controller has asked for it once and was told no."""
+    with growing.store(tmp_path, servers[:2], shards=1, first=1) as made:
+        fill(made, services=2, entries=2)
+        asked = (
+            "select 1 from pg_stat_activity where query like %s and pid <> pg_backend_pid() and state = 'idle' "
+            "and datname = current_database()"
+        )
+
+        def end() -> None:
+            deadline = time.monotonic() + 60
+            while not made.ask("", asked, "%pg_try_advisory_lock%") and time.monotonic() < deadline:
+                time.sleep(0.002)
+            old.close()
+
+        with psycopg.connect(made.control, autocommit=True) as old:
+            assert old.execute("select pg_try_advisory_lock(%s, 0)", (CONTROLLER,)).fetchone() == (True,)
+            old.execute("select 1")
+            ending = threading.Thread(target=end)
+            ending.start()
+            (move,) = made.carry_out((0, "a", "b")).ended
+            ending.join()
+        assert move.state is State.CLEANED
+        assert not made.left()
 
 
 def test_a_controller_that_was_taken_for_dead_changes_nothing(tmp_path: Path, servers: list[Cluster]):

@@ -27,6 +27,8 @@ from mapscope.growth.trouble import GrowthError, Refused, Superseded, Unreachabl
 
 T = TypeVar("T")
 _RETRY_SECONDS = 0.2
+_HOLD_SECONDS = 2.0
+"""For so long a server may take the session of a controller that was killed for a living one."""
 _IDLE = psycopg.pq.TransactionStatus.IDLE
 _COLUMNS = "id, shard, source, target, epoch, state, reason, restarts, fences, fence_lsn::text"
 
@@ -107,9 +109,14 @@ class Control:
             raise Unreachable(f"control database: {words(error)}", "check control: in the store file") from None
 
     async def _hold(self, connection: AsyncConnection[TupleRow]) -> None:
-        cursor = await connection.execute("select pg_try_advisory_lock(%s, 0)", (schema.CONTROLLER,))
-        if (await cursor.fetchone()) == (True,):
-            return
+        deadline = time.monotonic() + _HOLD_SECONDS
+        while True:
+            cursor = await connection.execute("select pg_try_advisory_lock(%s, 0)", (schema.CONTROLLER,))
+            if (await cursor.fetchone()) == (True,):
+                return
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(_RETRY_SECONDS)
         cursor = await connection.execute("select holder, since from mapscope_control.controller")
         holder, since = await cursor.fetchone() or ("?", None)
         raise GrowthError(
