@@ -30,22 +30,26 @@ class _Stopped(BaseException):
 
 
 class _Job(Generic[T]):
-    """One question in its thread."""
+    """One question in its thread. Whatever becomes of it, ``ended`` is called: else nobody would have a turn again."""
 
     def __init__(self, question: Callable[[], T], ended: Callable[[], None]) -> None:
         self._question, self._ended = question, ended
         self.answer: T
         self.error: BaseException | None = None
+        self._lock = threading.Lock()
+        self._unwanted = self._begun = self._over = False
         self._thread = threading.Thread(target=self._run, name="mapscope-question", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread at its next step of Python; nothing where it has ended."""
-        number = self._thread.ident
-        if number is not None and self._thread.is_alive():
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(number), ctypes.py_object(_Stopped))
+        """Ends the thread at its next step of Python. Where the question has not begun it never will; once only."""
+        with self._lock:
+            self._unwanted = True
+            number = self._thread.ident
+            if self._begun and not self._over and number is not None:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(number), ctypes.py_object(_Stopped))
 
     def _run(self) -> None:
         with contextlib.suppress(_Stopped):
@@ -53,15 +57,24 @@ class _Job(Generic[T]):
 
     def _answer_it(self) -> None:
         try:
+            with self._lock:
+                if self._unwanted:
+                    return
+                self._begun = True  # not before: what is raised here from outside comes to the lines below
             self.answer = self._question()
         except BaseException as error:  # noqa: BLE001  # told to whoever asked
             self.error = error
             raise _Stopped from None  # ends the thread; a traceback would show what the error says
         finally:
             try:
-                self._ended()
-            except _Stopped:  # comes once at most, so the second time it is said
-                self._ended()
+                self._end()
+            except _Stopped:  # comes once at most, so the second time it is done
+                self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            self._over = True
+        self._ended()
 
 
 class Asking:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from mapscope.errors import UsageError
-from mapscope.web.asking import Asking, TooSlowError
+from mapscope.web.asking import Asking, TooSlowError, _Job
 
 LONG = 60.0
 
@@ -76,6 +76,7 @@ def stopped(ask: Callable[[Asking, Slow], Awaitable[None]], seconds: float) -> N
         await ask(asking, slow)
         assert await asyncio.to_thread(slow.ended.wait, LONG)
         assert not slow.answer.is_set()
+        asking._seconds = LONG  # of the next one
         assert await Asking.ask(asking, lambda: "next", never) == "next"
 
     asyncio.run(run())
@@ -124,6 +125,31 @@ def test_who_waits_for_a_slow_one_is_told():
             break
 
     asyncio.run(run())
+
+
+def test_a_stop_before_it_has_begun(monkeypatch: pytest.MonkeyPatch):
+    """The machine takes the processor from its thread before its first step: it is never asked, the turn goes on."""
+    goes_on = threading.Event()
+    asked: list[str] = []
+    answer_it = _Job._answer_it
+
+    def held(job: _Job[str]) -> None:
+        goes_on.wait(LONG)
+        answer_it(job)
+
+    monkeypatch.setattr(_Job, "_answer_it", held)
+    asking = Asking(LONG)
+
+    async def gone() -> None:
+        """At once."""
+
+    async def run() -> None:
+        assert await asking.ask(lambda: asked.append("first"), gone) is None
+        goes_on.set()
+        assert await asyncio.wait_for(asking.ask(lambda: asked.append("second") or "next", never), LONG) == "next"
+
+    asyncio.run(run())
+    assert asked == ["second"]
 
 
 def test_a_late_stop_harms_nothing():
