@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"runtime"
 	"strconv"
+	"sync"
 	"unsafe"
 )
 
@@ -30,6 +31,27 @@ type growth struct {
 type pin struct {
 	Factor int    `json:"factor"`
 	Bytes  uint64 `json:"bytes"`
+}
+
+// init starts more threads than are ever needed: the runtime allocates the record of a thread on the heap, at any time, and
+// what is measured would rise by it.
+func init() {
+	var begun, ended sync.WaitGroup
+	release := make(chan struct{})
+	begun.Add(16)
+	ended.Add(16)
+	for i := 0; i < 16; i++ {
+		go func() {
+			runtime.LockOSThread()
+			begun.Done()
+			<-release
+			runtime.UnlockOSThread()
+			ended.Done()
+		}()
+	}
+	begun.Wait()
+	close(release)
+	ended.Wait()
 }
 
 func live() uint64 {
