@@ -339,6 +339,19 @@ def test_a_map_that_is_not_there(swiss, visit):
 # --- pictures of trees ----------------------------------------------------------------------------------------------
 
 
+def test_a_table_that_a_link_has_filtered_is_never_seen_unfiltered(swiss, visit):
+    """Each frame from the first on shows the same maps in the same order."""
+    page = visit(swiss.page)
+    page.add_init_script(FRAMES)
+    page.goto(f"{swiss.page.as_uri()}?again#maps?search=string&sort=waste")
+    expect(page.locator("#maps-count")).to_be_visible()
+    page.evaluate("new Promise((done) => { window.when_seen = done; })")
+    shown = page.evaluate("[...window.shown]")
+    assert len(shown) == 1, shown
+    assert "Waste" in shown[0]
+    assert not shown[0].startswith(f"{len(swiss.document['maps'])} ")
+
+
 def test_the_treemap_zooms_by_mouse_and_keyboard(swiss, visit):
     page = visit(swiss.page, "owners")
     picture = page.locator(".treemap")
@@ -359,6 +372,20 @@ def test_the_treemap_zooms_by_mouse_and_keyboard(swiss, visit):
     assert page.url.endswith(target)
 
 
+FRAMES = """
+  window.shown = new Set();
+  window.frames_seen = 0;
+  const look = () => {
+    const count = document.querySelector("#maps-count");
+    const head = document.querySelector("#maps th[aria-sort]");
+    if (count) {
+      if (++window.frames_seen >= 20) window.when_seen?.();
+      window.shown.add(`${count.textContent.split(" of ")[0]} by ${head?.textContent}`);
+    }
+    requestAnimationFrame(look);
+  };
+  look();
+"""
 OFF_GRID = """() => {
   const box = document.querySelector(".treemap").getBoundingClientRect();
   const cells = [...document.querySelectorAll(".treemap .cell")].map((cell) => cell.getBoundingClientRect().x - box.x);

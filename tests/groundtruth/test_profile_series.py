@@ -149,7 +149,7 @@ def test_watch_keeps_shows_and_joins(take: Any, serve: Any, tmp_path: Path):
     heaps = recorded(taken)
     server = serve(heaps, waited(taken, tmp_path).read_bytes())
     kept = tmp_path / "kept"
-    process = watch(server.url, "-e", taken.executable, "--every", "1s", "--for", "2s", "--keep", kept, "-f", "json")
+    process = watch(server.url, "-e", taken.executable, "--every", "5s", "--for", "10s", "--keep", kept, "-f", "json")
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert server.asked == 3

@@ -1,7 +1,7 @@
 // Where the reader is: the part of the address behind #. `#map/0xc000…` is a map's page, `#maps?state=growing` a part
 // of the page with its filters.
 
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 
 /** A hash in words: path ["map", "0xc000010000"], and what stands behind the question mark. */
 export interface Route {
@@ -15,10 +15,10 @@ export function route(): Route {
   return { path: path.split("/").filter(Boolean), query: new URLSearchParams(query) };
 }
 
-/** The route, kept up to date. */
+/** The route, kept up to date: from the first moment, so that no change is missed. */
 export function useRoute(): Route {
   const [now, set] = useState(route);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const changed = () => set(route());
     addEventListener("hashchange", changed);
     return () => removeEventListener("hashchange", changed);

@@ -37,7 +37,8 @@ def take(
     """Asks ``url`` every ``every`` seconds for ``total`` seconds, the first time at once, and writes each answer.
 
     A failure is handed out, not raised; after three in a row it is raised. Files are ``heap-0001.pb.gz`` and so on,
-    mode 0600. Times that were missed (a slow service) are left out. A ``wait`` that gives something true is the last.
+    mode 0600. Times that were missed (a slow service) are left out, but for the last. A ``wait`` that gives something
+    true is the end.
     """
     begin, failures, number = now(), 0, 0
     due = 0.0
@@ -54,7 +55,7 @@ def take(
             if failures >= _MAX_FAILURES:
                 raise
             yield Taken(path, b"", error)
-        due = max(due + every, (now() - begin) // every * every)
+        due = max(due + every, min((now() - begin) // every * every, total // every * every))
         if due > total:
             return
         if (rest := begin + due - now()) > 0 and wait(rest):

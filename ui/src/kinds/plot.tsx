@@ -44,7 +44,7 @@ function colour(host: Element, name: string, light: boolean): string {
 /** A number that rises whenever the colours of the page may have changed. */
 function useScheme(): number {
   const [turn, set] = useState(0);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const next = () => set((last) => last + 1);
     const media = matchMedia("(prefers-color-scheme: dark)");
     const watch = new MutationObserver(next);

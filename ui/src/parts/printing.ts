@@ -1,10 +1,10 @@
 // Whether the page is being printed: rows that a window would scroll through are then written out.
 
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 
 export function usePrinting(): boolean {
   const [printing, set] = useState(() => matchMedia("print").matches);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const media = matchMedia("print");
     const changed = () => set(media.matches);
     const before = () => set(true);

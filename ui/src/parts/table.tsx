@@ -1,7 +1,7 @@
 // A table of any length: only the rows in the window are in the page. Sorted by its heads.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { plural } from "../format.ts";
 import { usePrinting } from "./printing.ts";
 
@@ -39,12 +39,12 @@ export function Table({
   noun?: string;
 }) {
   const [order, setOrder] = useState<Order | undefined>(first);
-  useEffect(() => setOrder(first), [first?.id, first?.down]);
+  useLayoutEffect(() => setOrder(first), [first?.id, first?.down]);
   const sorted = useMemo(() => inOrder(rows, columns, order), [rows, columns, order]);
   const box = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   const printing = usePrinting();
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (box.current) box.current.scrollTop = 0;
     setTop(0);
   }, [sorted]);

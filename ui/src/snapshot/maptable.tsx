@@ -1,6 +1,6 @@
 // The table of maps: searched, filtered, sorted; a row opens the map's page.
 
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { bytes, count, plural } from "../format.ts";
 import type { Column } from "../pack.ts";
 import { Bytes, Count } from "../parts/numbers.tsx";
@@ -23,14 +23,16 @@ const WORDS: Record<Filter, string> = {
 const MOST_CHOICES = 200;
 
 export function Maps({ model, route }: { model: Model; route: Route }) {
-  const [chosen, choose] = useState<Chosen>(NONE);
-  const [order, setOrder] = useState<Order>({ id: "bytes", down: true });
-  useEffect(() => {
+  const [chosen, choose] = useState<Chosen>(() => filtersOf(route));
+  const [order, setOrder] = useState<Order>(() => orderOf(route));
+  const applied = useRef(route);
+  // Only what comes later than the page: what the reader has chosen by then must stay.
+  useLayoutEffect(() => {
+    if (applied.current === route) return;
+    applied.current = route;
     if (route.path[0] !== "maps") return;
-    const given = { ...NONE };
-    for (const name of ["search", ...FILTERS] as const) given[name] = route.query.get(name) ?? "";
-    choose(given);
-    setOrder({ id: route.query.get("sort") ?? "bytes", down: true });
+    choose(filtersOf(route));
+    setOrder(orderOf(route));
   }, [route]);
   const rows = useMemo(() => matching(model, chosen), [model, chosen]);
   const columns = useMemo(() => columnsOf(model), [model]);
@@ -71,6 +73,18 @@ export function Maps({ model, route }: { model: Model; route: Route }) {
       <Table label="Table of maps" rows={rows} columns={columns} first={order} noun="map" />
     </Part>
   );
+}
+
+/** What a route to this part asks for; another one asks for nothing. */
+function filtersOf(route: Route): Chosen {
+  const given = { ...NONE };
+  if (route.path[0] !== "maps") return given;
+  for (const name of ["search", ...FILTERS] as const) given[name] = route.query.get(name) ?? "";
+  return given;
+}
+
+function orderOf(route: Route): Order {
+  return { id: (route.path[0] === "maps" && route.query.get("sort")) || "bytes", down: true };
 }
 
 function sum(column: Column, rows: readonly number[]): number {
