@@ -35,6 +35,13 @@ def address(server: asyncio.Server) -> str:
     return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 
 
+async def one(clients: Clients, server: asyncio.Server, used: list[httpx2.AsyncClient]) -> bytes:
+    """One answer; ``used`` gets the client."""
+    async with clients.of(TLSConfig()) as client:
+        used.append(client)
+        return await ask(client, address(server), {}, 30.0, 100)
+
+
 def test_a_request_under_way_ends_as_it_would_have():
     """Closing behind its back lets it end; what comes afterwards has connections of its own; nothing stays open."""
 
@@ -42,17 +49,11 @@ def test_a_request_under_way_ends_as_it_would_have():
         held, clients = Held(), Clients()
         used: list[httpx2.AsyncClient] = []
         server = await asyncio.start_server(held.serve, "127.0.0.1", 0)
-        url = address(server)
 
-        async def one() -> bytes:
-            async with clients.of(TLSConfig()) as client:
-                used.append(client)
-                return await ask(client, url, {}, 30.0, 100)
-
-        first, second = asyncio.create_task(one()), asyncio.create_task(one())
+        first, second = asyncio.create_task(one(clients, server, used)), asyncio.create_task(one(clients, server, used))
         await asyncio.wait_for(held.asked.wait(), 30)
         await clients.close()
-        third = asyncio.create_task(one())
+        third = asyncio.create_task(one(clients, server, used))
         held.told.set()
         assert await asyncio.gather(first, second, third) == [b"good"] * 3
         assert used[0] is used[1]
@@ -73,10 +74,9 @@ def test_a_request_between_its_client_and_its_first_byte():
         held, clients = Held(), Clients()
         held.told.set()
         server = await asyncio.start_server(held.serve, "127.0.0.1", 0)
-        url = address(server)
         async with clients.of(TLSConfig()) as client:
             await clients.close()
-            assert await ask(client, url, {}, 30.0, 100) == b"good"
+            assert await ask(client, address(server), {}, 30.0, 100) == b"good"
         assert client.is_closed
         server.close()
 
@@ -88,14 +88,8 @@ def test_a_request_that_is_given_up_leaves_nothing_open():
         held, clients = Held(), Clients()
         used: list[httpx2.AsyncClient] = []
         server = await asyncio.start_server(held.serve, "127.0.0.1", 0)
-        url = address(server)
 
-        async def one() -> bytes:
-            async with clients.of(TLSConfig()) as client:
-                used.append(client)
-                return await ask(client, url, {}, 30.0, 100)
-
-        task = asyncio.create_task(one())
+        task = asyncio.create_task(one(clients, server, used))
         await asyncio.wait_for(held.asked.wait(), 30)
         await clients.close()
         task.cancel()

@@ -14,6 +14,7 @@ from typing import Any
 
 from mapscope.errors import UsageError
 from mapscope.lab.model.maptype import MapType
+from mapscope.lab.scenario import SHARED
 from mapscope.lab.toolchains import ToolchainError, install
 
 _PROGRAM = Path(__file__).parent / "program"
@@ -91,7 +92,7 @@ def measure(release: str, shape: Shape, *arguments: str | int) -> dict[str, Any]
     toolchain = install(version)
     with tempfile.TemporaryDirectory(prefix="mapscope-curve-") as name:
         folder = Path(name)
-        for file in _PROGRAM.glob("*.go"):
+        for file in (*_PROGRAM.glob("*.go"), SHARED / "threads.go"):
             shutil.copy(file, folder / file.name)
         (folder / "go.mod").write_text(_MODULE, encoding="utf-8")
         (folder / "types.go").write_text(shape.source(), encoding="utf-8")

@@ -1,4 +1,5 @@
-// Command curve fills maps and tells what they keep. The types K and V are in types.go, which the lab writes.
+// Command curve fills maps and tells what they keep. The types K and V are in types.go, which the lab writes;
+// threads.go is that of the scenarios.
 //
 //	curve residency TO POINTS   live bytes of one map at POINTS counts up to TO, and where growths begin and end
 //	curve stalled TO MAPS       where growths begin and end, of MAPS maps
@@ -11,7 +12,6 @@ import (
 	"reflect"
 	"runtime"
 	"strconv"
-	"sync"
 	"unsafe"
 )
 
@@ -31,27 +31,6 @@ type growth struct {
 type pin struct {
 	Factor int    `json:"factor"`
 	Bytes  uint64 `json:"bytes"`
-}
-
-// init starts more threads than are ever needed: the runtime allocates the record of a thread on the heap, at any time, and
-// what is measured would rise by it.
-func init() {
-	var begun, ended sync.WaitGroup
-	release := make(chan struct{})
-	begun.Add(16)
-	ended.Add(16)
-	for i := 0; i < 16; i++ {
-		go func() {
-			runtime.LockOSThread()
-			begun.Done()
-			<-release
-			runtime.UnlockOSThread()
-			ended.Done()
-		}()
-	}
-	begun.Wait()
-	close(release)
-	ended.Wait()
 }
 
 func live() uint64 {
