@@ -5,6 +5,9 @@ One that runs is where its thread's registers say, unless the thread is elsewher
 left the goroutine's place in ``g.sched`` (runtime/asm_*.s: systemstack, mcall, asmcgocall); in the kernel's vDSO
 (``m.vdsoPC``, ``m.vdsoSP``); or in a signal handler (``m.gsignal``), whose stack holds the registers that the signal
 interrupted, pushed by the kernel.
+
+One that works for the collector is called waiting, so that its stack can be scanned, though its thread runs it
+(runtime/mgc.go: gcBgMarkWorker, gcMarkTermination; mgcmark.go: gcAssistAlloc): such a one still has a ``g.m``.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from mapscope.arrays import among
 from mapscope.evidence.core import Thread
 from mapscope.evidence.memory import Memory
 from mapscope.goruntime.code import Code
-from mapscope.goruntime.goroutines import G_RUNNING, MAX_STACK, STACKLESS, GoroutineTable
+from mapscope.goruntime.goroutines import G_RUNNING, G_WAITING, MAX_STACK, STACKLESS, GoroutineTable
 from mapscope.goruntime.layout import Layouts
 from mapscope.goruntime.unwind import CONSERVATIVE, EXACT, IGNORE_SP_WRITE, Starts
 
@@ -58,7 +61,8 @@ def find_starts(
     found = Found(starts)
     for i in np.flatnonzero(~stackless & ~sane).tolist():
         found.problems[i] = "it has no stack" if not low[i] else "the bounds of its stack make no sense"
-    running = np.flatnonzero(walk & (table.status == G_RUNNING) & ~table.in_syscall).tolist()
+    on_thread = (table.status == G_RUNNING) | (table.status == G_WAITING) & (table.m != 0)
+    running = np.flatnonzero(walk & on_thread & ~table.in_syscall).tolist()
     for i in running[:_MAX_RUNNING]:
         problem = _Running(memory, layouts, code, table, threads, i).place(found)
         if problem:
@@ -83,7 +87,7 @@ def _skip_nil_call(memory: Memory, starts: Starts, i: int, uses_lr: bool) -> Non
 
 
 class _Running:
-    """One goroutine that runs, and the record of its thread."""
+    """One goroutine that a thread runs, and the record of that thread."""
 
     def __init__(
         self, memory: Memory, layouts: Layouts, code: Code, table: GoroutineTable, threads: Sequence[Thread], i: int

@@ -13,7 +13,7 @@ import pytest
 from mapscope.evidence.core import Thread
 from mapscope.evidence.memory import Memory
 from mapscope.goruntime.code import Code
-from mapscope.goruntime.goroutines import G_RUNNING, GoroutineTable
+from mapscope.goruntime.goroutines import G_RUNNING, G_WAITING, GoroutineTable
 from mapscope.goruntime.layout import load
 from mapscope.goruntime.starts import Found, find_starts
 from mapscope.goruntime.unwind import CONSERVATIVE, EXACT
@@ -37,6 +37,7 @@ class World:
     """A goroutine that runs on a thread in a signal handler."""
 
     arch: str
+    status: int = G_RUNNING
     signal: bytearray = dataclasses.field(default_factory=lambda: bytearray(SIGNAL_SIZE))
 
     def put(self, at: int, *words: int) -> None:
@@ -53,6 +54,10 @@ class World:
 
     def find(self, at: int) -> Found:
         """What is found when the handler's own stack pointer is ``at`` from the bottom."""
+        return self.found(SIGNAL + at)
+
+    def found(self, sp: int, pc: int = 0) -> Found:
+        """What is found when these are the registers of the thread."""
         layouts = load("go1.26.6", self.arch)
         m, g = layouts.struct("m"), layouts.struct("g")
         records = bytearray(0x4000)
@@ -64,10 +69,10 @@ class World:
             memory.add(address, len(data), memory.add_buffer(data), 0)
         names = [one.name for one in msgspec.structs.fields(GoroutineTable)]
         columns = {name: np.zeros(1, dtype=np.bool_ if name == "in_syscall" else np.uint64) for name in names}
-        for name, value in (("stack_lo", STACK), ("stack_hi", STACK + SIZE), ("status", G_RUNNING), ("m", RECORDS)):
+        for name, value in (("stack_lo", STACK), ("stack_hi", STACK + SIZE), ("status", self.status), ("m", RECORDS)):
             columns[name][0] = value
-        here = {"amd64": "rsp", "arm64": "sp"}[self.arch]
-        thread = Thread(TID, {here: SIGNAL + at})
+        names_of = {"amd64": ("rsp", "rip"), "arm64": ("sp", "pc")}[self.arch]
+        thread = Thread(TID, dict(zip(names_of, (sp, pc), strict=True)))
         return find_starts(memory, layouts, Text(memory, self.arch, [], -1), GoroutineTable(**columns), [thread])
 
 
@@ -114,3 +119,12 @@ def test_a_context_that_is_cut_or_absent(world: World, at: int) -> None:
     found = world.find(0x4000)
     assert found.problems == {0: "it runs, and its thread stands outside its stack"}
     assert not found.starts.walk[0]
+
+
+def test_one_that_is_called_waiting_while_its_thread_runs_it(world: World) -> None:
+    """Between the change of its status and that to the system stack (gcMarkTermination), g.sched says nothing."""
+    world.status = G_WAITING
+    found = world.found(SP, PC)
+    assert found.problems == {}
+    assert place(found) == (SP, PC)
+    assert int(found.starts.note[0]) == EXACT | CONSERVATIVE
