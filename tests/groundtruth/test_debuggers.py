@@ -101,8 +101,8 @@ def assert_the_same_goroutines(said: str, snapshot: Snapshot) -> Counter[str]:
         # of a thread in runtime.clone Delve does not ask for the goroutine (pkg/proc/variables.go: GetG)
         assert threads == [tid for tid in thread_of(snapshot, row) if tid not in cloning], (number, more, one)
         with_threads[one.status] += len(threads)
-        if one.status == "waiting":
-            assert f"[{one.wait_reason}" in more
+        if one.status == "waiting":  # stopTheWorld of 1.19 gives no reason
+            assert (f"[{one.wait_reason}" in more) if one.wait_reason else ("[" not in more), (number, more, one)
     return with_threads
 
 
