@@ -280,6 +280,44 @@ def test_filters_of_rules(loops, visit):
     assert set(addresses(page)) == subjects
 
 
+def test_filters_are_there_again_on_the_way_back(swiss, visit):
+    """By the browser's button, by a link to the table, and after a reload; a link with filters of its own is obeyed."""
+    page = visit(swiss.page, "maps")
+    status = page.locator("#maps-count")
+    every = status.inner_text()
+    page.get_by_label("State", exact=True).select_option("small")
+    page.locator("#maps input[type=search]").fill("int")
+    page.locator("#maps-type").focus()  # leaves the field, as a click on a row does
+    some = status.inner_text()
+    assert some != every
+    assert page.url.endswith("#maps?search=int&state=small")
+
+    def opened() -> None:
+        page.locator("#maps tbody a").first.click()
+        expect(page.locator("#map-title")).to_be_focused()
+
+    opened()
+    page.go_back()
+    expect(status).to_have_text(some)
+    opened()
+    page.locator(".map-page a", has_text="all maps").click()
+    expect(status).to_have_text(some)
+    assert page.url.endswith("#maps?search=int&state=small")
+    page.reload()
+    expect(status).to_have_text(some)
+    page.evaluate("location.hash = '#maps?state=empty'")
+    expect(page.locator("#maps-state")).to_have_value("empty")
+    expect(page.locator("#maps-search")).to_have_value("")
+    page.go_back()
+    expect(status).to_have_text(some)
+    page.locator("#maps form button").click()
+    expect(status).to_have_text(every)
+    assert page.url.endswith("#maps")
+    opened()
+    page.go_back()
+    expect(status).to_have_text(every)
+
+
 # --- one map --------------------------------------------------------------------------------------------------------
 
 

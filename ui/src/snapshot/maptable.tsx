@@ -6,7 +6,7 @@ import type { Column } from "../pack.ts";
 import { Bytes, Count } from "../parts/numbers.tsx";
 import { Field, Part } from "../parts/section.tsx";
 import { type Order, Table, type TableColumn } from "../parts/table.tsx";
-import type { Route } from "../route.ts";
+import { type Route, note, noted } from "../route.ts";
 import type { Model } from "./model.ts";
 
 const FILTERS = ["type", "owner", "state", "generation", "rule"] as const;
@@ -21,23 +21,29 @@ const WORDS: Record<Filter, string> = {
   rule: "Rule",
 };
 const MOST_CHOICES = 200;
+const BY_BYTES: Order = { id: "bytes", down: true };
 
 export function Maps({ model, route }: { model: Model; route: Route }) {
   const [chosen, choose] = useState<Chosen>(() => filtersOf(route));
   const [order, setOrder] = useState<Order>(() => orderOf(route));
   const applied = useRef(route);
-  // Only what comes later than the page: what the reader has chosen by then must stay.
+  // Only what comes later than the page: what the reader has chosen by then must stay. A link to this part without any
+  // filter leaves it, too.
   useLayoutEffect(() => {
-    if (applied.current === route) return;
-    applied.current = route;
     if (route.path[0] !== "maps") return;
-    choose(filtersOf(route));
-    setOrder(orderOf(route));
+    if (applied.current !== route && (route.query.size || noted())) {
+      choose(filtersOf(route));
+      setOrder(orderOf(route));
+    } else note("maps", queryOf(chosen, order));
+    applied.current = route;
   }, [route]);
   const rows = useMemo(() => matching(model, chosen), [model, chosen]);
   const columns = useMemo(() => columnsOf(model), [model]);
   const rest = model.values.maps_rest;
-  const set = (name: keyof Chosen, value: string) => choose({ ...chosen, [name]: value });
+  const settle = (now: Chosen) => {
+    choose(now);
+    note("maps", queryOf(now, order));
+  };
   return (
     <Part id="maps" title="Maps">
       <form class="filters" onSubmit={(event) => event.preventDefault()} aria-label="Which maps">
@@ -47,12 +53,17 @@ export function Maps({ model, route }: { model: Model; route: Route }) {
             type="search"
             value={chosen.search}
             placeholder="type, owner or address"
-            onInput={(event) => set("search", event.currentTarget.value)}
+            onInput={(event) => choose({ ...chosen, search: event.currentTarget.value })}
+            onChange={() => settle(chosen)}
           />
         </Field>
         {FILTERS.map((name) => (
           <Field key={name} id={`maps-${name}`} label={WORDS[name]}>
-            <select id={`maps-${name}`} value={chosen[name]} onChange={(event) => set(name, event.currentTarget.value)}>
+            <select
+              id={`maps-${name}`}
+              value={chosen[name]}
+              onChange={(event) => settle({ ...chosen, [name]: event.currentTarget.value })}
+            >
               <option value="">all</option>
               {choices(model, name, chosen[name]).map((word) => (
                 <option key={word} value={word}>
@@ -62,7 +73,7 @@ export function Maps({ model, route }: { model: Model; route: Route }) {
             </select>
           </Field>
         ))}
-        <button type="button" onClick={() => choose(NONE)}>
+        <button type="button" onClick={() => settle(NONE)}>
           Clear
         </button>
       </form>
@@ -84,7 +95,15 @@ function filtersOf(route: Route): Chosen {
 }
 
 function orderOf(route: Route): Order {
-  return { id: (route.path[0] === "maps" && route.query.get("sort")) || "bytes", down: true };
+  return { ...BY_BYTES, id: (route.path[0] === "maps" && route.query.get("sort")) || BY_BYTES.id };
+}
+
+/** The route that asks for this. */
+function queryOf(chosen: Chosen, order: Order): URLSearchParams {
+  const query = new URLSearchParams();
+  for (const name of ["search", ...FILTERS] as const) if (chosen[name]) query.set(name, chosen[name]);
+  if (order.id !== BY_BYTES.id) query.set("sort", order.id);
+  return query;
 }
 
 function sum(column: Column, rows: readonly number[]): number {
