@@ -26,15 +26,7 @@ export function useRoute(): Route {
   return now;
 }
 
-const NOTED = "noted";
-
 /** Writes into the address what the reader has chosen in this part of the page: the way back leads there again. */
 export function note(part: string, query: URLSearchParams): void {
-  const hash = query.size ? `#${part}?${query}` : `#${part}`;
-  if (!noted() || hash !== location.hash) history.replaceState(NOTED, "", hash);
-}
-
-/** Whether the address of this moment is one that was noted, and no link's. */
-export function noted(): boolean {
-  return history.state === NOTED;
+  history.replaceState(history.state, "", query.size ? `#${part}?${query}` : `#${part}`);
 }

@@ -6,7 +6,7 @@ import type { Column } from "../pack.ts";
 import { Bytes, Count } from "../parts/numbers.tsx";
 import { Field, Part } from "../parts/section.tsx";
 import { type Order, Table, type TableColumn } from "../parts/table.tsx";
-import { type Route, note, noted } from "../route.ts";
+import { type Route, note } from "../route.ts";
 import type { Model } from "./model.ts";
 
 const FILTERS = ["type", "owner", "state", "generation", "rule"] as const;
@@ -27,15 +27,13 @@ export function Maps({ model, route }: { model: Model; route: Route }) {
   const [chosen, choose] = useState<Chosen>(() => filtersOf(route));
   const [order, setOrder] = useState<Order>(() => orderOf(route));
   const applied = useRef(route);
-  // Only what comes later than the page: what the reader has chosen by then must stay. A link to this part without any
-  // filter leaves it, too.
+  // Only what comes later than the page: what the reader has chosen by then must stay.
   useLayoutEffect(() => {
-    if (route.path[0] !== "maps") return;
-    if (applied.current !== route && (route.query.size || noted())) {
-      choose(filtersOf(route));
-      setOrder(orderOf(route));
-    } else note("maps", queryOf(chosen, order));
+    if (applied.current === route) return;
     applied.current = route;
+    if (route.path[0] !== "maps") return;
+    choose(filtersOf(route));
+    setOrder(orderOf(route));
   }, [route]);
   const rows = useMemo(() => matching(model, chosen), [model, chosen]);
   const columns = useMemo(() => columnsOf(model), [model]);
@@ -54,7 +52,7 @@ export function Maps({ model, route }: { model: Model; route: Route }) {
             value={chosen.search}
             placeholder="type, owner or address"
             onInput={(event) => choose({ ...chosen, search: event.currentTarget.value })}
-            onChange={() => settle(chosen)}
+            onChange={(event) => settle({ ...chosen, search: event.currentTarget.value })}
           />
         </Field>
         {FILTERS.map((name) => (
