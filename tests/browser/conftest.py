@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route, sync_playwright
 
-from tests.browser.reports import Reports
+from tests.browser.reports import Report, Reports
 from tests.groundtruth import harness
+from tests.groundtruth.variants import Variant
 
 ROOT = Path(__file__).resolve().parents[2]
 UI = ROOT / "ui"
@@ -138,3 +139,21 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
     import os
 
     return Reports((base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "browser")
+
+
+@pytest.fixture(scope="module")
+def loops(reports) -> Report:
+    """Goroutines that wait in loops over maps: findings with stacks, pinned arrays."""
+    return reports.of("iterators", Variant("1.23"), "matrix")
+
+
+@pytest.fixture(scope="module")
+def growth(reports) -> Report:
+    """A growth that stands still, with stale values."""
+    return reports.of("findings", Variant("1.23"), "stale")
+
+
+@pytest.fixture(scope="module")
+def swiss(reports) -> Report:
+    """Many maps of all kinds, with tables."""
+    return reports.of("maptypes", Variant("1.26"))
