@@ -110,11 +110,15 @@ def capture(
     """
     target = Path(path)
     check_process(pid)
-    if target.exists() and not overwrite:
-        raise EvidenceError(f"{target} exists already", "name another file, or allow it to be overwritten (--force)")
-    if target.exists() and not target.is_file():
-        raise EvidenceError(f"{target} is no regular file", "name a file: a core has holes, which only files can have")
     try:
+        if target.exists() and not overwrite:
+            raise EvidenceError(
+                f"{target} exists already", "name another file, or allow it to be overwritten (--force)"
+            )
+        if target.exists() and not target.is_file():
+            raise EvidenceError(
+                f"{target} is no regular file", "name a file: a core has holes, which only files can have"
+            )
         file = PrivateFile(target)
     except OSError as error:
         raise EvidenceError(

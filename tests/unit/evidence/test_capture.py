@@ -395,6 +395,14 @@ def test_without_permission_the_hint_says_what_helps(target: Target, tmp_path: P
     assert target.answers()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who may not enter the folder")
+def test_a_folder_that_may_not_be_entered(target: Target, tmp_path: Path):
+    tmp_path.chmod(0o700)
+    message, hint = limited(target, tmp_path / "core", uid=65534)
+    assert message == f"cannot write in {tmp_path}: Permission denied"
+    assert "a folder that exists and that you may write" in hint
+
+
 def test_no_such_process(tmp_path: Path):
     free = int(Path("/proc/sys/kernel/pid_max").read_text()) + 1
     with pytest.raises(EvidenceError, match=f"no process {free}"):
