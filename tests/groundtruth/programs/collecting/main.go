@@ -3,7 +3,6 @@
 package main
 
 import (
-	"os"
 	"runtime"
 	"strconv"
 
@@ -102,8 +101,7 @@ func collect() {
 }
 
 func main() {
-	depth, _ := strconv.Atoi(append(os.Args, "18")[1])
-	tree = grow(depth)
+	tree = grow(18)
 	makeMaps()
 	probe.Settle()
 	probe.Report(func() {
